@@ -1,0 +1,40 @@
+"""The audit vocabulary: numbers and names.
+
+1000 imports, 2000 certificates, 3000 deletion and revocation, 4000 deployments, 5000 instances,
+6000 access, 7000 keys, 8000 expiry. A number never changes its meaning.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+class EventType(enum.IntEnum):
+    """What may be recorded."""
+
+    IMPORT_ACCEPTED = 1000
+    IMPORT_FINISHED = 1001
+    CERTIFICATE_CREATED = 2000
+    CERTIFICATE_REPLACED = 2001
+    CERTIFICATE_WITHDRAWN = 2002
+    DELETION_ACCEPTED = 3000
+    DELETION_FINISHED = 3001
+    CERTIFICATE_DELETED = 3002
+    INSTANCE_INITIALISED = 5000
+    LOGIN = 6000
+    LOGIN_REFUSED = 6001
+    LOGOUT = 6002
+    TOKEN_REVOKED = 6003
+    USER_CREATED = 6010
+    SIGNING_KEY_CREATED = 7000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One audit record. `actor` is a login, or "system". `facts` hold ids, counts and names, no secret."""
+
+    type: EventType
+    at: datetime
+    actor: str
+    facts: Mapping[str, str | int | None] = field(default_factory=dict)

@@ -1,0 +1,34 @@
+"""How much one request, one file and one opening may cost; published at `/api/v1/limits`.
+
+The numbers were measured against hundreds of real files: none that is in honest use comes near them
+(docs/decisions/0008).
+"""
+
+from dataclasses import dataclass, field
+
+
+def _limit(default: int, meaning: str) -> int:
+    value: int = field(default=default, metadata={"help": meaning})
+    return value
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every limit with its default; sizes are in bytes."""
+
+    bundle_bytes: int = _limit(512 * 1024**2, "largest upload")
+    unpacked_bytes: int = _limit(2 * 1024**3, "what a bundle's entries may unpack to, taken together")
+    entries: int = _limit(120_000, "entries in a bundle, or lines in a deletion list")
+    credentials_file_bytes: int = _limit(16 * 1024**2, "largest credentials file or deletion list, unpacked")
+    pkcs12_bytes: int = _limit(64 * 1024, "largest PKCS#12 file")
+    kdf_iterations: int = _limit(3_000_000, "key derivation iterations of one PKCS#12, added up")
+    salt_bytes: int = _limit(1024, "longest salt in a PKCS#12")
+    safes: int = _limit(10, "AuthenticatedSafe parts in one PKCS#12")
+    certificates: int = _limit(20, "certificates in one PKCS#12")
+    scrypt_cost: int = _limit(2**17, "scrypt N times r times p in one PKCS#12")
+    rsa_bits_least: int = _limit(2048, "shortest RSA key")
+    rsa_bits_most: int = _limit(4096, "longest RSA key")
+    opening_cpu_seconds: int = _limit(5, "processor time for opening one PKCS#12")
+    opening_wall_seconds: int = _limit(6, "elapsed time for opening one PKCS#12")
+    opening_memory_bytes: int = _limit(512 * 1024**2, "address space of the process that opens PKCS#12 files")
+    waiting_requests: int = _limit(64, "requests that may wait for their import at the same time")
