@@ -31,10 +31,10 @@ format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff format .
 
 test: $(STAMP) ## run every test; what a test needs beyond PyPI it finds or is skipped by name
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 demo: $(STAMP) ## start a throw-away service, upload a sample bundle, show the report, delete, stop
-	$(BIN)/python -m bulkcert.cli.demo
+	$(BIN)/python -m bulkcert.cli.demo sample_bundles/serial-numbers.zip
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

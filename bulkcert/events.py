@@ -32,9 +32,10 @@ class EventType(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One audit record. `actor` is a login, or "system". `facts` hold ids, counts and names, no secret."""
+    """One audit record. `actor` is a login, or "system". `facts` hold ids, counts and names
+    (text, whole numbers, None), never a secret."""
 
     type: EventType
     at: datetime
     actor: str
-    facts: Mapping[str, str | int | None] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)

@@ -89,6 +89,9 @@ def _imei(text: str) -> str:
 
 
 def _meid(text: str) -> str:
+    # str.upper turns the ligature "ﬀ" into "FF", and stdnum takes full-width digits for plain ones.
+    if not text.isascii():
+        raise InvalidIdentity("A MEID has 14 hexadecimal digits (or 18 decimal ones).")
     value = _without_separators(text).upper()
     try:
         # Decimal (18 digits, or 19 with check digit), hexadecimal with check digit: all validated there.

@@ -1,0 +1,180 @@
+"""Settings: `BULKCERT_*` environment variables, read once, checked as a whole.
+
+`Config.from_environment` is the only reader. Every field carries its variable's name and its help, from
+which `docs/operations.md` is held complete by a test.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bulkcert.errors import BadSettings, Fault
+from bulkcert.limits import Limits
+
+PREFIX = "BULKCERT_"
+ADMIN_PASSWORD = "BULKCERT_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
+"""Read by `bulkcert init` alone, and never kept in a Config."""
+
+
+def _setting(name: str, default: Any, meaning: str, read: Callable[[str], Any]) -> Any:
+    return field(default=default, metadata={"variable": PREFIX + name, "help": meaning, "read": read})
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("must not be empty")
+    return Path(text)
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if value < 1:
+        raise ValueError("must be a whole number from 1 up")
+    return value
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("must be a whole number of seconds, 0 or more")
+    return int(text)
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _sqlite_url(text: str) -> str:
+    if not text.startswith("sqlite:///"):
+        raise ValueError("must begin with sqlite:/// (other databases are not supported yet)")
+    return text
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting. Times are in seconds unless the name says otherwise."""
+
+    data_dir: Path = _setting(
+        "DATA_DIR", Path("bulkcert-data"), "directory of everything that is kept", _path
+    )
+    database_url: str = _setting(
+        "DATABASE_URL", "", "SQLAlchemy URL; default: SQLite in the data directory", _sqlite_url
+    )
+    master_key_file: Path | None = _setting(
+        "MASTER_KEY_FILE", None, "the master key; default: master.key in the data directory", _path
+    )
+    tls_certificate_file: Path | None = _setting(
+        "TLS_CERTIFICATE_FILE", None, "PEM chain of the HTTPS server; default: the one init made", _path
+    )
+    tls_key_file: Path | None = _setting("TLS_KEY_FILE", None, "PEM key of the HTTPS server", _path)
+    token_lifetime_seconds: int = _setting(
+        "TOKEN_LIFETIME_SECONDS", 3600, "how long a token is valid at most", _positive
+    )
+    login_timeout: str = _setting(
+        "LOGIN_TIMEOUT",
+        "static",
+        "`static`: a login ends after its lifetime; `inactivity`: also after LOGIN_INACTIVITY_MINUTES unused",
+        _one_of("static", "inactivity"),
+    )
+    login_inactivity_minutes: int = _setting(
+        "LOGIN_INACTIVITY_MINUTES",
+        15,
+        "minutes without a request that end a login of kind inactivity",
+        _positive,
+    )
+    default_wait_seconds: int = _setting(
+        "WAIT_SECONDS", 5, "how long POST /api/v1/imports waits for the end before it answers 202", _seconds
+    )
+    longest_wait_seconds: int = _setting(
+        "LONGEST_WAIT_SECONDS", 60, "the longest wait that `Prefer: wait` may ask for", _seconds
+    )
+    citrix_wait_seconds: int = _setting(
+        "CITRIX_WAIT_SECONDS",
+        900,
+        "how long the Citrix-compatible import waits before it answers 503",
+        _positive,
+    )
+    lease_seconds: int = _setting("LEASE_SECONDS", 20, "how long a worker keeps a chunk to itself", _positive)
+    log_level: str = _setting(
+        "LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
+    )
+    limits: Limits = Limits()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Config":
+        """Read all settings, or raise `BadSettings` with one fault for each that is unknown or bad."""
+        faults: list[Fault] = []
+        unread = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        unread.pop(ADMIN_PASSWORD, None)
+        values = _read(_readers(cls), unread, faults)
+        limits = _read(_limit_readers(), unread, faults)
+        faults += [Fault(name, "is not a setting (docs/operations.md lists them)") for name in sorted(unread)]
+        if (values.get("tls_certificate_file") is None) != (values.get("tls_key_file") is None):
+            faults.append(Fault("BULKCERT_TLS_KEY_FILE", "certificate and key file go together"))
+        if faults:
+            raise BadSettings("Settings are wrong.", tuple(faults))
+        config = cls(**values, limits=Limits(**limits))
+        return config._with_places()
+
+    def _with_places(self) -> "Config":
+        """Fill the places that follow from the data directory."""
+        data_dir = self.data_dir.absolute()
+        return dataclasses.replace(
+            self,
+            data_dir=data_dir,
+            database_url=self.database_url or f"sqlite:///{data_dir / 'bulkcert.sqlite3'}",
+            master_key_file=(self.master_key_file or data_dir / "master.key").absolute(),
+            tls_certificate_file=(
+                self.tls_certificate_file or data_dir / "tls" / "certificate.pem"
+            ).absolute(),
+            tls_key_file=(self.tls_key_file or data_dir / "tls" / "key.pem").absolute(),
+        )
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where uploads wait, encrypted, while they are read: the data volume, never a memory file system."""
+        return self.data_dir / "spool"
+
+
+Reader = tuple[str, Callable[[str], Any]]
+
+
+def _readers(config: type[Config]) -> dict[str, Reader]:
+    return {
+        item.name: (item.metadata["variable"], item.metadata["read"])
+        for item in dataclasses.fields(config)
+        if item.metadata
+    }
+
+
+def _limit_readers() -> dict[str, Reader]:
+    return {item.name: (limit_variable(item.name), _positive) for item in dataclasses.fields(Limits)}
+
+
+def limit_variable(name: str) -> str:
+    """Name the environment variable of a limit."""
+    return f"{PREFIX}LIMIT_{name.upper()}"
+
+
+def _read(readers: dict[str, Reader], unread: dict[str, str], faults: list[Fault]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, (variable, read) in readers.items():
+        if (text := unread.pop(variable, None)) is None:
+            continue
+        try:
+            values[name] = read(text)
+        except ValueError as reason:
+            faults.append(Fault(variable, str(reason)))
+    return values

@@ -1,0 +1,204 @@
+"""Why a whole request is refused; nothing of it is kept."""
+
+from bulkcert.errors.root import Refusal
+
+
+class RequestRefusal(Refusal):
+    """The request as a whole is refused; nothing of it is kept."""
+
+
+class MalformedRequest(RequestRefusal):
+    """A part of the request is missing, unknown, or not of the form that the contract says."""
+
+    code = "malformed_request"
+    remedy = "Compare the request with openapi.yaml."
+
+
+class NotSupported(RequestRefusal):
+    """The request asks for a feature that this release does not have."""
+
+    code = "not_supported"
+    remedy = "Leave the feature out. It is refused rather than ignored, so that nothing else happens."
+
+
+class UnsupportedMediaType(RequestRefusal):
+    """The Content-Type is not one that this path reads."""
+
+    code = "unsupported_media_type"
+    remedy = "Send multipart/form-data, application/zip or application/json, as the path says."
+
+
+class NotAZip(RequestRefusal):
+    """What was uploaded as a bundle is something else."""
+
+    code = "not_a_zip"
+    remedy = "Zip the `.p12` files and the credentials file, and upload that zip."
+
+
+class MalformedZip(RequestRefusal):
+    """The zip's directory contradicts itself or the file."""
+
+    code = "malformed_zip"
+    remedy = "Make the zip again with an ordinary tool (zip, Finder, Explorer, 7-Zip)."
+
+
+class UnsupportedZip(RequestRefusal):
+    """The zip uses a method other than stored or deflate, or is split over several disks."""
+
+    code = "unsupported_zip"
+    remedy = "Make the zip again with the deflate method, in one part."
+
+
+class EncryptedZip(RequestRefusal):
+    """An entry of the zip is encrypted by the zip itself."""
+
+    code = "encrypted_zip"
+    remedy = "Make the zip without a password; the PKCS#12 files have their own."
+
+
+class EmptyBundle(RequestRefusal):
+    """The zip holds no PKCS#12 at all."""
+
+    code = "empty_bundle"
+    remedy = "Put `<identity>.p12` files at the top of the zip or in one folder."
+
+
+class BundleTooLarge(RequestRefusal):
+    """The upload, or what it unpacks to, is over a limit."""
+
+    code = "bundle_too_large"
+    remedy = "Split the bundle (limits: /api/v1/limits)."
+
+
+class TooManyEntries(RequestRefusal):
+    """The bundle or list has more entries than the limit."""
+
+    code = "too_many_entries"
+    remedy = "Split the bundle (limits: /api/v1/limits)."
+
+
+class NoCredentialsFile(RequestRefusal):
+    """The zip does not hold the credentials file."""
+
+    code = "no_credentials_file"
+    remedy = "Add the credentials file to the zip, and name it in the request if it is not the only .txt."
+
+
+class AmbiguousCredentialsFile(RequestRefusal):
+    """More than one entry of the zip could be the credentials file."""
+
+    code = "ambiguous_credentials_file"
+    remedy = "Name the credentials file in the request, and keep one of that name in the zip."
+
+
+class UndecodableCredentialsFile(RequestRefusal):
+    """The credentials file, or a deletion list, is not text."""
+
+    code = "undecodable_credentials_file"
+    remedy = "Save the file as UTF-8 (UTF-16 with a byte order mark is read too)."
+
+
+class CredentialsFileTooLarge(RequestRefusal):
+    """The credentials file or the deletion list is over its limit."""
+
+    code = "credentials_file_too_large"
+    remedy = "Split the bundle (limits: /api/v1/limits)."
+
+
+class UnknownIdentityType(RequestRefusal):
+    """The identity type is none of SERIAL_NUMBER, IMEI, MEID."""
+
+    code = "unknown_identity_type"
+    remedy = "Use SERIAL_NUMBER, IMEI or MEID."
+
+
+class EmptyList(RequestRefusal):
+    """A deletion names no device identity."""
+
+    code = "empty_list"
+    remedy = "Send one device identity per line."
+
+
+class WrongCredentials(RequestRefusal):
+    """Login and password do not belong together, or the user is disabled."""
+
+    code = "wrong_credentials"
+    remedy = "Check login and password."
+
+
+class Unauthenticated(RequestRefusal):
+    """There is no token, or it is not valid (any more)."""
+
+    code = "unauthenticated"
+    remedy = "Log in (POST /api/v1/sessions) and send the token."
+
+
+class InsufficientScope(RequestRefusal):
+    """The token is valid but does not carry the scope that this path needs."""
+
+    code = "insufficient_scope"
+    remedy = "Use a user whose role has the scope."
+
+
+class NotFound(RequestRefusal):
+    """There is nothing here for this caller."""
+
+    code = "not_found"
+    remedy = "Check the path and the id."
+
+
+class MethodNotAllowed(RequestRefusal):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+    remedy = "Use a method that the Allow header names."
+
+
+class NotAcceptable(RequestRefusal):
+    """No representation that the Accept header names is offered."""
+
+    code = "not_acceptable"
+    remedy = "Ask for application/json."
+
+
+class TooManyRequests(RequestRefusal):
+    """Too many failed logins, or too much work waiting already."""
+
+    code = "too_many_requests"
+    remedy = "Wait as long as Retry-After says."
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class StillRunning(RequestRefusal):
+    """The work was accepted and goes on, but did not end within the longest wait."""
+
+    code = "still_running"
+    remedy = "Send the same bundle again to join it, or poll /api/v1/imports/{id}."
+
+    def __init__(self, detail: str, request_id: str) -> None:
+        super().__init__(detail)
+        self.request_id = request_id
+
+
+class Unavailable(RequestRefusal):
+    """The database does not answer in time; nothing was kept."""
+
+    code = "unavailable"
+    remedy = "Try again in a moment; if it lasts, look at /health/ready and the log."
+
+
+class StorageFull(RequestRefusal):
+    """The disk is full; nothing was kept."""
+
+    code = "storage_full"
+    remedy = "Free space on the data volume."
+
+
+class InternalFault(RequestRefusal):
+    """A fault of the service itself. The detail holds a reference, nothing else."""
+
+    code = "internal_fault"
+    remedy = "Look up the reference in the log, and report it."

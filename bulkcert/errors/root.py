@@ -1,0 +1,24 @@
+"""The root of every refusal, and what several faults look like."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One of several things wrong with a request: `where` it stands, and `detail` of what is wrong."""
+
+    where: str
+    detail: str
+
+
+class Refusal(Exception):  # noqa: N818 - the field says "refused", not "errored"
+    """Root of the family. `detail` is one plain sentence; `faults` lists parts where there are several."""
+
+    code: ClassVar[str]
+    remedy: ClassVar[str]
+
+    def __init__(self, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
