@@ -1,0 +1,147 @@
+"""The vault seals and opens secrets; nothing secret is stored outside it.
+
+Every record gets a random data key; the data key is wrapped by the master key whose id stands in the
+wrapping (envelope encryption). AES-256-GCM throughout (NIST SP 800-38D); table, row and field are
+associated data, so a ciphertext moved to another place does not open. A random 96-bit nonce under a data
+key that seals once cannot repeat; wrappings under one master key are bounded by 2^32 (SP 800-38D §8.3),
+far above any fleet.
+
+Sealed form: version (1) | master key id (8) | nonce (12) | wrapped data key (32+16) | nonce (12) |
+ciphertext and tag.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bulkcert.errors import BrokenSeal, NotInitialised, WrongMasterKey
+from bulkcert.secret import Secret
+
+_VERSION = b"\x01"
+_KEY_ID = slice(1, 9)
+_WRAP_NONCE = slice(9, 21)
+_WRAPPED = slice(21, 69)
+_NONCE = slice(69, 81)
+_HEADER = 81
+_TAG = 16
+_BROKEN = "A sealed record does not open: it was altered, moved, or sealed under a key that is not here."
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sealed record stands. It opens nowhere else."""
+
+    table: str
+    row: str
+    field: str
+
+    def associated_data(self) -> bytes:
+        """Give the bytes that bind a ciphertext to this place (lengths keep parts apart)."""
+        parts = (self.table.encode(), self.row.encode(), self.field.encode())
+        return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+@dataclass(frozen=True)
+class MasterKey:
+    """One 256-bit key that wraps data keys. Its id is a digest of it, and tells nothing of it."""
+
+    key: Secret
+
+    @property
+    def id(self) -> bytes:
+        """Name the key: 8 bytes, the same on every machine that has it."""
+        return hashlib.sha256(b"bulkcert master key id" + self.key.reveal()).digest()[:8]
+
+
+class Vault:
+    """Seals under the first master key, opens under any of them."""
+
+    def __init__(
+        self, keys: tuple[MasterKey, ...], random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._random = random_bytes
+        self._ciphers = {key.id: AESGCM(key.key.reveal()) for key in keys}
+        self._sealing_id = keys[0].id
+        self._digest_key = _derive(keys[-1].key)
+
+    def seal(self, secret: Secret, place: Place) -> bytes:
+        """Encrypt `secret` for `place`; the result is 97 bytes longer."""
+        bound = place.associated_data()
+        data_key = self._random(32)
+        wrap_nonce, nonce = self._random(12), self._random(12)
+        wrapped = self._ciphers[self._sealing_id].encrypt(wrap_nonce, data_key, _VERSION + bound)
+        sealed = AESGCM(data_key).encrypt(nonce, secret.reveal(), bound)
+        return b"".join((_VERSION, self._sealing_id, wrap_nonce, wrapped, nonce, sealed))
+
+    def open(self, sealed: bytes, place: Place) -> Secret:
+        """Decrypt what `seal` made for the same place, or raise `BrokenSeal`."""
+        data_key = self._unwrap(sealed, place)
+        try:
+            return Secret(AESGCM(data_key).decrypt(sealed[_NONCE], sealed[_HEADER:], place.associated_data()))
+        except InvalidTag:
+            raise BrokenSeal(_BROKEN) from None
+
+    def rewrap(self, sealed: bytes, place: Place) -> bytes:
+        """Wrap the data key of a record under the sealing key; the record itself is not opened."""
+        data_key = self._unwrap(sealed, place)
+        wrap_nonce = self._random(12)
+        bound = _VERSION + place.associated_data()
+        wrapped = self._ciphers[self._sealing_id].encrypt(wrap_nonce, data_key, bound)
+        return b"".join((_VERSION, self._sealing_id, wrap_nonce, wrapped, sealed[69:]))
+
+    def digest(self, content: bytes, purpose: str) -> str:
+        """Digest `content` under a key of the vault: 64 hex digits that nobody else can compute or test."""
+        return hmac.new(self._digest_key, purpose.encode() + b"\x00" + content, "sha256").hexdigest()
+
+    def _unwrap(self, sealed: bytes, place: Place) -> bytes:
+        if len(sealed) < _HEADER + _TAG or sealed[:1] != _VERSION:
+            raise BrokenSeal(_BROKEN)
+        cipher = self._ciphers.get(sealed[_KEY_ID])
+        if cipher is None:
+            raise BrokenSeal(_BROKEN)
+        try:
+            return cipher.decrypt(sealed[_WRAP_NONCE], sealed[_WRAPPED], _VERSION + place.associated_data())
+        except InvalidTag:
+            raise BrokenSeal(_BROKEN) from None
+
+
+def _derive(key: Secret) -> bytes:
+    return hmac.new(key.reveal(), b"bulkcert digest key", "sha256").digest()
+
+
+def new_master_key(random_bytes: Callable[[int], bytes] = os.urandom) -> MasterKey:
+    """Make a master key."""
+    return MasterKey(Secret(random_bytes(32)))
+
+
+def write_key_file(path: Path, keys: tuple[MasterKey, ...]) -> None:
+    """Write a key file, one key in hex per line, the sealing key first; mode 0600, never over another."""
+    lines = "".join(f"{key.key.reveal().hex()}\n" for key in keys)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_key_file(path: Path) -> tuple[MasterKey, ...]:
+    """Read a key file; raises `NotInitialised` where there is none, `WrongMasterKey` where it is not one."""
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        raise NotInitialised("There is no master key file.") from None
+    except (OSError, UnicodeDecodeError):
+        raise WrongMasterKey("The master key file cannot be read.") from None
+    try:
+        keys = tuple(bytes.fromhex(line) for line in lines)
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != 32 for key in keys):
+        raise WrongMasterKey("The master key file does not hold keys of 64 hex digits, one per line.")
+    return tuple(MasterKey(Secret(key)) for key in keys)
