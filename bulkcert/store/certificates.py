@@ -1,0 +1,316 @@
+"""Certificates that are kept, and the rule that a public key belongs to one device identity."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.certificates import (
+    Certificate,
+    CertificateFacts,
+    CertificateState,
+    ChainCertificate,
+    DeviceCertificate,
+    KeyType,
+    Name,
+)
+from bulkcert.errors import NotFound
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.reports import Page
+from bulkcert.store import cursors
+from bulkcert.store.schema import certificate_chains, certificates, device_keys
+
+_DEVICE, _CHAIN = "device", "chain"
+_AT_ONCE = 500
+"""Values in one IN list: SQLite and PostgreSQL take far more, plans stay small with this."""
+
+_LISTED = tuple(column for column in certificates.c if column.name not in {"der", "sealed_private_key"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is kept for a device identity, in short."""
+
+    id: int
+    identity: DeviceIdentity
+    state: CertificateState
+    fingerprint_sha256: str
+    public_key_sha256: str
+
+
+class Certificates:
+    """Keep device certificates and the certificates of their chains."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(
+        self,
+        certificate_id: int,
+        identity: DeviceIdentity,
+        leaf: Certificate,
+        chain_ids: Sequence[int],
+        sealed_private_key: bytes,
+        import_id: str,
+        now: datetime,
+    ) -> None:
+        """Keep a device's certificate as its current one; the one before must be superseded already."""
+        self._connection.execute(
+            sa.insert(certificates).values(
+                id=certificate_id,
+                kind=_DEVICE,
+                state=CertificateState.CURRENT,
+                identity_type=identity.type,
+                identity=identity.value,
+                sealed_private_key=sealed_private_key,
+                import_id=import_id,
+                created_at=now,
+                **_columns(leaf),
+            )
+        )
+        links = [
+            {"certificate_id": certificate_id, "position": position, "chain_id": chain_id}
+            for position, chain_id in enumerate(chain_ids)
+        ]
+        if links:
+            self._connection.execute(sa.insert(certificate_chains), links)
+
+    def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
+        """Find which chain certificates are kept, by fingerprint."""
+        found: dict[str, int] = {}
+        for some in _portions(sorted(set(fingerprints))):
+            rows = self._connection.execute(
+                sa.select(certificates.c.fingerprint_sha256, certificates.c.id).where(
+                    certificates.c.kind == _CHAIN, certificates.c.fingerprint_sha256.in_(some)
+                )
+            )
+            found |= {row.fingerprint_sha256: row.id for row in rows}
+        return found
+
+    def insert_chain(self, new: Mapping[int, Certificate], now: datetime) -> None:
+        """Keep certificates of chains, each under its new id."""
+        rows = [
+            {"id": number, "kind": _CHAIN, "state": CertificateState.CURRENT, "created_at": now}
+            | _columns(certificate)
+            for number, certificate in new.items()
+        ]
+        if rows:
+            self._connection.execute(sa.insert(certificates), rows)
+
+    def standings(self, identity_type: IdentityType, identities: Sequence[str]) -> list[Standing]:
+        """Find what is kept for some devices: current and superseded certificates."""
+        found: list[Standing] = []
+        for some in _portions(identities):
+            rows = self._connection.execute(
+                sa.select(certificates).where(
+                    certificates.c.kind == _DEVICE,
+                    certificates.c.identity_type == identity_type,
+                    certificates.c.identity.in_(some),
+                    certificates.c.state != CertificateState.DELETED,
+                )
+            )
+            found += [_standing(row) for row in rows]
+        return found
+
+    def supersede(self, certificate_id: int, now: datetime) -> None:
+        """Make a current certificate superseded."""
+        self._set_state(certificate_id, CertificateState.SUPERSEDED, superseded_at=now)
+
+    def restore(self, certificate_id: int) -> bool:
+        """Make a superseded certificate current (again); False where it is not superseded any more."""
+        return self._set_state(certificate_id, CertificateState.CURRENT, superseded_at=None)
+
+    def _set_state(
+        self, certificate_id: int, state: CertificateState, superseded_at: datetime | None
+    ) -> bool:
+        result = self._connection.execute(
+            sa.update(certificates)
+            .where(certificates.c.id == certificate_id, certificates.c.state != CertificateState.DELETED)
+            .values(state=state, superseded_at=superseded_at)
+        )
+        return bool(result.rowcount)
+
+    def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
+        """Destroy the sealed keys of certificates; rows without keys stay for the history."""
+        for some in _portions(certificate_ids):
+            self._connection.execute(
+                sa.update(certificates)
+                .where(certificates.c.id.in_(some))
+                .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
+            )
+
+    # --- listing: clear columns only, nothing is opened ---
+
+    def find(self, certificate_id: int) -> DeviceCertificate:
+        """Look a device certificate up, or raise `NotFound`."""
+        row = self._connection.execute(
+            sa.select(*_LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == _DEVICE)
+        ).first()
+        if row is None:
+            raise NotFound("There is no such certificate.")
+        return self._with_chains([row])[0]
+
+    def page(
+        self,
+        identity_type: IdentityType | None,
+        identity: str | None,
+        state: CertificateState | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[DeviceCertificate]:
+        """List device certificates in the order they came."""
+        query = sa.select(*_LISTED).where(certificates.c.kind == _DEVICE)
+        wanted = {"identity_type": identity_type, "identity": identity, "state": state}
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(certificates.c[name] == value)
+        if cursor is not None:
+            query = query.where(certificates.c.id > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
+        return cursors.page([(found.id, found) for found in self._with_chains(rows)], limit)
+
+    def chain_page(self, limit: int, cursor: str | None) -> Page[ChainCertificate]:
+        """List the chain certificates that a current device certificate needs, each once."""
+        needed = (
+            sa.select(certificate_chains.c.chain_id)
+            .join(certificates, certificates.c.id == certificate_chains.c.certificate_id)
+            .where(certificates.c.state == CertificateState.CURRENT)
+        )
+        query = sa.select(*_LISTED).where(certificates.c.kind == _CHAIN, certificates.c.id.in_(needed))
+        if cursor is not None:
+            query = query.where(certificates.c.id > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1))
+        return cursors.page(
+            [(row.id, ChainCertificate(row.id, _facts(row), row.created_at)) for row in rows], limit
+        )
+
+    def _with_chains(self, rows: Sequence[Row[Any]]) -> list[DeviceCertificate]:
+        chains: dict[int, list[int]] = {}
+        for some in _portions([row.id for row in rows]):
+            links = self._connection.execute(
+                sa.select(certificate_chains)
+                .where(certificate_chains.c.certificate_id.in_(some))
+                .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
+            )
+            for link in links:
+                chains.setdefault(link.certificate_id, []).append(link.chain_id)
+        return [_device_certificate(row, tuple(chains.get(row.id, ()))) for row in rows]
+
+
+class DeviceKeys:
+    """To which device identity a public key belongs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def owners(self, public_keys: Sequence[str]) -> dict[str, DeviceIdentity]:
+        """Find the owners of public keys."""
+        found: dict[str, DeviceIdentity] = {}
+        for some in _portions(public_keys):
+            rows = self._connection.execute(
+                sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(some))
+            )
+            found |= {
+                row.public_key_sha256: DeviceIdentity(IdentityType(row.identity_type), row.identity)
+                for row in rows
+            }
+        return found
+
+    def insert(self, public_key: str, owner: DeviceIdentity) -> None:
+        """Note that a public key belongs to a device."""
+        self._connection.execute(
+            sa.insert(device_keys).values(
+                public_key_sha256=public_key, identity_type=owner.type, identity=owner.value
+            )
+        )
+
+    def delete_unused(self, public_key: str) -> None:
+        """Forget to whom a public key belonged, unless a certificate with it is still kept."""
+        kept = sa.select(certificates.c.id).where(
+            certificates.c.kind == _DEVICE,
+            certificates.c.public_key_sha256 == public_key,
+            certificates.c.state != CertificateState.DELETED,
+        )
+        self._connection.execute(
+            sa.delete(device_keys).where(device_keys.c.public_key_sha256 == public_key, ~kept.exists())
+        )
+
+    def delete_of(self, identity_type: IdentityType, identities: Sequence[str]) -> None:
+        """Forget the public keys of some devices."""
+        for some in _portions(identities):
+            self._connection.execute(
+                sa.delete(device_keys).where(
+                    device_keys.c.identity_type == identity_type, device_keys.c.identity.in_(some)
+                )
+            )
+
+
+def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
+def _columns(certificate: Certificate) -> dict[str, Any]:
+    facts = certificate.facts
+    names = {
+        "subject": dataclasses.asdict(facts.subject),
+        "issuer": dataclasses.asdict(facts.issuer),
+        "subject_alternative_names": facts.subject_alternative_names,
+    }
+    return {
+        "fingerprint_sha256": facts.fingerprint_sha256,
+        "public_key_sha256": facts.public_key_sha256,
+        "serial_number": facts.serial_number,
+        "subject": facts.subject.text,
+        "issuer": facts.issuer.text,
+        "names": json.dumps(names),
+        "not_before": facts.not_before,
+        "not_after": facts.not_after,
+        "key_type": facts.key_type,
+        "key_size": facts.key_size,
+        "signature_algorithm": facts.signature_algorithm,
+        "der": certificate.der,
+    }
+
+
+def _facts(row: Row[Any]) -> CertificateFacts:
+    names = json.loads(row.names)
+    return CertificateFacts(
+        fingerprint_sha256=row.fingerprint_sha256,
+        public_key_sha256=row.public_key_sha256,
+        serial_number=row.serial_number,
+        subject=Name(**names["subject"]),
+        issuer=Name(**names["issuer"]),
+        subject_alternative_names=tuple(names["subject_alternative_names"]),
+        not_before=row.not_before,
+        not_after=row.not_after,
+        key_type=KeyType(row.key_type),
+        key_size=row.key_size,
+        signature_algorithm=row.signature_algorithm,
+    )
+
+
+def _standing(row: Row[Any]) -> Standing:
+    identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
+    return Standing(
+        row.id, identity, CertificateState(row.state), row.fingerprint_sha256, row.public_key_sha256
+    )
+
+
+def _device_certificate(row: Row[Any], chain_ids: tuple[int, ...]) -> DeviceCertificate:
+    return DeviceCertificate(
+        id=row.id,
+        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+        state=CertificateState(row.state),
+        facts=_facts(row),
+        chain_ids=chain_ids,
+        import_id=row.import_id,
+        created_at=row.created_at,
+        superseded_at=row.superseded_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,150 @@
+"""The items of bulk requests: one row for each device."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.certificates import WarningCode
+from bulkcert.errors import DeletedMeanwhile
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.reports import Item, Outcome, Page, RequestKind, Result
+from bulkcert.store import cursors
+from bulkcert.store.requests import ACTIVE
+from bulkcert.store.schema import bulk_requests, items
+
+
+@dataclass(frozen=True)
+class KeptItem:
+    """An item with what only the service needs of it."""
+
+    item: Item
+    public_key_sha256: str | None = None
+    previous_certificate_id: int | None = None
+
+
+class Items:
+    """Keep the items of bulk requests: one row for each device."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, request_id: str, new: Iterable[Item]) -> None:
+        """Keep new items, with their results where they have one already."""
+        rows = [
+            {
+                "request_id": request_id,
+                "position": item.position,
+                "file": item.file,
+                "identity": item.identity,
+            }
+            | _result_columns(item.result)
+            for item in new
+        ]
+        if rows:
+            self._connection.execute(sa.insert(items), rows)
+
+    def page(
+        self, request_id: str, outcome: Outcome | None, limit: int, cursor: str | None
+    ) -> Page[Item]:  # fmt: skip
+        """List the items of a request in their order."""
+        query = sa.select(items).where(items.c.request_id == request_id)
+        if outcome is not None:
+            query = query.where(items.c.outcome == outcome)
+        if cursor is not None:
+            query = query.where(items.c.position > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
+        return cursors.page([(row.position, _item(row)) for row in rows], limit)
+
+    def waiting(self, request_id: str, positions: Sequence[int]) -> dict[int, Item]:
+        """Read those of the given items that have no result yet, and hold their rows."""
+        rows = self._connection.execute(
+            sa.select(items)
+            .where(
+                items.c.request_id == request_id, items.c.position.in_(positions), items.c.outcome.is_(None)
+            )
+            .with_for_update()
+        )
+        return {row.position: _item(row) for row in rows}
+
+    def of_keys(self, request_id: str, public_keys: Sequence[str]) -> list[KeptItem]:
+        """Find the opened items of a request that hold one of the given public keys."""
+        rows = self._connection.execute(
+            sa.select(items).where(
+                items.c.request_id == request_id, items.c.public_key_sha256.in_(public_keys)
+            )
+        )
+        return [KeptItem(_item(row), row.public_key_sha256, row.previous_certificate_id) for row in rows]
+
+    def finish(self, request_id: str, ended: Iterable[KeptItem]) -> None:
+        """Write the results of items."""
+        rows = [
+            {
+                "b_request_id": request_id,
+                "b_position": kept.item.position,
+                "public_key_sha256": kept.public_key_sha256,
+                "previous_certificate_id": kept.previous_certificate_id,
+            }
+            | _result_columns(kept.item.result)
+            for kept in ended
+        ]
+        if rows:
+            statement = sa.update(items).where(
+                items.c.request_id == sa.bindparam("b_request_id"),
+                items.c.position == sa.bindparam("b_position"),
+            )
+            self._connection.execute(statement, rows)
+
+    def fail_waiting(
+        self, identity_type: IdentityType, identities: Sequence[str], detail: str
+    ) -> dict[str, list[DeviceIdentity]]:
+        """Fail what unfinished imports still hold for some devices; tells which, by import."""
+        active = sa.select(bulk_requests.c.id).where(
+            bulk_requests.c.kind == RequestKind.IMPORT,
+            bulk_requests.c.identity_type == identity_type,
+            bulk_requests.c.state.in_(ACTIVE),
+        )
+        rows = self._connection.execute(
+            sa.update(items)
+            .where(
+                items.c.outcome.is_(None), items.c.identity.in_(identities), items.c.request_id.in_(active)
+            )
+            .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
+            .returning(items.c.request_id, items.c.identity)
+        )
+        failed: dict[str, list[DeviceIdentity]] = {}
+        for row in rows:
+            failed.setdefault(row.request_id, []).append(DeviceIdentity(identity_type, row.identity))
+        return failed
+
+
+def _result_columns(result: Result | None) -> dict[str, Any]:
+    if result is None:
+        names = ("outcome", "code", "detail", "warnings", "certificate_id", "fingerprint_sha256")
+        return dict.fromkeys(names)
+    return {
+        "outcome": result.outcome,
+        "code": result.code,
+        "detail": result.detail,
+        "warnings": json.dumps(result.warnings) if result.warnings else None,
+        "certificate_id": result.certificate_id,
+        "fingerprint_sha256": result.fingerprint_sha256,
+    }
+
+
+def _item(row: Row[Any]) -> Item:
+    if row.outcome is None:
+        return Item(row.position, row.file, row.identity)
+    warnings = tuple(WarningCode(word) for word in json.loads(row.warnings)) if row.warnings else ()
+    result = Result(
+        outcome=Outcome(row.outcome),
+        code=row.code,
+        detail=row.detail,
+        warnings=warnings,
+        certificate_id=row.certificate_id,
+        fingerprint_sha256=row.fingerprint_sha256,
+    )
+    return Item(row.position, row.file, row.identity, result)

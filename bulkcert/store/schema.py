@@ -1,0 +1,218 @@
+"""The tables. Columns that listing and expiry need are clear; what is secret is a sealed blob.
+
+Nothing here belongs to one database engine. Times are UTC. Row ids of certificates are drawn from
+`sequences` before the row is made, because a sealed key is bound to its row's id.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""64 bits everywhere; SQLite's own row ids are of type INTEGER only."""
+
+
+class Time(sa.TypeDecorator[datetime]):
+    """An aware datetime in UTC, kept without zone where the engine knows none."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn to UTC; SQLite sorts times as text, so they must all be of one zone."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Make aware again."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("next", Number, nullable=False),
+)
+
+vault_checks = sa.Table(
+    "vault_checks",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+signing_keys = sa.Table(
+    "signing_keys",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("public_pem", sa.Text, nullable=False),
+    sa.Column("sealed_private_pem", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("login", sa.String(200), nullable=False, unique=True),
+    sa.Column("password_hash", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("is_disabled", sa.Boolean(name="users_is_disabled"), nullable=False),
+    sa.Column("tokens_valid_from", Time, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("user_id", Number, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("issued_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False, index=True),
+    sa.Column("last_used_at", Time, nullable=False),
+    sa.Column("revoked_at", Time),
+)
+
+login_throttles = sa.Table(
+    "login_throttles",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_failed_at", Time, nullable=False, index=True),
+)
+
+COUNTS = (
+    "total", "done", "created", "replaced", "unchanged", "deleted", "not_found", "failed", "ignored",
+)  # fmt: skip
+"""The counting columns of a bulk request, named as in `reports.Counts`."""
+
+bulk_requests = sa.Table(
+    "bulk_requests",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("identity_type", sa.String(20)),
+    sa.Column("on_conflict", sa.String(10)),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("requested_by", sa.String(200), nullable=False),
+    sa.Column("bundle_digest", sa.String(64), index=True),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("started_at", Time),
+    sa.Column("finished_at", Time),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in COUNTS),
+    sa.Index("ix_bulk_requests_kind_id", "kind", "id"),
+)
+
+items = sa.Table(
+    "items",
+    metadata,
+    sa.Column("request_id", sa.String(36), sa.ForeignKey("bulk_requests.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("file", sa.Text),
+    sa.Column("identity", sa.Text),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("code", sa.String(40)),
+    sa.Column("detail", sa.Text),
+    sa.Column("warnings", sa.Text),
+    sa.Column("certificate_id", Number),
+    sa.Column("previous_certificate_id", Number),
+    sa.Column("fingerprint_sha256", sa.String(64)),
+    sa.Column("public_key_sha256", sa.String(64)),
+    sa.Index("ix_items_request_id_outcome_position", "request_id", "outcome", "position"),
+    sa.Index("ix_items_request_id_public_key_sha256", "request_id", "public_key_sha256"),
+    sa.Index("ix_items_identity_waiting", "identity", **_where("outcome IS NULL")),
+)
+
+chunks = sa.Table(
+    "chunks",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=False),
+    sa.Column("request_id", sa.String(36), sa.ForeignKey("bulk_requests.id"), nullable=False, index=True),
+    sa.Column("leased_until", Time, index=True),
+    sa.Column("token", sa.String(36)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sealed_entries", sa.LargeBinary, nullable=False),
+)
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("identity_type", sa.String(20)),
+    sa.Column("identity", sa.String(64)),
+    sa.Column("fingerprint_sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("public_key_sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("serial_number", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("names", sa.Text, nullable=False),
+    sa.Column("not_before", Time, nullable=False),
+    sa.Column("not_after", Time, nullable=False),
+    sa.Column("key_type", sa.String(10), nullable=False),
+    sa.Column("key_size", sa.Integer, nullable=False),
+    sa.Column("signature_algorithm", sa.String(80), nullable=False),
+    sa.Column("der", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_private_key", sa.LargeBinary),
+    sa.Column("import_id", sa.String(36), sa.ForeignKey("bulk_requests.id")),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("superseded_at", Time),
+    sa.Column("deleted_at", Time),
+    # One current certificate for each device, one row for each chain certificate: the database holds it.
+    sa.Index(
+        "uq_certificates_current", "identity_type", "identity", unique=True,
+        **_where("kind = 'device' AND state = 'current'"),
+    ),
+    sa.Index("uq_certificates_chain", "fingerprint_sha256", unique=True, **_where("kind = 'chain'")),
+    sa.Index("ix_certificates_identity", "identity_type", "identity", "id"),
+    sa.Index("ix_certificates_kind_state_id", "kind", "state", "id"),
+    sa.Index("ix_certificates_kind_id", "kind", "id"),
+)  # fmt: skip
+
+certificate_chains = sa.Table(
+    "certificate_chains",
+    metadata,
+    sa.Column("certificate_id", Number, sa.ForeignKey("certificates.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("chain_id", Number, sa.ForeignKey("certificates.id"), nullable=False, index=True),
+)
+
+device_keys = sa.Table(
+    # The rule that a public key belongs to one device identity is this table's primary key.
+    "device_keys",
+    metadata,
+    sa.Column("public_key_sha256", sa.String(64), primary_key=True),
+    sa.Column("identity_type", sa.String(20), nullable=False),
+    sa.Column("identity", sa.String(64), nullable=False),
+    sa.Index("ix_device_keys_identity", "identity_type", "identity"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+)

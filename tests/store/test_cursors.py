@@ -1,0 +1,36 @@
+"""Cursors read back as they were written, and anything else is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkcert.errors import MalformedRequest
+from bulkcert.store import cursors
+
+
+@given(st.lists(st.integers(0, 10**15), min_size=3, max_size=3, unique=True))
+def test_a_page_that_is_not_the_last_points_behind_its_last_item(keys: list[int]) -> None:
+    page = cursors.page([(key, str(key)) for key in keys], 2)
+
+    assert page.items == (str(keys[0]), str(keys[1]))
+    assert page.next_cursor is not None
+    assert cursors.read_number(page.next_cursor) == keys[1]
+
+
+def test_the_last_page_has_no_cursor() -> None:
+    assert cursors.page([(1, "a"), (2, "b")], 2).next_cursor is None
+    assert cursors.page([], 2).next_cursor is None
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    try:
+        assert 0 <= cursors.read_number(text) < 10**18
+    except MalformedRequest as refusal:
+        assert refusal.code == "malformed_request"
+
+
+@pytest.mark.parametrize("text", ["", "===", "é", "LTE"])
+def test_odd_cursors_are_refused(text: str) -> None:
+    with pytest.raises(MalformedRequest):
+        cursors.read_number(text)
