@@ -1,0 +1,1 @@
+"""Hostile bytes in, values out: the only room that reads what a client uploaded."""

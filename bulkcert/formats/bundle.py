@@ -1,0 +1,101 @@
+"""A bundle: PKCS#12 entries of a zip joined with the lines of its credentials file, an item for each device.
+
+What is wrong with the zip or the credentials file refuses the whole; what is wrong with one name, entry or
+line is that item's refusal, and the others go on. Only `Bundle.read` touches the content of a PKCS#12 entry.
+
+Counting: an item is a PKCS#12 entry, a zip inside the zip, or a credentials line without an entry. What the
+operating system left behind and files that mean nothing here are `ignored`; folders and the credentials file
+are not counted.
+"""
+
+import enum
+from array import array
+from collections import Counter
+from typing import BinaryIO
+
+from bulkcert.errors import EmptyBundle, MalformedPkcs12
+from bulkcert.formats.archive import Archive, UnreadableEntry
+from bulkcert.formats.credentials import parse_credentials
+from bulkcert.formats.credentials_file import CredentialsFileChoice
+from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip
+from bulkcert.formats.joining import BundleItem, Join, nested_zip
+from bulkcert.formats.zip_records import END_RECORD, LOCAL_HEADER, Entry
+from bulkcert.identities import IdentityType
+from bulkcert.limits import Limits
+
+__all__ = ["Bundle", "BundleItem", "read_bundle"]
+
+
+class Bundle:
+    """A bundle that was read: its items, and how many entries were ignored. Its file must stay open.
+
+    records: for each item that has a file (those come first), where the zip's directory describes it.
+    """
+
+    def __init__(
+        self, items: tuple[BundleItem, ...], ignored: int, archive: Archive, records: "array[int]"
+    ) -> None:
+        self.items = items
+        self.ignored = ignored
+        self._archive = archive
+        self._records = records
+
+    def read(self, item: BundleItem) -> bytes:
+        """Give the content of the item's entry: whole, its CRC checked, within the size limit.
+
+        Raises ItemRefusal: the item's own where it has one, else MalformedPkcs12.
+        """
+        if item.refusal is not None:
+            raise type(item.refusal)(item.refusal.detail)
+        try:
+            content = self._archive.read(self._archive.entry(self._records[item.position]))
+        except UnreadableEntry as damage:
+            raise MalformedPkcs12(f"The entry is damaged: {damage}.") from None
+        if content.startswith((LOCAL_HEADER, END_RECORD)):
+            raise nested_zip()
+        return content
+
+
+def read_bundle(
+    file: BinaryIO, identity_type: IdentityType, credentials_file: str | None, limits: Limits
+) -> Bundle:
+    """Read a bundle's directory and its credentials file.
+
+    file: seekable, open for as long as the bundle is used. credentials_file: name of the entry, or None for
+    the only `.txt`. Raises RequestRefusal where the zip or its credentials file cannot be used.
+    """
+    archive = Archive(file, limits)
+    choice = CredentialsFileChoice(credentials_file)
+    kinds: Counter[_Kind] = Counter()
+    for entry in archive.entries():
+        kind = _kind_of(entry)
+        kinds[kind] += 1
+        if kind is _Kind.OTHER:
+            choice.consider(entry)
+    if not kinds[_Kind.PKCS12]:
+        raise EmptyBundle(f"The zip holds no PKCS#12 file{', only another zip' if kinds[_Kind.ZIP] else ''}.")
+    join = Join(parse_credentials(choice.read(archive, limits), limits), identity_type, limits)
+    records = array("Q")
+    for entry in archive.entries():
+        kind = _kind_of(entry)
+        if kind in {_Kind.PKCS12, _Kind.ZIP}:
+            join.add(entry, is_nested_zip=kind is _Kind.ZIP)
+            records.append(entry.record)
+    return Bundle(join.items(), kinds[_Kind.OTHER] - 1, archive, records)
+
+
+class _Kind(enum.Enum):
+    FOLDER = enum.auto()
+    PKCS12 = enum.auto()
+    ZIP = enum.auto()
+    OTHER = enum.auto()
+
+
+def _kind_of(entry: Entry) -> _Kind:
+    if entry.is_folder:
+        return _Kind.FOLDER
+    if is_junk(entry.name):
+        return _Kind.OTHER
+    if is_pkcs12(entry.name):
+        return _Kind.PKCS12
+    return _Kind.ZIP if is_zip(entry.name) else _Kind.OTHER

@@ -1,0 +1,118 @@
+"""The credentials file: one `<identity>.p12=<password>` or `<identity>=<password>` per line.
+
+Lines end in LF or CRLF and in nothing else: a password may hold any other character, U+2028 included.
+The password is all that follows the first `=`; spaces, `#` and further `=` belong to it.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bulkcert.errors import InvalidPassword, TooManyEntries, UndecodableCredentialsFile
+from bulkcert.formats.entry_names import shown, without_suffix
+from bulkcert.identities import LONGEST
+from bulkcert.limits import Limits
+from bulkcert.secret import Secret
+
+LONGEST_LINE = 4096
+"""Characters; no tool that makes PKCS#12 files takes a password near that."""
+
+_LEADING_NAME = re.compile(r"[0-9A-Za-z-]*")
+_NO_LIMITS_GIVEN = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialLine:
+    """One line. `number` counts from 1, blank lines included; `written` is the identity as it stands there.
+
+    Where the line has no `=`, `written` is only what could be an identity at its beginning: the rest may be a
+    password that was meant to follow an `=`. `refusal` is set where there is no usable password.
+    """
+
+    number: int
+    written: str
+    password: Secret | None
+    refusal: InvalidPassword | None
+
+
+def parse_credentials(content: bytes, limits: Limits = _NO_LIMITS_GIVEN) -> tuple[CredentialLine, ...]:
+    """Read a credentials file: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises UndecodableCredentialsFile, or TooManyEntries beyond `limits.entries` lines that are not blank.
+    """
+    return tuple(_credential_line(number, line) for number, line in text_lines(content, limits))
+
+
+def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
+    """Give the lines of a text file that are not blank, without their ends, numbered from 1.
+
+    Raises UndecodableCredentialsFile naming the line, or TooManyEntries beyond `limits.entries` lines.
+    """
+    left = limits.entries
+    for number, raw in enumerate(io.BytesIO(_as_utf8(content)), start=1):
+        if raw.isspace():
+            continue
+        try:
+            line = _without_end(raw).decode()
+        except UnicodeDecodeError:
+            raise UndecodableCredentialsFile(f"Line {number} of the text file is not UTF-8.") from None
+        if line.isspace():
+            continue
+        if not left:
+            raise TooManyEntries(f"The text file has more than {limits.entries} lines.")
+        left -= 1
+        yield number, line
+
+
+def _without_end(line: bytes) -> bytes:
+    return line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
+
+
+def _as_utf8(content: bytes) -> bytes:
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise UndecodableCredentialsFile("The text file is UTF-32.")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _utf_16_as_utf8(content)
+    if _looks_like_utf_16(content):
+        raise UndecodableCredentialsFile("The text file looks like UTF-16 without a byte order mark.")
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
+def _utf_16_as_utf8(content: bytes) -> bytes:
+    encoding = "utf-16-le" if content.startswith(b"\xff\xfe") else "utf-16-be"
+    text = content[2:]
+    try:
+        return text.decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        number = text[: error.start].decode(encoding, errors="replace").count("\n") + 1
+        raise UndecodableCredentialsFile(f"Line {number} of the text file is not UTF-16.") from None
+
+
+def _looks_like_utf_16(content: bytes) -> bool:
+    """Whether nearly every second byte of the beginning is NUL, as in UTF-16 of western text."""
+    beginning = content[: min(len(content), 256) & ~1]
+    even, odd = beginning[::2].count(0), beginning[1::2].count(0)
+    return min(even, odd) == 0 and max(even, odd) * 2 >= max(len(beginning) * 3 // 4, 2)
+
+
+def _credential_line(number: int, line: str) -> CredentialLine:
+    name, equals, password = line.partition("=")
+    if not equals:
+        written = _LEADING_NAME.match(line.strip())
+        return CredentialLine(
+            number,
+            written.group()[:LONGEST] if written else "",
+            None,
+            InvalidPassword(f"Line {number} of the credentials file has no '='."),
+        )
+    written_name = shown(without_suffix(name.strip()), LONGEST)
+    fault = None
+    if len(line) > LONGEST_LINE:
+        fault = f"is longer than {LONGEST_LINE} characters"
+    elif "\0" in line:
+        fault = "holds a NUL character"
+    if fault:
+        refusal = InvalidPassword(f"Line {number} of the credentials file {fault}.")
+        return CredentialLine(number, written_name, None, refusal)
+    return CredentialLine(number, written_name, Secret(password.encode()), None)

@@ -1,0 +1,75 @@
+"""The list of a bulk deletion: device identities, one per line of a text file, or a zip.
+
+A zip that holds exactly one text file means the lines of that file, whatever else it holds: a whole import
+bundle sent again deletes what it imported. A zip without a text file means the names of its `.p12` and `.pfx`
+entries; their contents are not read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from bulkcert.errors import CredentialsFileTooLarge, EmptyList
+from bulkcert.formats.archive import Archive
+from bulkcert.formats.credentials import text_lines
+from bulkcert.formats.credentials_file import CredentialsFileChoice
+from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, shown, without_suffix
+from bulkcert.formats.zip_records import END_RECORD, LOCAL_HEADER
+from bulkcert.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ListedIdentity:
+    """One device of a list, as it was written and safe to show; not yet known to be an identity.
+
+    line: number in the text file, from 1; in a list made of entry names, the number among them.
+    """
+
+    line: int
+    written: str
+
+
+def read_identity_list(file: BinaryIO, limits: Limits) -> tuple[ListedIdentity, ...]:
+    """Read a list, in the order in which it stands. `.p12`, `.pfx` and `=anything` after a name are dropped.
+
+    file: seekable. Raises EmptyList, UndecodableCredentialsFile, CredentialsFileTooLarge, TooManyEntries, or,
+    of a zip, what `Archive` raises and AmbiguousCredentialsFile where it holds several text files.
+    """
+    file.seek(0)
+    if file.read(4) in {LOCAL_HEADER, END_RECORD}:
+        listed = tuple(_listed_in_zip(Archive(file, limits), limits))
+    else:
+        listed = tuple(_listed_in_text(_text(file, limits), limits))
+    if not listed:
+        raise EmptyList("The list names no device.")
+    return listed
+
+
+def _text(file: BinaryIO, limits: Limits) -> bytes:
+    file.seek(0)
+    content = file.read(limits.credentials_file_bytes + 1)
+    if len(content) > limits.credentials_file_bytes:
+        raise CredentialsFileTooLarge(f"The list is longer than {limits.credentials_file_bytes} bytes.")
+    return content
+
+
+def _listed_in_zip(archive: Archive, limits: Limits) -> Iterator[ListedIdentity]:
+    choice = CredentialsFileChoice(None)
+    for entry in archive.entries():
+        choice.consider(entry)
+    if not choice.has_none:
+        return _listed_in_text(choice.read(archive, limits), limits)
+    return _listed_by_name(archive)
+
+
+def _listed_by_name(archive: Archive) -> Iterator[ListedIdentity]:
+    names = (entry.name for entry in archive.entries())
+    wanted = (name for name in names if is_pkcs12(name) and not is_junk(name))
+    for number, name in enumerate(wanted, start=1):
+        yield ListedIdentity(number, shown(without_suffix(basename(name))))
+
+
+def _listed_in_text(content: bytes, limits: Limits) -> Iterator[ListedIdentity]:
+    for number, line in text_lines(content, limits):
+        name, _, _ = line.partition("=")
+        yield ListedIdentity(number, shown(without_suffix(name.strip())))

@@ -1,0 +1,232 @@
+"""X.509: what a certificate says of itself, and how the certificates of one file hang together (RFC 5280).
+
+Reading is the library's (`cryptography.x509`). It reads lazily, so every look at a certificate may still
+find it malformed: all looks stand inside `_strictly`, which turns what the library raises into one refusal.
+
+Tolerated: extensions that cannot be read. The certificate is kept with no alternative names, and is not
+held to allow client authentication, since nothing shows that it does.
+"""
+
+import contextlib
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
+
+from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name
+from bulkcert.errors import MalformedCertificate
+
+E = TypeVar("E", bound=x509.ExtensionType)
+
+_SIGNATURE_NAMES = {
+    oid: name for name, oid in vars(SignatureAlgorithmOID).items() if isinstance(oid, x509.ObjectIdentifier)
+}
+_WRITTEN_OUT = {NameOID.EMAIL_ADDRESS: "emailAddress", NameOID.SERIAL_NUMBER: "serialNumber"}
+_ATTRIBUTES = {
+    NameOID.COMMON_NAME: "common_name",
+    NameOID.EMAIL_ADDRESS: "email_address",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
+    NameOID.ORGANIZATION_NAME: "organization",
+    NameOID.LOCALITY_NAME: "locality",
+    NameOID.STATE_OR_PROVINCE_NAME: "state",
+    NameOID.COUNTRY_NAME: "country",
+}
+_CLIENT_USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+_TEXT_TAGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}  # UTF8String, PrintableString, IA5String (X.680)
+_CACHED_CERTIFICATES = 64  # a fleet shares its chain: the same few certificates stand in every file
+
+
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def parse_certificate(der: bytes) -> Certificate:
+    """Read one certificate (DER, RFC 5280 §4.1) and everything that is known of it.
+
+    Raises `MalformedCertificate` where the encoding, a name, a date or the public key cannot be read.
+    """
+    with _strictly():
+        return Certificate(der, _facts(der, x509.load_der_x509_certificate(der)))
+
+
+def allows_client_auth(certificate: Certificate) -> bool:
+    """Tell whether a client may authenticate with it: RFC 5280 §4.2.1.12.
+
+    True where the extended key usage is absent, or holds clientAuth or anyExtendedKeyUsage. False where it
+    names other usages only, or cannot be read.
+    """
+    with _strictly():
+        extensions = _extensions(x509.load_der_x509_certificate(certificate.der))
+    if extensions is None:
+        return False
+    usages = _extension(extensions, x509.ExtendedKeyUsage)
+    return usages is None or any(usage in _CLIENT_USAGES for usage in usages)
+
+
+def order_chain(leaf: Certificate, others: Sequence[Certificate]) -> tuple[tuple[Certificate, ...], bool]:
+    """Order what came with a leaf: its issuer first, towards the root; certificates of no use are left out.
+
+    Returns the chain, and whether it is complete: the last of it (or the leaf itself) is self-signed. The
+    place in the file means nothing. This is order, not trust: whoever relies on the chain validates it.
+    """
+    chain: list[Certificate] = []
+    last, rest = leaf, [other for other in others if other.der != leaf.der]
+    while not _is_issued_by(last, last):
+        issuer = next((other for other in rest if _is_issued_by(last, other)), None)
+        if issuer is None:
+            return tuple(chain), False
+        chain.append(issuer)
+        rest = [other for other in rest if other.der != issuer.der]
+        last = issuer
+    return tuple(chain), True
+
+
+def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Tell by name and by key identifier (RFC 5280 §4.2.1.1), or by signature where one is missing."""
+    if certificate.facts.issuer != issuer.facts.subject:
+        return False
+    wanted, _ = _key_identifiers(certificate.der)
+    _, given = _key_identifiers(issuer.der)
+    if wanted is not None and given is not None:
+        return wanted == given
+    return _is_signed_by(certificate.der, issuer.der)
+
+
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def _key_identifiers(der: bytes) -> tuple[bytes | None, bytes | None]:
+    """Give the identifiers of the issuer's key and of the certificate's own; None where it is not told."""
+    with _strictly():
+        extensions = _extensions(x509.load_der_x509_certificate(der))
+    authority = _extension(extensions, x509.AuthorityKeyIdentifier)
+    subject = _extension(extensions, x509.SubjectKeyIdentifier)
+    return authority.key_identifier if authority else None, subject.digest if subject else None
+
+
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def _is_signed_by(der: bytes, issuer_der: bytes) -> bool:
+    with _strictly():
+        certificate = x509.load_der_x509_certificate(der)
+        issuer = x509.load_der_x509_certificate(issuer_der)
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
+            return False
+        return True
+
+
+def fingerprint_of_key(public_key_info: bytes) -> str:
+    """Give the SHA-256 (64 hex digits) of a SubjectPublicKeyInfo (DER, RFC 5280 §4.1.2.7)."""
+    return hashlib.sha256(public_key_info).hexdigest()
+
+
+@contextlib.contextmanager
+def _strictly() -> Iterator[None]:
+    """Turn what the library raises on a hostile certificate into a refusal, and keep its warnings quiet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (
+            ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion,
+            x509.DuplicateExtension,
+        ):  # fmt: skip
+            detail = "A certificate in the file is not in the standard form (RFC 5280) and cannot be read."
+            raise MalformedCertificate(detail) from None
+
+
+def _facts(der: bytes, certificate: x509.Certificate) -> CertificateFacts:
+    key_type, key_size = _key_facts(certificate)
+    algorithm = certificate.signature_algorithm_oid
+    return CertificateFacts(
+        fingerprint_sha256=hashlib.sha256(der).hexdigest(),
+        public_key_sha256=fingerprint_of_key(_public_key_info(certificate)),
+        serial_number=str(certificate.serial_number),
+        subject=_name(certificate.subject),
+        issuer=_name(certificate.issuer),
+        subject_alternative_names=_alternative_names(certificate),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        key_type=key_type,
+        key_size=key_size,
+        signature_algorithm=_SIGNATURE_NAMES.get(algorithm, algorithm.dotted_string),
+    )
+
+
+def _public_key_info(certificate: x509.Certificate) -> bytes:
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except UnsupportedAlgorithm:  # a CA's newer key: known by the certificate alone
+        return certificate.public_key_algorithm_oid.dotted_string.encode() + certificate.tbs_certificate_bytes
+
+
+def _key_facts(certificate: x509.Certificate) -> tuple[KeyType, int]:
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return KeyType.OTHER, 0
+    match key:
+        case rsa.RSAPublicKey():
+            return KeyType.RSA, key.key_size
+        case ec.EllipticCurvePublicKey():
+            return KeyType.EC, key.key_size
+        case ed25519.Ed25519PublicKey():
+            return KeyType.ED25519, 256
+        case ed448.Ed448PublicKey():
+            return KeyType.ED448, 456
+        case _:
+            return KeyType.OTHER, int(getattr(key, "key_size", 0))
+
+
+def _name(name: x509.Name) -> Name:
+    """Give a name's text and its well-known attributes: of several, the last is the most specific one."""
+    last = {attribute.oid: str(attribute.value) for attribute in name}
+    found = {field: last[oid] for oid, field in _ATTRIBUTES.items() if oid in last}
+    return Name(name.rfc4514_string(_WRITTEN_OUT), **found)
+
+
+def _extensions(certificate: x509.Certificate) -> x509.Extensions | None:
+    """Read all extensions; None where one of them is odd, since the library reads all or none."""
+    try:
+        return certificate.extensions
+    except (ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return None
+
+
+def _extension(extensions: x509.Extensions | None, kind: type[E]) -> E | None:
+    try:
+        return extensions.get_extension_for_class(kind).value if extensions else None
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Give the subject alternative names as plain text (RFC 5280 §4.2.1.6), kinds without text left out."""
+    names = _extension(_extensions(certificate), x509.SubjectAlternativeName)
+    return tuple(text for name in names or () if (text := _general_name(name)))
+
+
+def _general_name(name: x509.GeneralName) -> str | None:
+    match name:
+        case x509.DirectoryName():
+            return name.value.rfc4514_string(_WRITTEN_OUT)
+        case x509.RegisteredID():
+            return name.value.dotted_string
+        case x509.OtherName():
+            return _other_name(name.value)
+        case _:
+            return str(name.value)
+
+
+def _other_name(der: bytes) -> str | None:
+    """Read the text of an otherName: a Windows CA writes the user principal name there, as UTF8String."""
+    encoding = _TEXT_TAGS.get(der[0]) if len(der) > 2 else None
+    if encoding is None or der[1] != len(der) - 2 or der[1] > 0x7F:
+        return None
+    try:
+        return der[2:].decode(encoding)
+    except UnicodeDecodeError:
+        return None

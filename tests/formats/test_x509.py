@@ -1,0 +1,337 @@
+"""What a certificate says of itself, and the order of a chain."""
+
+import base64
+import datetime as dt
+import hashlib
+import ipaddress
+import re
+from pathlib import Path
+
+import cryptography_vectors
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkcert.certificates import Certificate, KeyType, Name
+from bulkcert.errors import MalformedCertificate
+from bulkcert.formats.x509 import allows_client_auth, order_chain, parse_certificate
+from tests.builders import DAY, NOW, a_ca, a_certificate, an_ec_key, an_rsa_key
+
+VECTORS = Path(cryptography_vectors.__file__).parent / "x509"
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+def name(*attributes: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes])
+
+
+def build(
+    *extensions: x509.ExtensionType,
+    subject: x509.Name | None = None,
+    issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None,
+    key=None,
+    serial: int = 5,
+    valid: tuple[dt.datetime, dt.datetime] = (NOW, NOW + DAY),
+) -> x509.Certificate:
+    key = key or an_ec_key()
+    issuer_name, issuer_key = issuer or (name((NameOID.COMMON_NAME, "CA")), an_ec_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name((NameOID.COMMON_NAME, "device")) if subject is None else subject)
+        .issuer_name(issuer_name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def parsed(certificate: x509.Certificate) -> Certificate:
+    return parse_certificate(der(certificate))
+
+
+def test_all_facts_are_read():
+    key = an_ec_key()
+    subject = name(
+        (NameOID.COUNTRY_NAME, "CH"),
+        (NameOID.STATE_OR_PROVINCE_NAME, "Bern"),
+        (NameOID.LOCALITY_NAME, "Thun"),
+        (NameOID.ORGANIZATION_NAME, "Example, Inc."),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Devices"),
+        (NameOID.COMMON_NAME, "A12BC3D4EFGH"),
+        (NameOID.EMAIL_ADDRESS, "device@example.org"),
+        (NameOID.SERIAL_NUMBER, "A12BC3D4EFGH"),
+    )
+    certificate = build(subject=subject, key=key, serial=2**159 - 1)
+
+    found = parsed(certificate)
+    facts = found.facts
+
+    assert found.der == der(certificate)
+    assert facts.fingerprint_sha256 == hashlib.sha256(der(certificate)).hexdigest()
+    info = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert facts.public_key_sha256 == hashlib.sha256(info).hexdigest()
+    assert facts.serial_number == str(2**159 - 1)
+    assert facts.subject == Name(
+        text=r"serialNumber=A12BC3D4EFGH,emailAddress=device@example.org,CN=A12BC3D4EFGH,OU=Devices,"
+        r"O=Example\, Inc.,L=Thun,ST=Bern,C=CH",
+        common_name="A12BC3D4EFGH",
+        email_address="device@example.org",
+        organizational_unit="Devices",
+        organization="Example, Inc.",
+        locality="Thun",
+        state="Bern",
+        country="CH",
+    )
+    assert facts.issuer == Name("CN=CA", common_name="CA")
+    assert (facts.not_before, facts.not_after) == (NOW, NOW + DAY)
+    assert facts.not_before.tzinfo is dt.UTC
+    assert facts.signature_algorithm == "ECDSA_WITH_SHA256"
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (an_rsa_key(), (KeyType.RSA, 2048)),
+        (an_ec_key(), (KeyType.EC, 256)),
+        (ec.generate_private_key(ec.SECP521R1()), (KeyType.EC, 521)),
+        (ed25519.Ed25519PrivateKey.generate(), (KeyType.ED25519, 256)),
+        (ed448.Ed448PrivateKey.generate(), (KeyType.ED448, 456)),
+    ],
+)
+def test_kind_and_size_of_the_key_are_read(key, expected):
+    facts = parsed(build(key=key)).facts
+
+    assert (facts.key_type, facts.key_size) == expected
+
+
+def test_of_several_attributes_the_most_specific_one_counts():
+    units = [(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in ("All", "Some", "One")]
+
+    assert parsed(build(subject=name(*units))).facts.subject.organizational_unit == "One"
+
+
+def test_an_empty_subject_is_no_fault():
+    facts = parsed(build(subject=x509.Name([]))).facts
+
+    assert facts.subject == Name("")
+
+
+UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
+
+
+@pytest.mark.parametrize(
+    ("general_name", "expected"),
+    [
+        (x509.DNSName("host.example.org"), ("host.example.org",)),
+        (x509.RFC822Name("a@example.org"), ("a@example.org",)),
+        (x509.UniformResourceIdentifier("urn:device:1"), ("urn:device:1",)),
+        (x509.IPAddress(ipaddress.ip_address("192.0.2.1")), ("192.0.2.1",)),
+        (x509.DirectoryName(name((NameOID.COMMON_NAME, "x"))), ("CN=x",)),
+        (x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), ("1.2.3",)),
+        (x509.OtherName(UPN, b"\x0c\x05a@b.c"), ("a@b.c",)),
+        (x509.OtherName(UPN, b"\x0c\x02\xff\xff"), ()),
+        (x509.OtherName(UPN, b"\x04\x01a"), ()),
+        (x509.OtherName(UPN, b"\x0c\x81\x80" + b"a" * 128), ()),
+    ],
+)
+def test_alternative_names_are_plain_text(general_name, expected):
+    certificate = build(x509.SubjectAlternativeName([general_name]))
+
+    assert parsed(certificate).facts.subject_alternative_names == expected
+
+
+def usages(*oids: x509.ObjectIdentifier) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage(list(oids))
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        ([], True),
+        ([usages(ExtendedKeyUsageOID.CLIENT_AUTH)], True),
+        ([usages(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)], True),
+        ([usages(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)], True),
+        ([usages(ExtendedKeyUsageOID.SERVER_AUTH)], False),
+        ([x509.UnrecognizedExtension(ExtendedKeyUsageOID.CLIENT_AUTH, b"junk")], True),
+        ([x509.UnrecognizedExtension(x509.ExtendedKeyUsage.oid, b"junk")], False),
+    ],
+)
+def test_client_authentication_is_allowed_unless_other_usages_alone_are_named(extensions, expected):
+    assert allows_client_auth(parsed(build(*extensions))) is expected
+
+
+def test_extensions_that_cannot_be_read_are_tolerated():
+    certificate = build(
+        x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"junk"),
+        usages(ExtendedKeyUsageOID.CLIENT_AUTH),
+    )
+
+    found = parsed(certificate)
+
+    assert found.facts.subject_alternative_names == ()
+    assert not allows_client_auth(found)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\x30\x00", b"\x30\x80\x00\x00"])
+def test_what_is_no_certificate_is_malformed(junk):
+    with pytest.raises(MalformedCertificate, match="standard form"):
+        parse_certificate(junk)
+
+
+def test_a_certificate_cut_short_or_with_something_behind_is_malformed():
+    content = der(a_certificate(an_ec_key()))
+    for changed in (content[:-1], content + b"\0"):
+        with pytest.raises(MalformedCertificate):
+            parse_certificate(changed)
+
+
+def test_a_certificate_with_an_unknown_version_is_malformed():
+    content = der(a_certificate(an_ec_key()))
+    assert content.count(b"\xa0\x03\x02\x01\x02") == 1
+
+    with pytest.raises(MalformedCertificate):
+        parse_certificate(content.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09"))
+
+
+def vector_certificates() -> list[bytes]:
+    """Everything in the vectors that may be a certificate, odd ones and worse included."""
+    files = [path for path in sorted(VECTORS.rglob("*")) if path.is_file()]
+    found = [content for path in files if (content := path.read_bytes()).startswith(b"\x30")]
+    for path in files:
+        for block in re.findall(
+            rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", path.read_bytes(), re.DOTALL
+        ):
+            lines = b"".join(line for line in block.splitlines() if b":" not in line and b"-" not in line)
+            found.append(base64.b64decode(lines))
+    return found
+
+
+def test_certificates_of_every_sort_are_read_or_malformed_and_nothing_warns():
+    read = 0
+    for content in vector_certificates():
+        try:
+            certificate = parse_certificate(content)
+        except MalformedCertificate:
+            continue
+        read += 1
+        assert isinstance(allows_client_auth(certificate), bool)
+        order_chain(certificate, [certificate])
+
+    assert read > 400
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_changed_certificate_is_read_or_malformed(choices):
+    content = bytearray(SAMPLE)
+    for _ in range(choices.draw(st.integers(1, 5))):
+        content[choices.draw(st.integers(0, len(content) - 1))] = choices.draw(st.integers(0, 255))
+    try:
+        certificate = parse_certificate(bytes(content))
+        allows_client_auth(certificate)
+        order_chain(certificate, [certificate, CA])
+    except MalformedCertificate:
+        return
+    assert certificate.der == bytes(content)
+
+
+CA = parsed(a_ca()[0])
+SAMPLE = der(
+    build(
+        x509.SubjectAlternativeName([x509.DNSName("a.example.org"), x509.RFC822Name("a@example.org")]),
+        usages(ExtendedKeyUsageOID.CLIENT_AUTH),
+        x509.BasicConstraints(ca=False, path_length=None),
+        issuer=(a_ca()[0].subject, a_ca()[1]),
+    )
+)
+
+
+class Family:
+    """A root, two below it, and a leaf; with key identifiers, as real CAs write them, or without."""
+
+    def __init__(self, *, with_identifiers: bool) -> None:
+        self.with_identifiers = with_identifiers
+        keys = [an_ec_key() for _ in range(4)]
+        names = [name((NameOID.COMMON_NAME, text)) for text in ("root", "upper", "lower", "leaf")]
+        above = [0, 0, 1, 2]
+        certificates = [self.build(names, keys, own, above[own]) for own in range(4)]
+        self.root, self.upper, self.lower, self.leaf = (parsed(certificate) for certificate in certificates)
+        # Another key under the name of the one above the leaf, as after a renewal.
+        other_keys = [keys[0], keys[1], an_ec_key(), keys[3]]
+        self.other_lower = parsed(self.build(names, other_keys, 2, 1))
+
+    def build(self, names, keys, own: int, above: int) -> x509.Certificate:
+        identifiers = [
+            x509.SubjectKeyIdentifier.from_public_key(keys[own].public_key()),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[above].public_key()),
+        ]
+        return build(
+            *(identifiers if self.with_identifiers else []),
+            subject=names[own],
+            issuer=(names[above], keys[above]),
+            key=keys[own],
+        )
+
+
+@pytest.fixture(params=[True, False], ids=["with key identifiers", "without"])
+def family(request) -> Family:
+    return Family(with_identifiers=request.param)
+
+
+def test_a_chain_is_ordered_from_the_issuer_to_the_root(family):
+    others = [family.root, family.lower, family.leaf, family.upper]
+
+    assert order_chain(family.leaf, others) == ((family.lower, family.upper, family.root), True)
+
+
+def test_a_chain_without_its_root_is_incomplete(family):
+    assert order_chain(family.leaf, [family.upper, family.lower]) == ((family.lower, family.upper), False)
+
+
+def test_a_gap_ends_the_chain(family):
+    assert order_chain(family.leaf, [family.root, family.lower]) == ((family.lower,), False)
+
+
+def test_a_leaf_alone_is_incomplete(family):
+    assert order_chain(family.leaf, []) == ((), False)
+
+
+def test_a_certificate_with_the_issuers_name_and_another_key_is_not_the_issuer(family):
+    others = [family.other_lower, family.lower, family.upper, family.root]
+
+    assert order_chain(family.leaf, others) == ((family.lower, family.upper, family.root), True)
+    assert order_chain(family.leaf, [family.other_lower]) == ((), False)
+
+
+def test_a_certificate_of_no_use_is_left_out(family):
+    assert order_chain(family.leaf, [CA, family.lower])[0] == (family.lower,)
+
+
+def test_the_same_certificate_twice_stands_in_the_chain_once(family):
+    assert order_chain(family.leaf, [family.lower] * 3)[0] == (family.lower,)
+
+
+def test_a_self_signed_leaf_is_a_whole_chain(family):
+    assert order_chain(family.root, [family.root, family.upper]) == ((), True)
+
+
+def test_two_cas_that_issued_each_other_do_not_go_round_for_ever():
+    keys = an_ec_key(), an_ec_key()
+    names = name((NameOID.COMMON_NAME, "one")), name((NameOID.COMMON_NAME, "two"))
+    one = parsed(build(subject=names[0], key=keys[0], issuer=(names[1], keys[1])))
+    two = parsed(build(subject=names[1], key=keys[1], issuer=(names[0], keys[0])))
+    leaf = parsed(build(issuer=(names[0], keys[0])))
+
+    assert order_chain(leaf, [one, two]) == ((one, two), False)
