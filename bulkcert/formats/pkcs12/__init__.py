@@ -1,0 +1,61 @@
+"""PKCS#12: hostile bytes in, an opened certificate or one refusal out (RFC 7292)."""
+
+from bulkcert.certificates import OpenedCertificate
+from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly, TooLarge
+from bulkcert.formats.pkcs12.budget import Budget
+from bulkcert.formats.pkcs12.ciphers import encode
+from bulkcert.formats.pkcs12.contents import Contents
+from bulkcert.formats.pkcs12.decoding import RareAlgorithm, decode
+from bulkcert.formats.pkcs12.integrity import check_integrity
+from bulkcert.formats.pkcs12.library import open_with_library
+from bulkcert.formats.pkcs12.passwords import read_password
+from bulkcert.formats.pkcs12.pfx import Pfx, read_pfx
+from bulkcert.formats.pkcs12.proof import prove
+from bulkcert.formats.pkcs12.visible import charge_visible, check_key_sizes
+from bulkcert.limits import Limits
+from bulkcert.secret import Secret
+
+__all__ = ["open"]
+
+
+def open(data: bytes, password: Secret, limits: Limits = Limits()) -> OpenedCertificate:  # noqa: A001, B008
+    """Open a PKCS#12 and prove that it holds one device's key and certificate.
+
+    data: the file, BER or DER. password: UTF-8 text. The dates of the certificate are not looked at. Raises
+    an `ItemRefusal` and nothing else (but for what stops the whole process). What it costs is spent from the
+    limits before it is paid, but for files with rare algorithms, whose hidden parts the library decrypts: so
+    it belongs into a process that may be killed.
+    """
+    try:
+        return _open(data, password, limits)
+    except (ItemRefusal, KeyboardInterrupt, SystemExit):
+        raise
+    except MemoryError:
+        raise TooCostly("Opening the file would take more memory than is allowed.") from None
+    except BaseException:  # noqa: BLE001 - the one place that turns whatever hostile bytes bring about into a code
+        raise MalformedPkcs12("The file is not a readable PKCS#12: reading it failed.") from None
+
+
+def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
+    if len(data) > limits.pkcs12_bytes:
+        raise TooLarge(f"The file is larger than {limits.pkcs12_bytes:,} bytes.")
+    text = read_password(password)
+    pfx = read_pfx(data)
+    charge_visible(pfx, Budget(limits))
+    budget = Budget(limits)
+    place = check_integrity(pfx, text, budget)
+    return prove(_contents(data, pfx, text, place, budget, limits), limits)
+
+
+def _contents(
+    data: bytes, pfx: Pfx, password: str, place: int | None, budget: Budget, limits: Limits
+) -> Contents:
+    """Decode the file here, or by the library where that knows more (place: see `check_integrity`)."""
+    if place is not None:
+        try:
+            return decode(pfx, encode(password, place), budget)
+        except RareAlgorithm as rare:
+            for key in rare.hidden:
+                key.scheme.charge(budget)
+    check_key_sizes(pfx, limits)
+    return open_with_library(data, pfx, password, place, budget)

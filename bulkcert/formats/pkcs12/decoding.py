@@ -1,0 +1,69 @@
+"""Decoding a file here, part by part: every part is seen, and every derivation paid for before it is made."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from bulkcert.errors import MalformedPkcs12
+from bulkcert.formats.pkcs12.budget import Budget
+from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, is_decrypted_here
+from bulkcert.formats.pkcs12.contents import Contents
+from bulkcert.formats.pkcs12.pfx import Bags, Encrypted, Pfx, read_bags
+from bulkcert.formats.pkcs12.structure import SEQUENCE, Element, read
+
+T = TypeVar("T")
+
+
+class RareAlgorithm(Exception):  # noqa: N818 - no error: the library may know it
+    """A part of the file is encrypted in a way that is not decoded here. hidden: keys in encrypted safes."""
+
+    def __init__(self, hidden: list[Encrypted]) -> None:
+        super().__init__("an algorithm that is not decoded here")
+        self.hidden = hidden
+
+
+def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
+    """Decode a file whose integrity check has passed.
+
+    Raises `RareAlgorithm` where a part is for the library, once all others are decoded: they may hide costs.
+    """
+    keys: list[bytes] = []
+    certificates: list[bytes] = []
+    hidden: list[Encrypted] = []
+    is_common = True
+    for safe in pfx.safes:
+        budget.safe()
+        if isinstance(safe, Bags):
+            bags = safe
+        elif is_decrypted_here(safe.scheme):
+            bags = _decrypt(safe, read_bags, pfx, passwords, budget)
+            hidden += bags.shrouded_keys
+        else:
+            is_common = False
+            continue
+        budget.certificates(len(bags.certificates))
+        certificates += bags.certificates
+        keys += bags.keys
+        common = [key for key in bags.shrouded_keys if is_decrypted_here(key.scheme)]
+        keys += [_decrypt(key, _read_key, pfx, passwords, budget) for key in common]
+        is_common = is_common and len(common) == len(bags.shrouded_keys)
+    if not is_common:
+        raise RareAlgorithm(hidden)
+    return Contents(tuple(keys), tuple(certificates), "own")
+
+
+def _decrypt(
+    encrypted: Encrypted, read_plain: Callable[[Element], T], pfx: Pfx, passwords: Passwords, budget: Budget
+) -> T:
+    """Decrypt and read a part, with the first encoding of the password that makes sense of it."""
+    for plain in decrypt(encrypted, passwords, budget):
+        try:
+            return read_plain(read(plain, pfx.allowance))
+        except MalformedPkcs12:
+            if len(passwords.pbkdf2) == 1:
+                raise
+    raise AssertionError  # `decrypt` ends by raising
+
+
+def _read_key(plain: Element) -> bytes:
+    """Give a PrivateKeyInfo as it is encoded; it is a SEQUENCE (RFC 5958 §2)."""
+    return plain.expect(SEQUENCE).encoding

@@ -1,0 +1,99 @@
+"""The libcrypto that Python's own hashlib uses, reached through the standard library.
+
+PKCS#12's key derivation is a loop of thousands of digests, RC2 one over every block: in C both are many times
+faster. Where Python was linked with libcrypto statically, or a function is gone from it, nothing is reached
+and Python does the same work. Whoever uses a function compares it with Python first, and else goes without.
+"""
+
+import ctypes
+from ctypes import c_char_p, c_int, c_long, c_void_p
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_RC2_KEY_SIZE = 64 * ctypes.sizeof(ctypes.c_uint)  # RC2_KEY of openssl/rc2.h
+
+
+def find(kind: type[T]) -> T | None:
+    """Give one of the kinds of function below, or None where this Python's libcrypto cannot be reached."""
+    try:
+        import _hashlib
+
+        return kind(ctypes.CDLL(_hashlib.__file__))  # type: ignore[call-arg]
+    except (ImportError, AttributeError, OSError):
+        return None
+
+
+class Derivation:
+    """PKCS#12's key derivation."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._digest = library.EVP_get_digestbyname
+        self._digest.restype, self._digest.argtypes = c_void_p, (c_char_p,)
+        self._derive = library.PKCS12_key_gen_uni
+        self._derive.argtypes = (
+            c_char_p, c_int, c_char_p, c_int, c_int, c_int, c_int, c_char_p, c_void_p,
+        )  # fmt: skip
+
+    def derive(
+        self, digest: str, password: bytes, salt: bytes, iterations: int, size: int, purpose: int
+    ) -> bytes:
+        """Do what `kdf.derive_pkcs12` does. Raises `ValueError` where libcrypto does not."""
+        method = self._digest(digest.replace("_", "-").encode())
+        derived = ctypes.create_string_buffer(size)
+        salted = (password, len(password), salt, len(salt))
+        if not method or not self._derive(*salted, purpose, iterations, size, derived, method):
+            msg = "libcrypto does not derive this"
+            raise ValueError(msg)
+        return derived.raw
+
+
+class Rc2:
+    """RC2 in CBC mode."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._set_key, self._crypt = library.RC2_set_key, library.RC2_cbc_encrypt
+        self._set_key.restype = self._crypt.restype = None
+        self._set_key.argtypes = (c_char_p, c_int, c_char_p, c_int)
+        self._crypt.argtypes = (c_char_p, c_char_p, c_long, c_char_p, c_char_p, c_int)
+
+    def decrypt(self, key: bytes, effective_bits: int, iv: bytes, content: bytes) -> bytes:
+        """Do what `rc2.decrypt_cbc` does; content is a multiple of 8 octets, iv 8 octets."""
+        schedule = ctypes.create_string_buffer(_RC2_KEY_SIZE)
+        chained = ctypes.create_string_buffer(iv, 8)
+        plain = ctypes.create_string_buffer(len(content))
+        self._set_key(schedule, len(key), key, effective_bits)
+        self._crypt(content, plain, len(content), schedule, chained, 0)
+        return plain.raw
+
+
+class ModularPower:
+    """Powers modulo an odd number."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._from_octets, self._to_octets = library.BN_bin2bn, library.BN_bn2binpad
+        self._power, self._free = library.BN_mod_exp, library.BN_clear_free
+        self._new_context, self._free_context = library.BN_CTX_new, library.BN_CTX_free
+        self._from_octets.restype = self._new_context.restype = c_void_p
+        self._free.restype = self._free_context.restype = None
+        self._from_octets.argtypes = (c_char_p, c_int, c_void_p)
+        self._to_octets.argtypes = (c_void_p, c_char_p, c_int)
+        self._power.argtypes = (c_void_p,) * 5
+        self._free.argtypes = self._free_context.argtypes = (c_void_p,)
+
+    def power(self, base: int, exponent: int, modulus: int) -> int:
+        """Do what `pow` does; all three positive, and of at most the modulus's size."""
+        size = (modulus.bit_length() + 7) // 8
+        numbers = [
+            self._from_octets(number.to_bytes(size), size, None) for number in (0, base, exponent, modulus)
+        ]
+        context = self._new_context()
+        power = ctypes.create_string_buffer(size)
+        try:
+            if not self._power(*numbers, context) or self._to_octets(numbers[0], power, size) != size:
+                raise MemoryError
+            return int.from_bytes(power.raw)
+        finally:
+            for number in numbers:
+                self._free(number)
+            self._free_context(context)

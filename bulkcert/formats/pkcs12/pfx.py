@@ -1,0 +1,128 @@
+"""The shape of a PKCS#12: PFX, AuthenticatedSafe, SafeContents, bags (RFC 7292 §4)."""
+
+from dataclasses import dataclass, field
+
+from bulkcert.errors import MalformedPkcs12, UnsupportedAlgorithm
+from bulkcert.formats.pkcs12 import oids
+from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
+from bulkcert.formats.pkcs12.structure import OCTET_STRING, SEQUENCE, Allowance, Element, broken, read
+
+
+@dataclass(frozen=True, slots=True)
+class Mac:
+    """MacData (RFC 7292 §4): how the integrity check was made, and its result."""
+
+    algorithm: Algorithm
+    digest: bytes
+    salt: bytes
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """Octets, and the scheme that they are encrypted with."""
+
+    scheme: Scheme
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """SafeContents: keys (PrivateKeyInfo as encoded), encrypted keys, and X.509 certificates (DER)."""
+
+    keys: tuple[bytes, ...] = field(repr=False)
+    shrouded_keys: tuple[Encrypted, ...]
+    certificates: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pfx:
+    """A PKCS#12 in password mode: the octets that the integrity check covers, its safes, and the check."""
+
+    authenticated: bytes
+    safes: tuple[Bags | Encrypted, ...]
+    mac: Mac
+    allowance: Allowance
+
+
+def read_pfx(data: bytes) -> Pfx:
+    """Read PFX ::= SEQUENCE { version, authSafe, macData OPTIONAL } (RFC 7292 §4)."""
+    allowance = Allowance()
+    version, auth_safe, *mac = read(data, allowance).sequence(2, 3)
+    if version.integer() != 3:
+        raise broken("it is not of version 3")
+    kind, content = _read_content_info(auth_safe)
+    if kind == oids.SIGNED_DATA:
+        raise UnsupportedAlgorithm("The file is protected by a signature, not by a password.")
+    if kind != oids.DATA:
+        raise broken("its content is of an unknown type")
+    if not mac:
+        raise MalformedPkcs12(
+            "The file has no integrity check (MAC), so nothing shows that the password is right or that the "
+            "file is whole. Export it again with one (openssl pkcs12 makes one unless -nomac is given)."
+        )
+    authenticated = content.octets()
+    safes = read(authenticated, allowance).expect(SEQUENCE).children()
+    return Pfx(authenticated, tuple(_read_safe(safe) for safe in safes), _read_mac(mac[0]), allowance)
+
+
+def read_bags(safe_contents: Element) -> Bags:
+    """Read SafeContents ::= SEQUENCE OF SafeBag; other kinds of bag (CRLs, secrets) are left out."""
+    keys: list[bytes] = []
+    shrouded_keys: list[Encrypted] = []
+    certificates: list[bytes] = []
+    for bag in safe_contents.expect(SEQUENCE).children():
+        bag_id, bag_value, *_attributes = bag.sequence(2, 3)
+        kind, value = bag_id.oid(), bag_value.explicit()
+        if kind == oids.KEY_BAG:
+            keys.append(value.encoding)
+        elif kind == oids.SHROUDED_KEY_BAG:
+            shrouded_keys.append(_read_shrouded_key(value))
+        elif kind == oids.CERTIFICATE_BAG:
+            certificates += _read_certificate(value)
+        elif kind == oids.SAFE_CONTENTS_BAG:  # no tool writes them, and each level could hide another
+            raise broken("it has a safe inside a safe")
+    return Bags(tuple(keys), tuple(shrouded_keys), tuple(certificates))
+
+
+def _read_certificate(value: Element) -> list[bytes]:
+    """Read a CertBag (RFC 7292 §4.2.3); one that is not X.509 gives nothing."""
+    kind, certificate = value.sequence(2, 2)
+    return [certificate.explicit().octets()] if kind.oid() == oids.X509_CERTIFICATE else []
+
+
+def _read_shrouded_key(value: Element) -> Encrypted:
+    """Read EncryptedPrivateKeyInfo (RFC 5958 §3)."""
+    algorithm, content = value.sequence(2, 2)
+    return Encrypted(read_scheme(algorithm), content.octets())
+
+
+def _read_safe(element: Element) -> Bags | Encrypted:
+    """Read one ContentInfo of the AuthenticatedSafe (RFC 7292 §4.1): SafeContents, in clear or encrypted."""
+    kind, content = _read_content_info(element)
+    if kind == oids.DATA:
+        return read_bags(read(content.octets(), content.allowance))
+    if kind == oids.ENVELOPED_DATA:
+        raise UnsupportedAlgorithm("A part of the file is encrypted for a public key, not with a password.")
+    if kind != oids.ENCRYPTED_DATA:
+        raise broken("a part of it is of an unknown type")
+    _version, encrypted_content, *_attributes = content.sequence(2, 3)
+    _kind, algorithm, octets = encrypted_content.sequence(3, 3)
+    return Encrypted(read_scheme(algorithm), octets.octets())
+
+
+def _read_content_info(element: Element) -> tuple[bytes, Element]:
+    kind, content = element.sequence(2, 2)
+    return kind.oid(), content.explicit()
+
+
+def _read_mac(element: Element) -> Mac:
+    """Read MacData; the count of iterations is 1 where it is not written."""
+    digest_info, salt, *count = element.sequence(2, 3)
+    algorithm, digest = digest_info.sequence(2, 2)
+    return Mac(
+        algorithm=read_algorithm(algorithm),
+        digest=digest.octets(),
+        salt=salt.expect(OCTET_STRING).content,
+        iterations=count[0].integer() if count else 1,
+    )

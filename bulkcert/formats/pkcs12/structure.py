@@ -1,0 +1,167 @@
+"""Reading tags, lengths and contents: BER and DER (X.690 §8.1), with caps on depth and on count.
+
+A tenth of the PKCS#12 files in use is BER: indefinite lengths, OCTET STRINGs in parts (RFC 7292 §4 permits).
+Elements are read one level at a time, so nothing is read that nobody asks for.
+"""
+
+from bulkcert.errors import MalformedPkcs12
+
+MOST_ELEMENTS = 20_000
+"""Elements read of one file, inner ones each time they are skipped over; real files take a few hundred."""
+
+DEEPEST = 32
+"""Levels of indefinite length or of OCTET STRINGs in parts; real files have at most 6."""
+
+INTEGER, OCTET_STRING, NULL, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
+OCTET_STRING_IN_PARTS = 0x24
+CONTEXT_0, CONTEXT_0_CONSTRUCTED = 0x80, 0xA0
+_CONSTRUCTED = 0x20
+_LONG_TAG = 0x1F
+_INDEFINITE = 0x80
+_LONGEST_LENGTH = 4  # octets of a long-form length: 4 GiB, far beyond any file that is read
+
+
+class Allowance:
+    """How many more elements of one file may be read."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, elements: int = MOST_ELEMENTS) -> None:
+        self._left = elements
+
+    def take(self, elements: int) -> None:
+        """Count elements."""
+        self._left -= elements
+        if self._left < 0:
+            raise MalformedPkcs12("The file has too many parts for a PKCS#12 of one device.")
+
+
+class Element:
+    """One element: its identifier octet, its contents, and the whole of its encoding.
+
+    Not a dataclass: hundreds are made for each file, and a frozen one takes three times as long to make.
+    """
+
+    __slots__ = ("allowance", "content", "encoding", "tag")
+
+    def __init__(self, tag: int, content: bytes, encoding: bytes, allowance: Allowance) -> None:
+        self.tag = tag
+        self.content = content
+        self.encoding = encoding
+        self.allowance = allowance
+
+    def children(self) -> list["Element"]:
+        """Read the elements in the contents of a constructed element."""
+        if not self.tag & _CONSTRUCTED:
+            raise broken("a structure is missing")
+        found = []
+        content, allowance = self.content, self.allowance
+        at, end = 0, len(content)
+        while at < end:
+            element, at = _element(content, at, allowance)
+            found.append(element)
+        allowance.take(len(found))
+        return found
+
+    def sequence(self, least: int, most: int) -> list["Element"]:
+        """Read the elements of a SEQUENCE that has so many."""
+        parts = self.expect(SEQUENCE).children()
+        if not least <= len(parts) <= most:
+            raise broken("a structure has too few or too many parts")
+        return parts
+
+    def expect(self, tag: int) -> "Element":
+        """Give the element itself if it has this tag."""
+        if self.tag != tag:
+            raise broken(f"a part has the tag {self.tag:#04x} where {tag:#04x} belongs")
+        return self
+
+    def explicit(self) -> "Element":
+        """Give the one element inside [0] EXPLICIT."""
+        parts = self.expect(CONTEXT_0_CONSTRUCTED).children()
+        if len(parts) != 1:
+            raise broken("a part does not hold exactly one other")
+        return parts[0]
+
+    def octets(self, depth: int = 0) -> bytes:
+        """Give the octets of an OCTET STRING or of [0] IMPLICIT one, whole or in parts (X.690 §8.7)."""
+        if self.tag in {OCTET_STRING, CONTEXT_0}:
+            return self.content
+        if self.tag not in {OCTET_STRING_IN_PARTS, CONTEXT_0_CONSTRUCTED}:
+            raise broken("an OCTET STRING is missing")
+        if depth > DEEPEST:
+            raise broken("it is nested too deeply")
+        return b"".join(part.octets(depth + 1) for part in self.children())
+
+    def integer(self) -> int:
+        """Give the value of an INTEGER (X.690 §8.3)."""
+        if not self.expect(INTEGER).content:
+            raise broken("an INTEGER is empty")
+        return int.from_bytes(self.content, signed=True)
+
+    def oid(self) -> bytes:
+        """Give an object identifier as it is encoded (X.690 §8.19)."""
+        return self.expect(OBJECT_IDENTIFIER).content
+
+
+def broken(what: str) -> MalformedPkcs12:
+    """Say that the file is not a PKCS#12, and why."""
+    return MalformedPkcs12(f"The file is not a readable PKCS#12: {what}.")
+
+
+def read(data: bytes, allowance: Allowance) -> Element:
+    """Read the one element that `data` is; zero octets may follow it, as real files have them."""
+    allowance.take(1)
+    element, end = _element(data, 0, allowance)
+    if end < len(data) and data[end:].strip(b"\0"):
+        raise broken("something follows its end")
+    return element
+
+
+def _element(data: bytes, at: int, allowance: Allowance) -> tuple[Element, int]:
+    tag, start, end = _header(data, at)
+    if end >= 0:
+        return Element(tag, data[start:end], data[at:end], allowance), end
+    end, after = _end_of_contents(data, start, allowance)
+    return Element(tag, data[start:end], data[at:after], allowance), after
+
+
+def _header(data: bytes, at: int) -> tuple[int, int, int]:
+    """Read identifier and length octets; give the tag and where the contents start and end (-1: unsaid)."""
+    start = at + 2
+    if start > len(data):
+        raise broken("it ends too early")
+    tag, length = data[at], data[at + 1]
+    if tag & _LONG_TAG == _LONG_TAG:
+        raise broken("it has a tag that no PKCS#12 has")
+    if length >= _INDEFINITE:
+        if length == _INDEFINITE and tag & _CONSTRUCTED:
+            return tag, start, -1
+        size = length & 0x7F
+        if not 0 < size <= _LONGEST_LENGTH:
+            raise broken("a length is wrong")
+        length = int.from_bytes(data[start : start + size])
+        start += size
+    end = start + length
+    if end > len(data):
+        raise broken("it ends too early")
+    return tag, start, end
+
+
+def _end_of_contents(data: bytes, at: int, allowance: Allowance) -> tuple[int, int]:
+    """Find where contents of indefinite length end, and where the next element starts (X.690 §8.1.5)."""
+    open_ones = 1
+    while True:
+        allowance.take(1)
+        tag, start, end = _header(data, at)
+        if end < 0:
+            open_ones += 1
+            if open_ones > DEEPEST:
+                raise broken("it is nested too deeply")
+        elif tag == 0:
+            if end != start:
+                raise broken("a length is wrong")
+            open_ones -= 1
+            if not open_ones:
+                return at, end
+        at = start if end < 0 else end
