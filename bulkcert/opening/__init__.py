@@ -1,0 +1,92 @@
+"""Opening PKCS#12 files in a process of its own, which may die: a poisoned file costs one item.
+
+Rules:
+- The process has no master key, no database and an emptied environment; it is told limits, files and
+  passwords over a pipe, and nothing over its command line.
+- What it answers is read as numbers, text and bytes, never unpickled: whoever takes it over gains nothing
+  here.
+- A file whose opening takes the process down is that file's refusal; the next file meets a new process.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from bulkcert.certificates import OpenedCertificate
+from bulkcert.errors import Crashed, ItemRefusal, TooCostly
+from bulkcert.limits import Limits
+from bulkcert.opening.child import Child, ChildEnded
+from bulkcert.opening.frames import read_answer, write_request
+from bulkcert.secret import Secret
+
+_FILES_OF_ONE_CHILD = 10_000
+"""Then it is replaced, so that whatever the library leaks stays bounded."""
+
+_MOST_FALSE_STARTS = 3
+"""Children that may end before they begin with a file; then the file is taken to be the cause."""
+
+Result = OpenedCertificate | ItemRefusal
+
+
+class Opener:
+    """Opens PKCS#12 files one after the other in one child process. For one thread at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._child: Child | None = None
+        self._false_starts = 0
+
+    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
+        """Open files (content, password) and give their results: as many, in the same order, one at a time.
+
+        The child works ahead while the caller is busy with a result. Raises `ChildDoesNotStart` where there
+        is no process to open anything with.
+        """
+        done = 0
+        try:
+            while done < len(files):
+                for result in self._open_until_the_child_ends(files[done:]):
+                    done += 1
+                    yield result
+        finally:
+            if done < len(files):  # the caller stopped early: what is under way belongs to nobody
+                self.close()
+
+    def close(self) -> None:
+        """End the child process; closing twice is closing once."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _open_until_the_child_ends(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
+        child = self._child = self._child or Child(self._limits)
+        files = files[: _FILES_OF_ONE_CHILD - child.answered]
+        child.feed(write_request(data, password, self._limits) for data, password in files)
+        for _ in files:
+            result = self._next_result(child)
+            if result is not None:
+                yield result
+            if child.has_ended:
+                return
+        if child.answered >= _FILES_OF_ONE_CHILD:
+            self.close()
+
+    def _next_result(self, child: Child) -> Result | None:
+        """Give the next result; None where the child ended before it began with the file."""
+        try:
+            answer = child.next_answer(self._limits.opening_wall_seconds)
+            self._false_starts = 0
+            return read_answer(answer)
+        except ChildEnded as end:
+            self.close()
+            return self._blame(end)
+        except ValueError:  # an answer that is none: whatever gave it is not trusted any further
+            self.close()
+            return Crashed("The process that opened the file gave an answer that makes no sense.")
+
+    def _blame(self, end: ChildEnded) -> ItemRefusal | None:
+        self._false_starts += 1
+        if not end.had_begun and self._false_starts < _MOST_FALSE_STARTS:
+            return None
+        self._false_starts = 0
+        if end.out_of_time:
+            return TooCostly("Opening the file took longer than the limit.")
+        return Crashed("The process that opened the file ended without an answer.")

@@ -1,0 +1,158 @@
+"""What goes over the pipes: lengths, bytes and JSON. Nothing that is read here is trusted or executed."""
+
+import base64
+import json
+import struct
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, BinaryIO, TypeVar, get_type_hints
+
+from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name, OpenedCertificate
+from bulkcert.errors import ItemRefusal
+from bulkcert.limits import Limits
+from bulkcert.secret import Secret
+
+T = TypeVar("T")
+
+_LENGTH = struct.Struct(">I")
+_LONGEST_FRAME = 8 * 1024**2
+_LONGEST_DETAIL = 1000
+_REFUSALS = {refusal.code: refusal for refusal in ItemRefusal.__subclasses__()}
+BEGUN = _LENGTH.pack(0)
+"""The empty frame, by which the child says that it begins with the next file."""
+
+
+def frame(content: bytes) -> bytes:
+    """Put the length before the content."""
+    return _LENGTH.pack(len(content)) + content
+
+
+class Frames:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def add(self, received: bytes) -> None:
+        """Take what has come."""
+        self._received += received
+
+    def take(self) -> bytes | None:
+        """Give the next frame's content, or None where it has not come whole. `ValueError`: too long."""
+        if len(self._received) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._received)
+        if length > _LONGEST_FRAME:
+            msg = "a frame is too long"
+            raise ValueError(msg)
+        end = _LENGTH.size + length
+        if len(self._received) < end:
+            return None
+        content = bytes(self._received[_LENGTH.size : end])
+        del self._received[:end]
+        return content
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """Read one frame from a stream that waits; None at its end."""
+    header = stream.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(header)
+    content = stream.read(length)
+    return content if len(content) == length else None
+
+
+def write_request(data: bytes, password: Secret, limits: Limits) -> bytes:
+    """Write the request to open one file; of one that is too large, no more than shows that it is."""
+    return frame(_LENGTH.pack(len(password)) + password.reveal() + data[: limits.pkcs12_bytes + 1])
+
+
+def read_request(content: bytes) -> tuple[bytes, Secret]:
+    """Read a request: the file and its password."""
+    (length,) = _LENGTH.unpack_from(content)
+    start = _LENGTH.size + length
+    return content[start:], Secret(content[_LENGTH.size : start])
+
+
+def write_answer(result: OpenedCertificate | ItemRefusal) -> bytes:
+    """Write the answer for one file."""
+    if isinstance(result, ItemRefusal):
+        return frame(json.dumps({"code": result.code, "detail": result.detail}).encode())
+    answer = {
+        "leaf": _certificate_to_json(result.leaf),
+        "chain": [_certificate_to_json(certificate) for certificate in result.chain],
+        "private_key": _to_base64(result.private_key.reveal()),
+        "chain_is_complete": result.chain_is_complete,
+        "allows_client_auth": result.allows_client_auth,
+        "opened_by": result.opened_by,
+    }
+    return frame(json.dumps(answer).encode())
+
+
+def read_answer(content: bytes) -> OpenedCertificate | ItemRefusal:
+    """Read an answer, every member of it checked. Raises `ValueError` where it is not of the right form."""
+    try:
+        answer = json.loads(content)
+        if "code" in answer:
+            return _REFUSALS[answer["code"]](_text(answer["detail"])[:_LONGEST_DETAIL])
+        return OpenedCertificate(
+            leaf=_certificate(answer["leaf"]),
+            chain=tuple(_certificate(certificate) for certificate in _of_type(answer["chain"], list)),
+            private_key=Secret(base64.b64decode(_text(answer["private_key"]), validate=True)),
+            chain_is_complete=_of_type(answer["chain_is_complete"], bool),
+            allows_client_auth=_of_type(answer["allows_client_auth"], bool),
+            opened_by=_text(answer["opened_by"]),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        msg = "the answer is not of the right form"
+        raise ValueError(msg) from None
+
+
+def _certificate_to_json(certificate: Certificate) -> dict[str, Any]:
+    facts = dict(vars(certificate.facts))
+    facts["not_before"] = certificate.facts.not_before.isoformat()
+    facts["not_after"] = certificate.facts.not_after.isoformat()
+    facts["subject"] = vars(certificate.facts.subject)
+    facts["issuer"] = vars(certificate.facts.issuer)
+    return {"der": _to_base64(certificate.der), "facts": facts}
+
+
+def _certificate(answer: dict[str, Any]) -> Certificate:
+    members = dict(answer["facts"])
+    for name in ("not_before", "not_after"):
+        members[name] = datetime.fromisoformat(_text(members[name]))
+    for name in ("subject", "issuer"):
+        members[name] = _name(members[name])
+    members["key_type"] = KeyType(members["key_type"])
+    names = _of_type(members["subject_alternative_names"], list)
+    members["subject_alternative_names"] = tuple(_text(name) for name in names)
+    for name, expected in _FACTS.items():
+        _of_type(members[name], expected)
+    der = base64.b64decode(_text(answer["der"]), validate=True)
+    return Certificate(der, CertificateFacts(**members))
+
+
+def _name(answer: dict[str, Any]) -> Name:
+    text = _text(answer.pop("text"))
+    return Name(text, **{name: None if value is None else _text(value) for name, value in answer.items()})
+
+
+_FACTS = {
+    field.name: hint if isinstance(hint := get_type_hints(CertificateFacts)[field.name], type) else tuple
+    for field in fields(CertificateFacts)
+}
+
+
+def _of_type(value: object, expected: type[T]) -> T:
+    if not isinstance(value, expected):
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    return _of_type(value, str)
+
+
+def _to_base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()

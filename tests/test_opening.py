@@ -1,0 +1,346 @@
+"""Opening in a process that may die."""
+
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkcert.certificates import OpenedCertificate
+from bulkcert.errors import Crashed, ItemRefusal, TooCostly
+from bulkcert.formats import pkcs12
+from bulkcert.limits import Limits
+from bulkcert.opening import Opener
+from bulkcert.opening import child as child_module
+from bulkcert.opening.child import ChildDoesNotStart, environment
+from bulkcert.secret import Secret
+from tests.builders import PASSWORD, a_pkcs12
+from tests.formats.pkcs12 import forge
+
+GOOD = (a_pkcs12(), Secret(PASSWORD.encode()))
+FOREVER = 2**31 - 1
+ENDLESS = (forge.pfx(forge.clear_safe(), mac_data=forge.mac_claim(iterations=FOREVER)), Secret(b"any"))
+NO_BUDGET = 2**40
+"""So many iterations that only the process's own limits are left."""
+
+
+@pytest.fixture
+def make_opener() -> Iterator:
+    openers = []
+
+    def make(**limits: int) -> Opener:
+        openers.append(Opener(Limits(**limits)))
+        return openers[-1]
+
+    yield make
+    for opener in openers:
+        opener.close()
+
+
+def outcomes(results) -> list[str]:
+    return [result.code if isinstance(result, ItemRefusal) else "opened" for result in results]
+
+
+def pid_of(opener: Opener) -> int:
+    assert opener._child is not None
+    return opener._child.pid
+
+
+def test_results_come_in_the_order_of_the_files(make_opener):
+    wrong = (GOOD[0], Secret(b"wrong"))
+    garbage = (b"garbage", Secret(b""))
+
+    found = outcomes(make_opener().open_all([GOOD, wrong, garbage, GOOD]))
+
+    assert found == ["opened", "wrong_password", "malformed_pkcs12", "opened"]
+
+
+def test_what_comes_over_the_pipe_is_what_opening_gives(make_opener):
+    (opened,) = make_opener().open_all([GOOD])
+
+    assert opened == pkcs12.open(*GOOD)
+    assert isinstance(opened, OpenedCertificate)
+    assert len(opened.chain) == 1
+
+
+def test_no_files_need_no_process(make_opener):
+    opener = make_opener()
+
+    assert list(opener.open_all([])) == []
+    assert opener._child is None
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(ENDLESS[0], id="2^31-1 in the MAC"),
+        pytest.param(
+            forge.pfx(forge.encrypted_safe(scheme=forge.pbes2(forge.pbkdf2(FOREVER)))), id="2^31-1 in PBKDF2"
+        ),
+        pytest.param(
+            forge.pfx(forge.encrypted_safe(forge.shrouded_bag(b"", forge.pbes2(forge.pbkdf2(FOREVER))))),
+            id="2^31-1 in a bag hidden in an encrypted safe",
+        ),
+    ],
+)
+def test_an_endless_file_costs_its_own_item_only(make_opener, file):
+    found = outcomes(make_opener().open_all([GOOD, (file, Secret(forge.PASSWORD.encode())), GOOD]))
+
+    assert found == ["opened", "too_costly", "opened"]
+
+
+def test_the_processor_limit_ends_a_file_that_no_budget_stopped(make_opener):
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=1, opening_wall_seconds=60)
+
+    started = time.monotonic()
+    found = outcomes(opener.open_all([GOOD, ENDLESS, GOOD]))
+
+    assert found == ["opened", "too_costly", "opened"]
+    assert time.monotonic() - started < 30
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_processor_limit_is_for_each_file_and_not_for_all_together(make_opener):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc")
+    short = forge.pfx(forge.clear_safe(), mac_data=forge.mac_claim(iterations=100_000))
+    opener = make_opener(opening_cpu_seconds=1, opening_wall_seconds=60)
+    pids, codes = set(), set()
+    while not pids or processor_seconds(*pids) < 3:  # more than the limit and a second of rounding
+        codes |= set(outcomes(opener.open_all([(short, Secret(b"any"))] * 10)))
+        pids.add(pid_of(opener))
+
+    assert (codes, len(pids)) == ({"wrong_password"}, 1)
+
+
+def test_the_watchdog_ends_a_file_that_takes_too_long_by_the_clock(make_opener):
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=1)
+
+    found = outcomes(opener.open_all([GOOD, ENDLESS, GOOD]))
+
+    assert found == ["opened", "too_costly", "opened"]
+
+
+def test_a_process_that_is_killed_costs_the_file_in_work_only(make_opener):
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=300)
+    results = opener.open_all([GOOD, ENDLESS, GOOD, GOOD])
+    first = next(results)
+    killed = pid_of(opener)
+    threading.Timer(0.5, os.kill, (killed, signal.SIGKILL)).start()
+
+    second = next(results)
+
+    assert isinstance(first, OpenedCertificate)
+    assert isinstance(second, Crashed)
+    assert outcomes(results) == ["opened", "opened"]
+    assert pid_of(opener) != killed
+
+
+def test_a_process_that_is_killed_while_idle_costs_nothing(make_opener):
+    opener = make_opener()
+    list(opener.open_all([GOOD]))
+    os.kill(pid_of(opener), signal.SIGKILL)
+
+    assert outcomes(opener.open_all([GOOD, GOOD])) == ["opened", "opened"]
+
+
+def test_a_file_for_which_there_is_no_memory_costs_its_own_item_only(make_opener):
+    huge = b"\x30\x84\x05\x00\x00\x00" + bytes(80 * 1024**2)
+    opener = make_opener(pkcs12_bytes=2**31, opening_memory_bytes=200 * 1024**2)
+
+    found = outcomes(opener.open_all([GOOD, (huge, Secret(b"any")), GOOD]))
+
+    assert found[0] == found[2] == "opened"
+    assert found[1] in {"crashed", "too_costly", "malformed_pkcs12"}
+
+
+def test_of_a_file_that_is_too_large_only_what_shows_it_is_sent(make_opener):
+    (refusal,) = make_opener(pkcs12_bytes=1000).open_all([(bytes(50 * 1024**2), Secret(b"any"))])
+
+    assert refusal.code == "too_large"
+
+
+def test_more_than_the_pipes_hold_goes_through_without_a_deadlock(make_opener):
+    garbage = (bytes(60_000), Secret(b"any"))
+
+    found = outcomes(make_opener().open_all([garbage] * 100 + [GOOD] * 200))
+
+    assert found == ["malformed_pkcs12"] * 100 + ["opened"] * 200
+
+
+def test_the_process_works_ahead_while_the_caller_is_busy(make_opener):
+    opener = make_opener()
+    results = opener.open_all([GOOD] * 50)
+    next(results)
+    time.sleep(1.5)
+
+    started = time.process_time(), time.monotonic()
+    rest = list(results)
+
+    assert len(rest) == 49
+    assert time.monotonic() - started[1] < 1.5
+
+
+def test_results_that_nobody_fetched_do_not_turn_up_later(make_opener):
+    opener = make_opener()
+    for _ in opener.open_all([GOOD] * 5):
+        break
+
+    assert outcomes(opener.open_all([(b"garbage", Secret(b""))])) == ["malformed_pkcs12"]
+
+
+def test_the_process_is_replaced_after_a_number_of_files(make_opener, monkeypatch):
+    monkeypatch.setattr("bulkcert.opening._FILES_OF_ONE_CHILD", 2)
+    opener = make_opener()
+    seen = []
+    for _ in opener.open_all([GOOD] * 5):
+        seen.append(pid_of(opener))
+
+    assert seen[0] == seen[1] != seen[2] == seen[3] != seen[4]
+
+
+def test_closing_twice_is_closing_once(make_opener):
+    opener = make_opener()
+    list(opener.open_all([GOOD]))
+    pid = pid_of(opener)
+
+    opener.close()
+    opener.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert outcomes(opener.open_all([GOOD])) == ["opened"]
+
+
+def test_a_process_that_does_not_start_is_no_files_fault(make_opener, monkeypatch):
+    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", ""))
+
+    with pytest.raises(ChildDoesNotStart):
+        list(make_opener().open_all([GOOD]))
+
+
+TAKEN_OVER = """
+import os, struct, sys
+def say(octets): os.write(1, struct.pack(">I", len(octets)) + octets)
+say(b"ready")
+os.write(1, struct.pack(">I", 0))
+say({answer!r})
+sys.stdin.buffer.read()
+"""
+
+
+class Explodes:
+    def __reduce__(self):
+        return os._exit, (99,)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"{}", b"[]", b"\xff", pickle.dumps(Explodes()), b'{"code": "no_such_code", "detail": ""}']
+)
+def test_a_process_that_was_taken_over_is_not_believed(make_opener, monkeypatch, answer):
+    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", TAKEN_OVER.format(answer=answer)))
+
+    (refusal,) = make_opener().open_all([GOOD])
+
+    assert isinstance(refusal, Crashed)
+
+
+def test_a_process_that_answers_without_end_is_not_listened_to(make_opener, monkeypatch):
+    flood = "import os\nos.write(1, b'\\0\\0\\0\\1x' + b'\\xff' * 8)\nwhile True: os.write(1, b'x' * 65536)"
+    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", flood))
+
+    (refusal,) = make_opener().open_all([GOOD])
+
+    assert isinstance(refusal, Crashed)
+
+
+def test_a_process_that_dies_before_every_file_does_not_start_over_for_ever(make_opener, monkeypatch):
+    dies = "import os, struct; os.write(1, struct.pack('>I', 5) + b'ready')"
+    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", dies))
+
+    assert outcomes(make_opener().open_all([GOOD, GOOD])) == ["crashed", "crashed"]
+
+
+def test_the_process_gets_none_of_the_settings(monkeypatch):
+    monkeypatch.setenv("BULKCERT_MASTER_KEY_FILE", "/somewhere")
+
+    assert set(environment()) <= {"LD_LIBRARY_PATH"}
+
+
+def test_the_process_shows_no_settings_and_no_secrets_to_others(make_opener, monkeypatch):
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("needs /proc")
+    monkeypatch.setenv("BULKCERT_MASTER_KEY_FILE", "/somewhere")
+    opener = make_opener()
+    list(opener.open_all([GOOD]))
+    process = Path(f"/proc/{pid_of(opener)}")
+
+    assert PASSWORD.encode() not in (process / "cmdline").read_bytes()
+    try:
+        variables = (process / "environ").read_bytes()
+        descriptors = {str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
+    except PermissionError:  # better still: it lets itself be looked into by root alone
+        return
+    assert b"BULKCERT" not in variables
+    assert {place.split(":")[0] for place in descriptors} == {"/dev/null", "pipe"}
+
+
+def test_the_process_has_no_core_dumps_and_writes_no_files(make_opener):
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("needs prlimit")
+    opener = make_opener(opening_memory_bytes=300 * 1024**2)
+    list(opener.open_all([GOOD]))
+
+    limits = {
+        name: resource.prlimit(pid_of(opener), getattr(resource, name))[0]
+        for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_AS")
+    }
+
+    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_AS": 300 * 1024**2}
+
+
+PARENT = """
+import os, signal
+from bulkcert.limits import Limits
+from bulkcert.opening import Opener
+from bulkcert.secret import Secret
+opener = Opener(Limits())
+list(opener.open_all([(b"garbage", Secret(b""))]))
+print(opener._child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_process_ends_when_its_parent_dies():
+    parent = subprocess.run([sys.executable, "-c", PARENT], capture_output=True, check=False)
+    pid = int(parent.stdout)
+
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{pid}/stat").exists() and ") Z " in Path(f"/proc/{pid}/stat").read_text():
+            return  # nobody collects the dead here, as in a container without an init
+        time.sleep(0.1)
+    pytest.fail("the process lives on")
+
+
+def test_a_refusal_by_time_says_so(make_opener):
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=1)
+
+    (refusal,) = opener.open_all([ENDLESS])
+
+    assert isinstance(refusal, TooCostly)
+    assert refusal.detail == "Opening the file took longer than the limit."
