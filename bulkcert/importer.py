@@ -1,0 +1,208 @@
+"""Accept an import: check the whole bundle, and keep it as work in one transaction.
+
+Nothing of a bundle is opened here. What is accepted waits in the database, sealed, for the keeper
+(`keeper.py`) in a worker process; both doors wait for the end on `wait`.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import BinaryIO
+
+from bulkcert.entries import Entry, pack
+from bulkcert.errors import ItemRefusal
+from bulkcert.events import Event, EventType
+from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
+from bulkcert.identities import IdentityType
+from bulkcert.limits import Limits
+from bulkcert.principals import Caller
+from bulkcert.reports import (
+    BulkRequest,
+    Counts,
+    Item,
+    OnConflict,
+    Outcome,
+    RequestKind,
+    RequestState,
+    Result,
+)
+from bulkcert.store import Store, Transaction
+from bulkcert.vault import Place, Vault
+
+ENTRIES_IN_CHUNK = 50
+"""A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""
+
+_POLL_SECONDS = 0.05
+
+
+def chunk_place(chunk_id: int) -> Place:
+    """Name the place of a chunk's sealed entries."""
+    return Place("chunks", str(chunk_id), "sealed_entries")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an upload asks for besides its bytes."""
+
+    identity_type: IdentityType
+    credentials_file: str | None
+    on_conflict: OnConflict
+
+
+class Importer:
+    """Takes bundles in."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        limits: Limits,
+        now: Callable[[], datetime],
+        is_draining: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._limits = limits
+        self._now = now
+        self._is_draining = is_draining
+
+    def accept(
+        self,
+        bundle: BinaryIO,
+        identity_type: IdentityType,
+        credentials_file: str | None,
+        on_conflict: OnConflict,
+        caller: Caller,
+    ) -> BulkRequest:
+        """Check a bundle (a seekable file) and keep it as work; everything of it, or nothing.
+
+        Raises a `RequestRefusal` where the bundle cannot be used as a whole.
+        """
+        return self._accept(bundle, Order(identity_type, credentials_file, on_conflict), caller, None)
+
+    def join_or_accept(
+        self,
+        bundle: BinaryIO,
+        identity_type: IdentityType,
+        credentials_file: str | None,
+        on_conflict: OnConflict,
+        caller: Caller,
+    ) -> BulkRequest:
+        """Find this caller's unfinished import of the same bundle, or accept it as a new one."""
+        order = Order(identity_type, credentials_file, on_conflict)
+        digest = self._digest(bundle, order, caller)
+        with self._store.reading() as tx:
+            running = tx.requests.find_active(digest)
+        return running or self._accept(bundle, order, caller, digest)
+
+    def wait(self, request_id: str, seconds: float) -> BulkRequest:
+        """Return an import when it is finished, or as it stands when time is over or the service stops."""
+        end = time.monotonic() + seconds
+        while True:
+            with self._store.reading() as tx:
+                request = tx.requests.find(request_id)
+            left = end - time.monotonic()
+            if request.state.is_finished or left <= 0 or self._is_draining():
+                return request
+            time.sleep(min(_POLL_SECONDS, left))
+
+    def _accept(self, file: BinaryIO, order: Order, caller: Caller, digest: str | None) -> BulkRequest:
+        bundle = read_bundle(file, order.identity_type, order.credentials_file, self._limits)
+        now = self._now()
+        request = BulkRequest(
+            id=new_request_id(now),
+            kind=RequestKind.IMPORT,
+            identity_type=order.identity_type,
+            state=RequestState.PENDING,
+            counts=Counts(total=len(bundle.items) + bundle.ignored, ignored=bundle.ignored),
+            on_conflict=order.on_conflict,
+            requested_by=caller.login,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+        )
+        with self._store.writing() as tx:
+            tx.requests.insert(request, digest)
+            facts = {"import_id": request.id, "total": request.counts.total, "ignored": bundle.ignored}
+            tx.events.append(Event(EventType.IMPORT_ACCEPTED, now, caller.login, facts))
+            failed = sum(self._keep_work(tx, request.id, bundle, some) for some in _portions(bundle.items))
+            finished = tx.requests.count(request.id, {"done": failed, "failed": failed}, now)
+            if finished is not None:
+                tx.events.append(import_finished(finished, now))
+        return finished or request
+
+    def _keep_work(self, tx: Transaction, request_id: str, bundle: Bundle, some: list[BundleItem]) -> int:
+        """Keep some items and their sealed entries; returns how many of them failed already."""
+        items: list[Item] = []
+        entries: list[Entry] = []
+        for bundled in some:
+            found = _read(bundle, bundled)
+            result = None
+            if isinstance(found, Entry):
+                entries.append(found)
+            else:
+                result = failure(found)
+            identity = bundled.identity.value if bundled.identity else bundled.written
+            items.append(Item(bundled.position, bundled.file, identity, result))
+        tx.items.insert(request_id, items)
+        if entries:
+            chunk_id = tx.draw_ids("chunks", 1)[0]
+            tx.chunks.insert(chunk_id, request_id, self._vault.seal(pack(entries), chunk_place(chunk_id)))
+        return len(items) - len(entries)
+
+    def _digest(self, bundle: BinaryIO, order: Order, caller: Caller) -> str:
+        """Recognise a bundle that is sent again. Keyed: a bundle holds passwords that could be guessed."""
+        bundle.seek(0)
+        content = hashlib.sha256()
+        while block := bundle.read(1 << 20):
+            content.update(block)
+        words = (order.identity_type, order.credentials_file or "", order.on_conflict, str(caller.user_id))
+        return self._vault.digest(content.digest() + "\x00".join(words).encode(), "bundle")
+
+
+def _read(bundle: Bundle, item: BundleItem) -> Entry | ItemRefusal:
+    if item.refusal is not None:
+        return item.refusal
+    assert item.password is not None
+    try:
+        return Entry(item.position, bundle.read(item), item.password)
+    except ItemRefusal as refusal:
+        return refusal
+
+
+def _portions(items: Iterable[BundleItem]) -> Iterator[list[BundleItem]]:
+    rest = iter(items)
+    while some := list(islice(rest, ENTRIES_IN_CHUNK)):
+        yield some
+
+
+def failure(refusal: ItemRefusal) -> Result:
+    """Make the result of an item that was refused."""
+    return Result(Outcome.FAILED, refusal.code, refusal.detail)
+
+
+def import_finished(request: BulkRequest, now: datetime) -> Event:
+    """Record the end of an import, with its counts."""
+    counts = request.counts
+    facts = {
+        "import_id": request.id,
+        "state": request.state,
+        "created": counts.created,
+        "replaced": counts.replaced,
+        "unchanged": counts.unchanged,
+        "failed": counts.failed,
+    }
+    return Event(EventType.IMPORT_FINISHED, now, "system", facts)
+
+
+def new_request_id(now: datetime) -> str:
+    """Make an id that sorts by time (UUID version 7, RFC 9562 §5.7), so that pages need no other order."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = (milliseconds << 80) | (uuid.uuid4().int & (1 << 80) - 1)
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return str(uuid.UUID(int=value))

@@ -1,0 +1,273 @@
+"""Keep the opened certificates of one chunk, inside one transaction, by the rules of replacing.
+
+- The same certificate again is `unchanged`; a superseded one again becomes current (`replaced`).
+- A public key belongs to one device identity (`duplicate_key`). The same public key twice in one bundle
+  fails both items, so the first is withdrawn when the second is found, in whichever chunk that is.
+- An item that a deletion has failed meanwhile is left alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
+from bulkcert.errors import DuplicateKey, ItemRefusal
+from bulkcert.events import Event, EventType
+from bulkcert.identities import DeviceIdentity
+from bulkcert.importer import failure, import_finished
+from bulkcert.reports import BulkRequest, Item, OnConflict, Outcome, Result
+from bulkcert.store import Transaction
+from bulkcert.store.certificates import Standing
+from bulkcert.store.items import KeptItem
+from bulkcert.vault import Place, Vault
+
+_TWICE = "The same key pair stands in this bundle more than once{where}."
+
+
+def key_place(certificate_id: int) -> Place:
+    """Name the place of a device certificate's sealed private key."""
+    return Place("certificates", str(certificate_id), "sealed_private_key")
+
+
+@dataclass
+class _Device:
+    """What is kept for one device while a chunk is being kept."""
+
+    standings: list[Standing]
+
+    @property
+    def current(self) -> Standing | None:
+        return next((s for s in self.standings if s.state is CertificateState.CURRENT), None)
+
+    def find(self, fingerprint: str) -> Standing | None:
+        return next((s for s in self.standings if s.fingerprint_sha256 == fingerprint), None)
+
+    def set_state(self, standing: Standing, state: CertificateState) -> None:
+        self.standings = [replace(s, state=state) if s.id == standing.id else s for s in self.standings]
+
+
+class Keeping:
+    """One chunk's items on their way into the store."""
+
+    def __init__(self, tx: Transaction, vault: Vault, request: BulkRequest, now: datetime) -> None:
+        self._tx = tx
+        self._vault = vault
+        self._request = request
+        self._now = now
+        self._items: Mapping[int, Item] = {}
+        self._devices: dict[DeviceIdentity, _Device] = {}
+        self._owners: dict[str, DeviceIdentity] = {}
+        self._twins: dict[str, list[KeptItem]] = {}
+        self._chain_ids: dict[str, int] = {}
+        self._ids: Iterator[int] = iter(())
+        self._ended: dict[int, KeptItem] = {}
+        self._changes: Counter[str] = Counter()
+        self._events: list[Event] = []
+
+    def load(self, waiting: Mapping[int, Item], opened: Mapping[int, OpenedCertificate]) -> None:
+        """Read all that keeping these items needs to know, in a handful of queries."""
+        assert self._request.identity_type is not None
+        self._items = waiting
+        identities = [item.identity for at, item in waiting.items() if at in opened and item.identity]
+        for standing in self._tx.certificates.standings(self._request.identity_type, identities):
+            self._devices.setdefault(standing.identity, _Device([])).standings.append(standing)
+        keys = [found.leaf.facts.public_key_sha256 for found in opened.values()]
+        self._owners = self._tx.device_keys.owners(keys)
+        for kept in self._tx.items.of_keys(self._request.id, keys):
+            self._twins.setdefault(kept.public_key_sha256 or "", []).append(kept)
+        self._chain_ids = self._keep_chains(opened)
+        self._ids = iter(self._tx.draw_ids("certificates", len(opened)))
+
+    def fail(self, position: int, refusal: ItemRefusal) -> None:
+        """End an item as failed."""
+        if position in self._items:
+            self._end(position, failure(refusal))
+
+    def keep(
+        self,
+        position: int,
+        opened: OpenedCertificate,
+        warnings: tuple[WarningCode, ...],
+        refusal: ItemRefusal | None = None,
+    ) -> None:
+        """End an item: created, replaced or unchanged; failed where refused or where its key is another's."""
+        item = self._items.get(position)
+        if item is None or item.identity is None or self._request.identity_type is None:
+            return
+        identity = DeviceIdentity(self._request.identity_type, item.identity)
+        facts = opened.leaf.facts
+        if twins := self._twins.get(facts.public_key_sha256):
+            self._fail_twins(position, facts.public_key_sha256, twins)
+            return
+        owner = self._owners.get(facts.public_key_sha256)
+        if refusal is None and owner is not None and owner != identity:
+            refusal = DuplicateKey(f"The same key pair is kept for {owner.type} {owner.value}.")
+        if refusal is not None:
+            self._end(position, failure(refusal), facts.public_key_sha256)
+            return
+        if not _names(opened, identity):
+            warnings = (*warnings, WarningCode.IDENTITY_NOT_IN_CERTIFICATE)
+        self._keep_for(identity, position, opened, warnings)
+
+    def finish(self) -> None:
+        """Write results, counts and events."""
+        self._tx.items.finish(self._request.id, self._ended.values())
+        finished = self._tx.requests.count(self._request.id, self._changes, self._now)
+        if finished is not None:
+            self._events.append(import_finished(finished, self._now))
+        self._tx.events.append(*self._events)
+
+    def _keep_for(
+        self,
+        identity: DeviceIdentity,
+        position: int,
+        opened: OpenedCertificate,
+        warnings: tuple[WarningCode, ...],
+    ) -> None:
+        facts = opened.leaf.facts
+        device = self._devices.setdefault(identity, _Device([]))
+        current, same = device.current, device.find(facts.fingerprint_sha256)
+        result = Result(Outcome.UNCHANGED, None, None, warnings, None, facts.fingerprint_sha256)
+        if current is not None and same is current:
+            self._end(position, replace(result, certificate_id=current.id), facts.public_key_sha256)
+            return
+        if current is not None and self._request.on_conflict is OnConflict.KEEP:
+            detail = "The device has another certificate already, which was kept."
+            kept = replace(
+                result,
+                detail=detail,
+                certificate_id=current.id,
+                fingerprint_sha256=current.fingerprint_sha256,
+            )
+            self._end(position, kept, facts.public_key_sha256)
+            return
+        if same is None and facts.public_key_sha256 in self._owners:
+            warnings = (*warnings, WarningCode.KEY_REUSED)
+        if current is not None:
+            self._tx.certificates.supersede(current.id, self._now)
+            device.set_state(current, CertificateState.SUPERSEDED)
+        certificate_id = self._make_current(identity, device, same, opened)
+        outcome = Outcome.CREATED if current is None else Outcome.REPLACED
+        result = replace(result, outcome=outcome, certificate_id=certificate_id, warnings=warnings)
+        self._record(outcome, identity, result)
+        self._end(position, result, facts.public_key_sha256, current.id if current else None)
+
+    def _make_current(
+        self, identity: DeviceIdentity, device: _Device, same: Standing | None, opened: OpenedCertificate
+    ) -> int:
+        if same is not None:
+            self._tx.certificates.restore(same.id)
+            device.set_state(same, CertificateState.CURRENT)
+            return same.id
+        facts = opened.leaf.facts
+        certificate_id = next(self._ids)
+        if facts.public_key_sha256 not in self._owners:
+            self._tx.device_keys.insert(facts.public_key_sha256, identity)
+            self._owners[facts.public_key_sha256] = identity
+        self._tx.certificates.insert(
+            certificate_id,
+            identity,
+            opened.leaf,
+            [self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain],
+            self._vault.seal(opened.private_key, key_place(certificate_id)),
+            self._request.id,
+            self._now,
+        )
+        device.standings.append(
+            Standing(
+                certificate_id,
+                identity,
+                CertificateState.CURRENT,
+                facts.fingerprint_sha256,
+                facts.public_key_sha256,
+            )
+        )
+        return certificate_id
+
+    def _fail_twins(self, position: int, public_key: str, twins: list[KeptItem]) -> None:
+        for twin in twins:
+            if twin.item.result is not None and twin.item.result.outcome is not Outcome.FAILED:
+                self._withdraw(twin)
+        other = next((twin.item.file for twin in twins if twin.item.file), None)
+        where = f": see {other}" if other else ""
+        self._end(position, failure(DuplicateKey(_TWICE.format(where=where))), public_key)
+
+    def _withdraw(self, twin: KeptItem) -> None:
+        """Take back what this import did for an item, before its key was found in another item too."""
+        result = twin.item.result
+        assert result is not None
+        if result.outcome in {Outcome.CREATED, Outcome.REPLACED} and result.certificate_id is not None:
+            self._undo(twin, result.certificate_id)
+        self._changes[result.outcome] -= 1
+        self._changes["done"] -= 1
+        refusal = DuplicateKey(_TWICE.format(where=""))
+        self._end(twin.item.position, failure(refusal), twin.public_key_sha256, item=twin.item)
+
+    def _undo(self, twin: KeptItem, certificate_id: int) -> None:
+        kept = self._tx.certificates.find(certificate_id)
+        if kept.state is CertificateState.DELETED:
+            return
+        if kept.import_id == self._request.id:
+            self._tx.certificates.delete([certificate_id], self._now)
+            self._tx.device_keys.delete_unused(kept.facts.public_key_sha256)
+        else:
+            self._tx.certificates.supersede(certificate_id, self._now)
+        if kept.state is CertificateState.CURRENT and twin.previous_certificate_id is not None:
+            self._tx.certificates.restore(twin.previous_certificate_id)
+        facts = {"import_id": self._request.id, "certificate_id": certificate_id}
+        self._events.append(
+            Event(EventType.CERTIFICATE_WITHDRAWN, self._now, self._request.requested_by, facts)
+        )
+
+    def _keep_chains(self, opened: Mapping[int, OpenedCertificate]) -> dict[str, int]:
+        """Keep the chain certificates of these items that are not kept yet; returns the ids of all."""
+        links = {link.facts.fingerprint_sha256: link for found in opened.values() for link in found.chain}
+        ids = self._tx.certificates.chain_ids(links)
+        new = [fingerprint for fingerprint in links if fingerprint not in ids]
+        if new:
+            numbers = self._tx.draw_ids("certificates", len(new))
+            ids |= dict(zip(new, numbers, strict=True))
+            self._tx.certificates.insert_chain({ids[name]: links[name] for name in new}, self._now)
+        return ids
+
+    def _end(
+        self,
+        position: int,
+        result: Result,
+        public_key: str | None = None,
+        previous: int | None = None,
+        item: Item | None = None,
+    ) -> None:
+        ended = KeptItem(replace(item or self._items[position], result=result), public_key, previous)
+        self._ended[position] = ended
+        if public_key is not None:
+            twins = self._twins.setdefault(public_key, [])
+            self._twins[public_key] = [t for t in twins if t.item.position != position] + [ended]
+        self._changes[result.outcome] += 1
+        self._changes["done"] += 1
+
+    def _record(self, outcome: Outcome, identity: DeviceIdentity, result: Result) -> None:
+        created = outcome is Outcome.CREATED
+        self._events.append(
+            Event(
+                EventType.CERTIFICATE_CREATED if created else EventType.CERTIFICATE_REPLACED,
+                self._now,
+                self._request.requested_by,
+                {
+                    "import_id": self._request.id,
+                    "certificate_id": result.certificate_id,
+                    "identity_type": identity.type,
+                    "identity": identity.value,
+                    "fingerprint_sha256": result.fingerprint_sha256,
+                },
+            )
+        )
+
+
+def _names(opened: OpenedCertificate, identity: DeviceIdentity) -> bool:
+    """Tell whether a certificate names the device, in its subject or an alternative name."""
+    facts = opened.leaf.facts
+    return any(
+        identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)
+    )

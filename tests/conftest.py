@@ -1,0 +1,135 @@
+"""Fixtures that are wiring only: a clock, a vault, a store, and the verbs on top of them."""
+
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bulkcert.certificates import OpenedCertificate
+from bulkcert.errors import ItemRefusal
+from bulkcert.formats import pkcs12
+from bulkcert.identities import IdentityType
+from bulkcert.importer import Importer
+from bulkcert.inventory import Inventory
+from bulkcert.keeper import Keeper
+from bulkcert.limits import Limits
+from bulkcert.principals import SCOPES_OF, Caller, Role
+from bulkcert.reports import BulkRequest, Item, OnConflict
+from bulkcert.secret import Secret
+from bulkcert.store import Store, migration
+from bulkcert.vault import MasterKey, Vault
+from tests.builders import NOW
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+class InProcessOpener:
+    """Opens in this process: the same code as in the limited child, without the child."""
+
+    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+        for data, password in files:
+            try:
+                yield pkcs12.open(data, password)
+            except ItemRefusal as refusal:
+                yield refusal
+
+
+@dataclasses.dataclass(frozen=True)
+class Verbs:
+    """The verbs on one store, for tests of what they do together."""
+
+    store: Store
+    vault: Vault
+    clock: Clock
+    importer: Importer
+    inventory: Inventory
+    keeper: Keeper
+    caller: Caller
+
+    def accept(
+        self,
+        bundle: bytes,
+        identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
+        on_conflict: OnConflict = OnConflict.REPLACE,
+    ) -> BulkRequest:
+        return self.importer.accept(io.BytesIO(bundle), identity_type, None, on_conflict, self.caller)
+
+    def work(self) -> None:
+        while self.keeper.work_once():
+            pass
+
+    def import_bundle(
+        self,
+        bundle: bytes,
+        identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
+        on_conflict: OnConflict = OnConflict.REPLACE,
+    ) -> BulkRequest:
+        request = self.accept(bundle, identity_type, on_conflict)
+        self.work()
+        return self.importer.wait(request.id, 0)
+
+    def items(self, request: BulkRequest) -> list[Item]:
+        with self.store.reading() as tx:
+            return list(tx.items.page(request.id, None, 1000, None).items)
+
+    def codes(self, request: BulkRequest) -> dict[str | None, str | None]:
+        """The code (or outcome) of each item, by identity."""
+        return {
+            item.identity: item.result and (item.result.code or item.result.outcome)
+            for item in self.items(request)
+        }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault((MasterKey(Secret(b"a master key for tests, 32 bytes")),))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+    migration.upgrade(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
+
+
+@pytest.fixture
+def verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
+    return make_verbs(store, vault, clock, caller)
+
+
+def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
+    limits = Limits()
+    return Verbs(
+        store=store,
+        vault=vault,
+        clock=clock,
+        importer=Importer(store, vault, limits, clock),
+        inventory=Inventory(store, limits, clock),
+        keeper=Keeper(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
+        caller=caller,
+    )

@@ -1,0 +1,224 @@
+"""Passwords, sessions, throttling and signing keys."""
+
+from datetime import timedelta
+
+import pytest
+
+from bulkcert.access import Access, Passwords, TokenRules
+from bulkcert.errors import BrokenSeal, TooManyRequests, Unauthenticated, WrongCredentials
+from bulkcert.events import EventType
+from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
+from bulkcert.secret import Secret
+from bulkcert.store import Store
+from bulkcert.vault import Vault, new_master_key
+from tests.conftest import Clock
+
+RIGHT, WRONG = Secret(b"correct horse battery"), Secret(b"incorrect horse")
+PASSWORDS = Passwords()
+
+
+def an_access(store: Store, vault: Vault, clock: Clock, inactivity: timedelta | None = None) -> Access:
+    return Access(store, vault, PASSWORDS, TokenRules(timedelta(hours=1), inactivity), clock)
+
+
+@pytest.fixture
+def access(store: Store, vault: Vault, clock: Clock) -> Access:
+    access = an_access(store, vault, clock)
+    with store.writing() as tx:
+        access.begin(tx, "administrator", RIGHT)
+    return access
+
+
+def caller_of(access: Access, login: str = "administrator") -> Caller:
+    session = access.log_in(login, RIGHT, "192.0.2.1")
+    return Caller(session.user_id, session.login, session.token_id, session.scopes)
+
+
+def test_the_right_password_opens_a_session_with_the_scopes_of_the_role(access: Access) -> None:
+    access.create_user("olga", RIGHT, Role.OPERATOR)
+    session = access.log_in("olga", RIGHT, "192.0.2.1")
+
+    assert session.scopes == SCOPES_OF[Role.OPERATOR]
+    assert Scope.KEYS_RELEASE not in session.scopes
+    assert access.find_session(session.token_id) == session
+
+
+@pytest.mark.parametrize(
+    ("login", "password"),
+    [
+        ("administrator", WRONG),
+        ("administrator", Secret(b"")),
+        ("Administrator", RIGHT),
+        ("nobody", RIGHT),
+        ("", RIGHT),
+        ("administrator\x00", RIGHT),
+    ],
+)
+def test_anything_else_does_not(access: Access, login: str, password: Secret) -> None:
+    with pytest.raises(WrongCredentials):
+        access.log_in(login, password, "192.0.2.1")
+
+
+def test_a_disabled_user_cannot_log_in_and_its_tokens_end(access: Access, store: Store, clock: Clock) -> None:
+    caller = caller_of(access)
+    clock.pass_by(seconds=1)
+    with store.writing() as tx:
+        tx.users.disable(caller.user_id, clock())
+
+    with pytest.raises(Unauthenticated):
+        access.find_session(caller.token_id)
+    with pytest.raises(WrongCredentials):
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_a_changed_password_ends_the_tokens_before_it(access: Access, store: Store, clock: Clock) -> None:
+    caller = caller_of(access)
+    clock.pass_by(seconds=1)
+    with store.writing() as tx:
+        tx.users.change_password(caller.user_id, PASSWORDS.hash(WRONG), clock())
+
+    with pytest.raises(Unauthenticated):
+        access.find_session(caller.token_id)
+    access.find_session(access.log_in("administrator", WRONG, "192.0.2.1").token_id)
+
+
+def test_logging_out_ends_this_token_and_no_other(access: Access) -> None:
+    first, second = caller_of(access), caller_of(access)
+    access.log_out(first)
+
+    with pytest.raises(Unauthenticated):
+        access.find_session(first.token_id)
+    access.find_session(second.token_id)
+
+
+def test_a_token_of_somebody_else_is_not_revoked(access: Access) -> None:
+    access.create_user("olga", RIGHT, Role.OPERATOR)
+    mine, hers = caller_of(access), caller_of(access, "olga")
+    access.revoke(mine, hers.token_id)
+    access.revoke(mine, "unknown")
+
+    access.find_session(hers.token_id)
+    access.revoke(hers, hers.token_id)
+    with pytest.raises(Unauthenticated):
+        access.find_session(hers.token_id)
+
+
+def test_a_static_login_ends_after_its_lifetime_however_busy(access: Access, clock: Clock) -> None:
+    token = caller_of(access).token_id
+    for _ in range(59):
+        clock.pass_by(minutes=1)
+        access.find_session(token)
+    clock.pass_by(minutes=1)
+
+    with pytest.raises(Unauthenticated):
+        access.find_session(token)
+
+
+def test_an_inactive_login_ends_and_a_busy_one_goes_on(
+    access: Access, store: Store, vault: Vault, clock: Clock
+) -> None:
+    access = an_access(store, vault, clock, timedelta(minutes=10))
+    token = caller_of(access).token_id
+    for _ in range(5):
+        clock.pass_by(minutes=9)
+        access.find_session(token)
+    clock.pass_by(minutes=10, seconds=1)
+
+    with pytest.raises(Unauthenticated):
+        access.find_session(token)
+
+
+def fail(access: Access, times: int, source: str = "192.0.2.1", login: str = "administrator") -> None:
+    for _ in range(times):
+        with pytest.raises(WrongCredentials):
+            access.log_in(login, WRONG, source)
+
+
+def test_failures_slow_their_source_down_and_nobody_else(access: Access, clock: Clock) -> None:
+    fail(access, 5)
+
+    with pytest.raises(TooManyRequests) as refusal:
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+    assert 1 <= refusal.value.retry_after <= 60
+    access.log_in("administrator", RIGHT, "192.0.2.2")
+    clock.pass_by(seconds=refusal.value.retry_after)
+    access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_the_delay_grows_and_is_never_a_lock_out(access: Access, clock: Clock) -> None:
+    delays = []
+    for _ in range(14):
+        try:
+            access.log_in("administrator", WRONG, "192.0.2.1")
+        except TooManyRequests as refusal:
+            delays.append(refusal.retry_after)
+            clock.pass_by(seconds=refusal.retry_after)
+        except WrongCredentials:
+            pass
+
+    assert delays == sorted(delays)
+    assert delays[0] < delays[-1] <= 61
+    clock.pass_by(seconds=61)
+    access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_a_source_that_tries_many_logins_is_slowed_down_for_all(access: Access) -> None:
+    for number in range(50):
+        fail(access, 1, login=f"user{number}")
+
+    with pytest.raises(TooManyRequests):
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_a_success_forgets_the_failures_before_it(access: Access) -> None:
+    for _ in range(3):
+        fail(access, 4)
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_logins_and_refusals_are_recorded_without_what_was_typed(access: Access, store: Store) -> None:
+    caller_of(access)
+    fail(access, 1)
+    fail(access, 1, login="my-password-in-the-wrong-field")
+
+    with store.reading() as tx:
+        events = tx.events.list()[-3:]
+    assert [event.type for event in events] == [
+        EventType.LOGIN,
+        EventType.LOGIN_REFUSED,
+        EventType.LOGIN_REFUSED,
+    ]
+    assert [event.actor for event in events] == ["administrator", "administrator", "unknown"]
+    assert "my-password" not in repr(events)
+
+
+def test_passwords_are_hashed_by_argon2id_at_19_mib_and_two_passes() -> None:
+    assert PASSWORDS.hash(RIGHT).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def test_an_outdated_hash_is_made_anew_at_the_next_login(access: Access, store: Store) -> None:
+    from argon2 import PasswordHasher
+
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT.reveal())
+    with store.writing() as tx:
+        user = tx.users.find("administrator")
+        assert user is not None
+        tx.users.upgrade_hash(user.id, weak)
+    access.log_in("administrator", RIGHT, "192.0.2.1")
+
+    with store.reading() as tx:
+        user = tx.users.find("administrator")
+    assert user is not None
+    assert "m=19456" in user.password_hash
+
+
+def test_the_signing_key_is_sealed_in_the_database(access: Access, store: Store, clock: Clock) -> None:
+    key_id, private = access.signing_key()
+
+    assert b"PRIVATE KEY" in private.reveal()
+    assert set(access.public_keys()) == {key_id}
+    with store.engine.connect() as connection:
+        dump = repr(connection.exec_driver_sql("SELECT * FROM signing_keys").all())
+    assert "PRIVATE" not in dump
+    with pytest.raises(BrokenSeal):
+        an_access(store, Vault((new_master_key(),)), clock).signing_key()

@@ -1,0 +1,144 @@
+"""Accepting an import: everything of a bundle is kept as work, or nothing is."""
+
+import io
+
+import pytest
+
+from bulkcert.errors import EmptyBundle, NotAZip, Refusal
+from bulkcert.events import EventType
+from bulkcert.identities import IdentityType
+from bulkcert.importer import new_request_id
+from bulkcert.reports import OnConflict, RequestState
+from tests.builders import NOW, PASSWORD, a_bundle, a_credentials_file, a_pkcs12, a_zip
+from tests.conftest import Verbs
+
+SERIALS = ("A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH")
+
+
+def test_an_accepted_import_waits_with_all_its_items(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle(SERIALS, extra={"readme.md": b"", "__MACOSX/._x.p12": b""}))
+
+    assert request.state is RequestState.PENDING
+    assert (request.counts.total, request.counts.done, request.counts.ignored) == (5, 0, 2)
+    assert [item.identity for item in verbs.items(request)] == list(SERIALS)
+    assert all(item.result is None for item in verbs.items(request))
+
+
+@pytest.mark.parametrize(
+    ("bundle", "refusal"), [(b"not a zip", NotAZip), (a_zip({"a.txt": b"x=y\n"}), EmptyBundle)]
+)
+def test_a_bundle_that_is_refused_leaves_nothing(verbs: Verbs, bundle: bytes, refusal: type[Refusal]) -> None:
+    with pytest.raises(refusal):
+        verbs.accept(bundle)
+
+    with verbs.store.reading() as tx:
+        assert tx.events.list() == ()
+        assert tx.chunks.is_work_waiting(NOW) is False
+
+
+def test_a_crash_while_accepting_leaves_nothing(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> bytes:
+        raise RuntimeError("the power is gone")
+
+    monkeypatch.setattr(verbs.vault, "seal", fail)
+    with pytest.raises(RuntimeError):
+        verbs.accept(a_bundle(SERIALS))
+
+    with verbs.store.reading() as tx:
+        assert tx.events.list() == ()
+
+
+def test_what_waits_in_the_database_is_sealed(verbs: Verbs) -> None:
+    canary = "canary-password-4711"
+    pkcs12 = a_pkcs12(SERIALS[0], canary)
+    verbs.accept(a_bundle(SERIALS[:1], password=canary, files={SERIALS[0]: pkcs12}))
+
+    with verbs.store.engine.connect() as connection:
+        dump = "\n".join(map(repr, connection.exec_driver_sql("SELECT * FROM chunks").all())).encode()
+        dump += repr(connection.exec_driver_sql("SELECT * FROM items").all()).encode()
+    assert canary.encode() not in dump
+    assert repr(pkcs12[100:140])[2:-1].encode() not in dump
+
+
+def test_items_that_cannot_be_opened_fail_at_once_and_the_rest_wait(verbs: Verbs) -> None:
+    bundle = a_zip(
+        {
+            "A12BC3D4EFGH.p12": a_pkcs12(),
+            "short.p12": a_pkcs12(),
+            "D12BC3D4EFGH.p12": b"x" * 70_000,
+            "credential.txt": a_credentials_file(
+                {
+                    "A12BC3D4EFGH": PASSWORD,
+                    "short": PASSWORD,
+                    "D12BC3D4EFGH": PASSWORD,
+                    "E12BC3D4EFGH": PASSWORD,
+                }
+            ),
+        }
+    )
+    request = verbs.accept(bundle)
+
+    assert verbs.codes(request) == {
+        "A12BC3D4EFGH": None,
+        "short": "invalid_identity",
+        "D12BC3D4EFGH": "too_large",
+        "E12BC3D4EFGH": "no_pkcs12",
+    }
+    assert (request.counts.total, verbs.importer.wait(request.id, 0).counts.failed) == (4, 3)
+
+
+def test_an_import_whose_items_all_failed_at_once_is_finished(verbs: Verbs) -> None:
+    request = verbs.accept(a_zip({"short.p12": b"x", "credential.txt": b"short.p12=x\n"}))
+
+    assert request.state is RequestState.FAILED
+    assert request.finished_at == NOW
+    assert request.counts.done == request.counts.failed == 1
+    with verbs.store.reading() as tx:
+        assert [event.type for event in tx.events.list()] == [
+            EventType.IMPORT_ACCEPTED,
+            EventType.IMPORT_FINISHED,
+        ]
+
+
+def test_the_same_bundle_joins_the_import_that_still_runs(verbs: Verbs) -> None:
+    bundle = a_bundle(SERIALS)
+
+    def join(content: bytes, conflict: OnConflict = OnConflict.REPLACE) -> str:
+        arguments = (IdentityType.SERIAL_NUMBER, None, conflict, verbs.caller)
+        return verbs.importer.join_or_accept(io.BytesIO(content), *arguments).id
+
+    first = join(bundle)
+    assert join(bundle) == first
+    assert join(bundle, OnConflict.KEEP) != first
+    assert join(a_bundle(SERIALS)) != first
+    verbs.work()
+    assert join(bundle) != first
+
+
+def test_waiting_ends_when_the_import_does_or_the_time_is_over(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle(SERIALS[:1]))
+
+    assert verbs.importer.wait(request.id, 0.01).state is RequestState.PENDING
+    verbs.work()
+    assert verbs.importer.wait(request.id, 60).state is RequestState.SUCCEEDED
+
+
+def test_many_items_wait_in_several_chunks(verbs: Verbs) -> None:
+    pkcs12 = a_pkcs12()
+    serials = [f"SERIAL{number:06}" for number in range(120)]
+    request = verbs.accept(a_bundle(serials, files=dict.fromkeys(serials, pkcs12)))
+
+    with verbs.store.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM chunks").scalar_one() == 3
+    assert request.counts.total == 120
+
+
+def test_request_ids_sort_by_time(verbs: Verbs) -> None:
+    ids = []
+    for _ in range(50):
+        verbs.clock.pass_by(milliseconds=1)
+        ids.append(new_request_id(verbs.clock()))
+
+    assert ids == sorted(ids)
+    assert {text[14] for text in ids} == {"7"}
+    assert {text[19] for text in ids} <= set("89ab")

@@ -1,0 +1,219 @@
+"""Listing, looking up and deleting in bulk."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from bulkcert.certificates import CertificateState, ChainCertificate
+from bulkcert.errors import EmptyList, InvalidIdentity, MalformedRequest, NotFound
+from bulkcert.events import EventType
+from bulkcert.identities import IdentityType
+from bulkcert.reports import Outcome, RequestState
+from tests.builders import NOW, a_bundle, a_pkcs12, a_zip, an_ec_key
+from tests.conftest import Verbs
+
+A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
+SERIAL = IdentityType.SERIAL_NUMBER
+
+
+def current(verbs: Verbs) -> set[str]:
+    return {
+        str(c.identity) for c in verbs.inventory.page(None, None, CertificateState.CURRENT, 100, None).items
+    }
+
+
+def test_deleting_tells_for_each_device_what_happened(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A, B]))
+    request = verbs.inventory.delete([A.lower(), C, "bad"], SERIAL, verbs.caller)
+
+    assert verbs.codes(request) == {A: "deleted", C: "not_found", "bad": "invalid_identity"}
+    assert request.state is RequestState.PARTIALLY_SUCCEEDED
+    assert (request.counts.total, request.counts.done) == (3, 3)
+    assert (request.counts.deleted, request.counts.not_found, request.counts.failed) == (1, 1, 1)
+    assert current(verbs) == {B}
+
+
+def test_deleting_destroys_the_keys_of_current_and_superseded_certificates(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    verbs.import_bundle(a_bundle([A]))
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+
+    with verbs.store.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT state, sealed_private_key FROM certificates WHERE kind = 'device'"
+        ).all()
+        keys = connection.exec_driver_sql("SELECT count(*) FROM device_keys").scalar_one()
+    assert rows == [("deleted", None), ("deleted", None)]
+    assert keys == 0
+    assert {kept.deleted_at for kept in verbs.inventory.page(None, A, None, 10, None).items} == {NOW}
+
+
+def test_a_destroyed_key_is_gone_from_the_files_of_the_database_too(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    with verbs.store.engine.connect() as connection:
+        sealed = connection.exec_driver_sql(
+            "SELECT sealed_private_key FROM certificates WHERE kind = 'device'"
+        ).scalar_one()
+    path = Path(verbs.store.engine.url.database or "")
+
+    def files() -> bytes:
+        return b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
+
+    assert sealed[20:60] in files()
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    assert sealed[20:60] not in files()
+
+
+def test_a_device_named_twice_is_counted_once_and_ignored_once(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    request = verbs.inventory.delete([A, f" {A.lower()} "], SERIAL, verbs.caller)
+
+    assert (request.counts.total, request.counts.deleted, request.counts.ignored) == (2, 1, 1)
+
+
+def test_a_deleted_device_can_be_imported_again_and_its_key_used_elsewhere(verbs: Verbs) -> None:
+    key = an_ec_key()
+    bundle = a_bundle([A], files={A: a_pkcs12(A, key=key)})
+    verbs.import_bundle(bundle)
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+
+    assert verbs.codes(verbs.import_bundle(bundle)) == {A: "created"}
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    assert verbs.codes(verbs.import_bundle(a_bundle([B], files={B: a_pkcs12(B, key=key)}))) == {B: "created"}
+
+
+def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(verbs: Verbs) -> None:
+    waiting = verbs.accept(a_bundle([A, B]))
+    request = verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.work()
+
+    assert verbs.codes(request) == {A: "deleted"}
+    assert verbs.codes(waiting) == {A: "deleted_meanwhile", B: "created"}
+    assert current(verbs) == {B}
+    finished = verbs.importer.wait(waiting.id, 0)
+    assert (finished.counts.done, finished.counts.created, finished.counts.failed) == (2, 1, 1)
+
+
+def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(verbs: Verbs) -> None:
+    waiting = verbs.accept(a_bundle([A, B]))
+    verbs.inventory.delete([A, B], SERIAL, verbs.caller)
+
+    assert verbs.importer.wait(waiting.id, 0).state is RequestState.FAILED
+    verbs.work()
+    assert current(verbs) == set()
+
+
+def test_a_deletion_of_one_identity_type_leaves_the_others(verbs: Verbs) -> None:
+    imei = "490154203237518"
+    verbs.import_bundle(a_bundle([imei]), SERIAL)
+    verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
+    waiting = verbs.accept(a_bundle([imei]), SERIAL)
+    request = verbs.inventory.delete([imei], IdentityType.IMEI, verbs.caller)
+
+    assert request.counts.deleted == 1
+    assert [
+        kept.identity.type
+        for kept in verbs.inventory.page(None, imei, CertificateState.CURRENT, 9, None).items
+    ] == [SERIAL]
+    assert verbs.codes(waiting) == {imei: None}
+
+
+def test_without_a_type_every_type_that_the_name_is_valid_for_is_deleted(verbs: Verbs) -> None:
+    imei = "490154203237518"
+    verbs.import_bundle(a_bundle([imei]), SERIAL)
+    verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
+    request = verbs.inventory.delete([imei, "-"], None, verbs.caller)
+
+    assert verbs.codes(request) == {imei: "deleted", "-": "invalid_identity"}
+    assert current(verbs) == set()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        f"{A}\r\n\r\n{B.lower()}.p12=secret\n".encode(),
+        a_zip({"list.txt": f"{A}.p12\n{B}\n".encode()}),
+        a_zip({f"{A}.p12": b"", f"{B}.p12": b""}),
+    ],
+)
+def test_a_list_is_read_as_text_as_zip_and_by_names(verbs: Verbs, file: bytes) -> None:
+    verbs.import_bundle(a_bundle([A, B, C]))
+    request = verbs.inventory.delete_listed(io.BytesIO(file), SERIAL, verbs.caller)
+
+    assert verbs.codes(request) == {A: "deleted", B: "deleted"}
+    assert current(verbs) == {C}
+
+
+def test_an_empty_list_is_refused(verbs: Verbs) -> None:
+    with pytest.raises(EmptyList):
+        verbs.inventory.delete_listed(io.BytesIO(b"\n \n"), SERIAL, verbs.caller)
+    with pytest.raises(EmptyList):
+        verbs.inventory.delete([], SERIAL, verbs.caller)
+
+
+def test_a_deletion_records_who_deleted_which_device(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+
+    with verbs.store.reading() as tx:
+        events = tx.events.list()[-3:]
+    assert [event.type for event in events] == [
+        EventType.DELETION_ACCEPTED,
+        EventType.CERTIFICATE_DELETED,
+        EventType.DELETION_FINISHED,
+    ]
+    assert (events[1].actor, events[1].facts["identity"]) == ("administrator", A)
+
+
+def test_pages_follow_one_another_without_gaps(verbs: Verbs) -> None:
+    serials = [f"SERIAL{number:06}" for number in range(7)]
+    verbs.import_bundle(a_bundle(serials))
+    seen, cursor = [], None
+    while True:
+        page = verbs.inventory.page(SERIAL, None, None, 3, cursor)
+        seen.append([str(kept.identity) for kept in page.items])
+        if (cursor := page.next_cursor) is None:
+            break
+
+    assert [len(some) for some in seen] == [3, 3, 1]
+    assert [name for some in seen for name in some] == serials
+
+
+@pytest.mark.parametrize("cursor", ["", "!", "é", "YWJj", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
+def test_a_cursor_that_was_not_given_is_refused(verbs: Verbs, cursor: str) -> None:
+    with pytest.raises(MalformedRequest):
+        verbs.inventory.page(None, None, None, 3, cursor)
+
+
+def test_an_identity_is_found_as_people_write_it(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle(["490154203237518"]), IdentityType.IMEI)
+
+    assert len(verbs.inventory.page(IdentityType.IMEI, "49-015420-323751-8", None, 3, None).items) == 1
+    with pytest.raises(InvalidIdentity):
+        verbs.inventory.page(IdentityType.IMEI, "49", None, 3, None)
+
+
+def test_chain_certificates_are_not_device_certificates(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    *_, chain = verbs.inventory.current_certificates()
+
+    assert isinstance(chain, ChainCertificate)
+    with pytest.raises(NotFound):
+        verbs.inventory.find(chain.id)
+
+
+def test_chain_certificates_that_no_current_certificate_needs_are_not_listed(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    verbs.inventory.delete([A], SERIAL, verbs.caller)
+
+    assert list(verbs.inventory.current_certificates()) == []
+
+
+def test_items_can_be_listed_by_outcome(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    request = verbs.inventory.delete([A, B], SERIAL, verbs.caller)
+
+    with verbs.store.reading() as tx:
+        found = tx.items.page(request.id, Outcome.NOT_FOUND, 10, None).items
+    assert [item.identity for item in found] == [B]

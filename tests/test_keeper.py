@@ -1,0 +1,389 @@
+"""What a worker does with waiting items: open, judge, keep, and count exactly."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
+from bulkcert.errors import Crashed, ItemRefusal
+from bulkcert.events import EventType
+from bulkcert.keeper import MOST_ATTEMPTS, Keeper
+from bulkcert.keeping import key_place
+from bulkcert.reports import BulkRequest, OnConflict, RequestState
+from bulkcert.secret import Secret
+from bulkcert.store import Store, migration
+from tests.builders import (
+    DAY,
+    NOW,
+    PASSWORD,
+    a_bundle,
+    a_ca,
+    a_certificate,
+    a_pkcs12,
+    a_zip,
+    an_ec_key,
+    an_rsa_key,
+)
+from tests.conftest import Clock, InProcessOpener, Verbs, make_verbs
+
+A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
+
+
+def current(verbs: Verbs, identity: str) -> str | None:
+    page = verbs.inventory.page(None, identity, CertificateState.CURRENT, 10, None)
+    assert len(page.items) <= 1
+    return page.items[0].facts.fingerprint_sha256 if page.items else None
+
+
+def warnings(verbs: Verbs, request: BulkRequest) -> dict[str | None, tuple[WarningCode, ...]]:
+    return {item.identity: item.result.warnings for item in verbs.items(request) if item.result}
+
+
+def test_good_items_are_created_and_counted(verbs: Verbs) -> None:
+    request = verbs.import_bundle(a_bundle([A, B, C]))
+
+    assert request.state is RequestState.SUCCEEDED
+    assert (request.counts.total, request.counts.done, request.counts.created) == (3, 3, 3)
+    assert (request.started_at, request.finished_at) == (NOW, NOW)
+    assert len(verbs.inventory.page(None, None, CertificateState.CURRENT, 10, None).items) == 3
+
+
+def test_one_bad_file_among_many_fails_alone(verbs: Verbs) -> None:
+    files = {B: a_pkcs12(B, "another password")}
+    request = verbs.import_bundle(a_bundle([A, B, C], files=files))
+
+    assert verbs.codes(request) == {A: "created", B: "wrong_password", C: "created"}
+    assert request.state is RequestState.PARTIALLY_SUCCEEDED
+
+
+def test_the_key_that_is_kept_is_the_key_that_came(verbs: Verbs) -> None:
+    key = an_ec_key()
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
+
+    [kept] = verbs.inventory.page(None, A, None, 10, None).items
+    with verbs.store.engine.connect() as connection:
+        sealed = connection.exec_driver_sql(
+            "SELECT sealed_private_key FROM certificates WHERE kind = 'device'"
+        ).scalar_one()
+    opened = verbs.vault.open(sealed, key_place(kept.id)).reveal()
+    assert serialization.load_der_private_key(opened, None).private_numbers() == key.private_numbers()
+
+
+def test_the_same_bundle_twice_changes_nothing(verbs: Verbs) -> None:
+    bundle = a_bundle([A, B])
+    verbs.import_bundle(bundle)
+    again = verbs.import_bundle(bundle)
+
+    assert verbs.codes(again) == {A: "unchanged", B: "unchanged"}
+    assert again.state is RequestState.SUCCEEDED
+
+
+def test_another_certificate_replaces_the_current_one_which_stays_superseded(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    before = current(verbs, A)
+    request = verbs.import_bundle(a_bundle([A]))
+
+    assert verbs.codes(request) == {A: "replaced"}
+    states = {
+        kept.facts.fingerprint_sha256: kept.state
+        for kept in verbs.inventory.page(None, A, None, 10, None).items
+    }
+    assert states == {before: CertificateState.SUPERSEDED, current(verbs, A): CertificateState.CURRENT}
+
+
+def test_with_keep_a_device_that_has_another_certificate_is_unchanged_and_says_so(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    before = current(verbs, A)
+    request = verbs.import_bundle(a_bundle([A, B]), on_conflict=OnConflict.KEEP)
+
+    assert verbs.codes(request) == {A: "unchanged", B: "created"}
+    assert "another certificate" in (verbs.items(request)[0].result.detail or "")
+    assert current(verbs, A) == before
+
+
+def test_a_superseded_certificate_uploaded_again_becomes_current(verbs: Verbs) -> None:
+    first = a_bundle([A])
+    verbs.import_bundle(first)
+    fingerprint = current(verbs, A)
+    verbs.import_bundle(a_bundle([A]))
+    request = verbs.import_bundle(first)
+
+    assert verbs.codes(request) == {A: "replaced"}
+    assert current(verbs, A) == fingerprint
+    assert len(verbs.inventory.page(None, A, None, 10, None).items) == 2
+
+
+def test_a_new_certificate_on_the_same_key_is_replaced_with_a_warning(verbs: Verbs) -> None:
+    key = an_ec_key()
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
+    request = verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
+
+    assert verbs.codes(request) == {A: "replaced"}
+    assert warnings(verbs, request) == {A: (WarningCode.KEY_REUSED,)}
+
+
+def test_a_key_that_another_device_has_is_refused_even_when_superseded(verbs: Verbs) -> None:
+    key = an_ec_key()
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
+    verbs.import_bundle(a_bundle([A]))
+    request = verbs.import_bundle(a_bundle([B], files={B: a_pkcs12(B, key=key)}))
+
+    assert verbs.codes(request) == {B: "duplicate_key"}
+    assert A in (verbs.items(request)[0].result.detail or "")
+    assert current(verbs, B) is None
+
+
+@pytest.mark.parametrize("apart", [0, 60])
+def test_the_same_key_under_two_names_in_one_bundle_fails_both_however_far_apart(
+    verbs: Verbs, apart: int
+) -> None:
+    key = an_ec_key()
+    between = [f"SERIAL{number:06}" for number in range(apart)]
+    files = {A: a_pkcs12(A, key=key), B: a_pkcs12(B, key=key), C: a_pkcs12(C, key=key)}
+    request = verbs.import_bundle(a_bundle([A, *between, B, C], files=files))
+
+    codes = verbs.codes(request)
+    assert (codes[A], codes[B], codes[C]) == ("duplicate_key",) * 3
+    assert (request.counts.created, request.counts.failed, request.counts.done) == (apart, 3, apart + 3)
+    assert current(verbs, A) is None
+    with verbs.store.reading() as tx:
+        assert EventType.CERTIFICATE_WITHDRAWN in {event.type for event in tx.events.list(newest=1000)}
+
+
+def test_withdrawing_a_replacement_brings_the_former_certificate_back(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    before = current(verbs, A)
+    key = an_ec_key()
+    request = verbs.import_bundle(a_bundle([A, B], files={A: a_pkcs12(A, key=key), B: a_pkcs12(B, key=key)}))
+
+    assert set(verbs.codes(request).values()) == {"duplicate_key"}
+    assert current(verbs, A) == before
+    assert verbs.codes(verbs.import_bundle(a_bundle([C], files={C: a_pkcs12(C, key=key)}))) == {C: "created"}
+
+
+def test_withdrawing_keeps_the_owner_of_a_key_that_an_older_certificate_has(verbs: Verbs) -> None:
+    key = an_ec_key()
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
+    before = current(verbs, A)
+    verbs.import_bundle(a_bundle([A, B], files={A: a_pkcs12(A, key=key), B: a_pkcs12(B, key=key)}))
+
+    assert current(verbs, A) == before
+    assert verbs.codes(verbs.import_bundle(a_bundle([C], files={C: a_pkcs12(C, key=key)}))) == {
+        C: "duplicate_key"
+    }
+
+
+def test_withdrawing_an_unchanged_item_destroys_nothing(verbs: Verbs) -> None:
+    key = an_ec_key()
+    kept = a_pkcs12(A, key=key)
+    verbs.import_bundle(a_bundle([A], files={A: kept}))
+    before = current(verbs, A)
+    request = verbs.import_bundle(a_bundle([A, B], files={A: kept, B: a_pkcs12(B, key=key)}))
+
+    assert set(verbs.codes(request).values()) == {"duplicate_key"}
+    assert current(verbs, A) == before
+
+
+def dated(not_before: timedelta, not_after: timedelta, **kwargs: object) -> bytes:
+    key = an_ec_key()
+    return a_pkcs12(
+        A,
+        key=key,
+        certificate=a_certificate(key, A, not_before=NOW + not_before, not_after=NOW + not_after, **kwargs),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pkcs12", "code"),
+    [
+        (dated(-30 * DAY, -DAY), "expired"),
+        (dated(2 * DAY, 30 * DAY), "not_yet_valid"),
+        (a_pkcs12(A, "wrong"), "wrong_password"),
+        (b"not a pkcs12", "malformed_pkcs12"),
+        (a_pkcs12(A, key=an_rsa_key(1024)), "weak_key"),
+        (a_pkcs12(A, iterations=3_000_000), "too_costly"),
+    ],
+)
+def test_an_item_that_cannot_be_kept_gets_its_code(verbs: Verbs, pkcs12: bytes, code: str) -> None:
+    assert verbs.codes(verbs.import_bundle(a_bundle([A], files={A: pkcs12}))) == {A: code}
+
+
+@pytest.mark.parametrize(
+    ("pkcs12", "expected"),
+    [
+        (a_pkcs12(A), ()),
+        (dated(-DAY, 300 * DAY, client_auth=False), (WarningCode.NO_CLIENT_AUTH,)),
+        (dated(-DAY, 5 * DAY), (WarningCode.EXPIRES_SOON,)),
+        (dated(DAY / 2, 300 * DAY), (WarningCode.NOT_YET_VALID,)),
+        (a_pkcs12(A, chain=[]), (WarningCode.INCOMPLETE_CHAIN,)),
+        (a_pkcs12(B), (WarningCode.IDENTITY_NOT_IN_CERTIFICATE,)),
+    ],
+)
+def test_an_item_that_is_kept_gets_its_warnings(
+    verbs: Verbs, pkcs12: bytes, expected: tuple[WarningCode, ...]
+) -> None:
+    request = verbs.import_bundle(a_bundle([A], files={A: pkcs12}))
+
+    assert warnings(verbs, request) == {A: expected}
+
+
+def test_a_password_that_ends_in_white_space_is_used_as_it_is_and_warned_of(verbs: Verbs) -> None:
+    request = verbs.import_bundle(a_bundle([A], password="secret \t", files={A: a_pkcs12(A, "secret \t")}))
+
+    assert warnings(verbs, request) == {A: (WarningCode.PASSWORD_ENDS_IN_SPACE,)}
+
+
+def test_an_identity_in_an_alternative_name_counts(verbs: Verbs) -> None:
+    key = an_ec_key()
+    certificate = a_certificate(key, "some device", dns_names=[f"{A.lower()}.devices.example"])
+    request = verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=certificate)}))
+
+    assert warnings(verbs, request) == {A: ()}
+
+
+def test_a_chain_certificate_is_kept_once_for_all_devices(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A, B]))
+    verbs.import_bundle(a_bundle([C]))
+
+    listed = list(verbs.inventory.current_certificates())
+    assert len(listed) == 4
+    assert [c.facts.subject.common_name for c in listed][-1] == a_ca()[
+        0
+    ].subject.rfc4514_string().removeprefix("CN=")
+    chains = {c.chain_ids for c in verbs.inventory.page(None, None, None, 10, None).items}
+    assert chains == {(listed[-1].id,)}
+
+
+def test_every_act_has_its_event(verbs: Verbs) -> None:
+    verbs.import_bundle(a_bundle([A]))
+    verbs.import_bundle(a_bundle([A]))
+
+    with verbs.store.reading() as tx:
+        types = [event.type for event in tx.events.list()]
+    assert types == [
+        EventType.IMPORT_ACCEPTED,
+        EventType.CERTIFICATE_CREATED,
+        EventType.IMPORT_FINISHED,
+        EventType.IMPORT_ACCEPTED,
+        EventType.CERTIFICATE_REPLACED,
+        EventType.IMPORT_FINISHED,
+    ]
+
+
+# --- leases ---
+
+
+class DyingOpener:
+    """A worker that is killed while it opens."""
+
+    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+        raise KeyboardInterrupt
+
+
+def a_keeper(verbs: Verbs, opener: object) -> Keeper:
+    return Keeper(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))  # type: ignore[arg-type]
+
+
+def test_a_chunk_of_a_dead_worker_is_done_by_another_after_its_lease(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A, B]))
+    with pytest.raises(KeyboardInterrupt):
+        a_keeper(verbs, DyingOpener()).work_once()
+
+    assert verbs.keeper.work_once() is False
+    verbs.clock.pass_by(seconds=61)
+    assert verbs.keeper.work_once() is True
+    assert verbs.codes(request) == {A: "created", B: "created"}
+
+
+def test_a_worker_that_outlived_its_lease_changes_nothing(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A, B]))
+
+    class SlowOpener(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            opened = list(super().open_all(files))
+            verbs.clock.pass_by(seconds=61)
+            assert verbs.keeper.work_once() is True  # another worker took the chunk over and finished it
+            yield from opened
+
+    a_keeper(verbs, SlowOpener()).work_once()
+    finished = verbs.importer.wait(request.id, 0)
+    assert (finished.counts.created, finished.counts.done, finished.counts.total) == (2, 2, 2)
+    assert verbs.codes(request) == {A: "created", B: "created"}
+
+
+def test_a_lease_is_renewed_while_a_slow_chunk_is_opened(verbs: Verbs) -> None:
+    verbs.accept(a_bundle([A, B, C]))
+    others: list[bool] = []
+
+    class SlowOpener(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            for answer in super().open_all(files):
+                verbs.clock.pass_by(seconds=50)
+                others.append(verbs.keeper.work_once())
+                yield answer
+
+    a_keeper(verbs, SlowOpener()).work_once()
+    assert others == [False, False, False]
+
+
+def test_a_chunk_that_kills_every_worker_is_given_up(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A, B]))
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(KeyboardInterrupt):
+            a_keeper(verbs, DyingOpener()).work_once()
+        verbs.clock.pass_by(seconds=61)
+    a_keeper(verbs, DyingOpener()).work_once()
+
+    assert verbs.codes(request) == {A: Crashed.code, B: Crashed.code}
+
+
+# --- counting, whatever comes ---
+
+KINDS = {
+    "good": a_pkcs12,
+    "wrong": lambda name: a_pkcs12(name, "another"),
+    "garbage": lambda _name: b"garbage",
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_the_counting_rule_holds_for_every_bundle(
+    tmp_path_factory: pytest.TempPathFactory, caller, vault, data
+) -> None:
+    path: Path = tmp_path_factory.mktemp("counting")
+    store = Store(f"sqlite:///{path / 'store.sqlite3'}")
+    migration.upgrade(store)
+    clock = Clock(NOW)
+    verbs = make_verbs(store, vault, clock, caller)
+    names = data.draw(
+        st.lists(
+            st.sampled_from(["A12BC3D4EFGH", "b12bc3d4efgh", "B12BC3D4EFGH", "bad", "C12BC3D4EFGH"]),
+            min_size=1,
+            max_size=5,
+            unique=True,
+        )
+    )
+    entries = {f"{name}.p12": KINDS[data.draw(st.sampled_from(sorted(KINDS)))](name) for name in names}
+    lines = data.draw(st.lists(st.sampled_from([*names, "D12BC3D4EFGH", "worse"]), max_size=6))
+    entries["credential.txt"] = "".join(f"{line}.p12={PASSWORD}\n" for line in lines).encode()
+    for junk in data.draw(st.lists(st.sampled_from(["readme.md", "__MACOSX/._a", ".DS_Store"]), unique=True)):
+        entries[junk] = b""
+    request = verbs.import_bundle(a_zip(entries, zipfile.ZIP_STORED))
+    counts = request.counts
+    ended = counts.created + counts.replaced + counts.unchanged + counts.failed
+
+    assert counts.total == ended + counts.ignored == len(verbs.items(request)) + counts.ignored
+    assert counts.done == ended
+    assert request.state.is_finished
+    store.close()
