@@ -1,0 +1,46 @@
+"""The doors over HTTP, and the app that they stand in."""
+
+import os
+
+from flask import Flask, Response
+
+from bulkcert import wiring
+from bulkcert.api import auth, citrix, current, health, problems, request_log, uploads, v1
+from bulkcert.api.drain import Drain
+from bulkcert.config import Config
+from bulkcert.wiring import Service
+
+
+def create_from_environment() -> Flask:
+    """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start."""
+    return create_app(wiring.connect(Config.from_environment(os.environ)))
+
+
+def create_app(service: Service) -> Flask:
+    """Make an app with both doors on a service. Raises LookupError where a view says not who may call it."""
+    app = Flask("bulkcert.api", static_folder=None)
+    app.request_class = uploads.Request
+    app.url_map.merge_slashes = False  # `//xenmobile` is printed in places; a redirect would lose an upload
+    app.config.update(
+        MAX_CONTENT_LENGTH=service.limits.bundle_bytes + uploads.FRAME_BYTES,
+        MAX_FORM_MEMORY_SIZE=uploads.MOST_FIELD_BYTES,
+        MAX_FORM_PARTS=uploads.MOST_PARTS,
+        PROVIDE_AUTOMATIC_OPTIONS=False,  # a route that nobody gave a scope
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
+    current.keep(app, service)
+    request_log.install(app)
+    for blueprint in (v1.blueprint, health.blueprint, citrix.blueprint):
+        app.register_blueprint(blueprint)
+    problems.install(app, {current.DOOR_ONE: citrix.render_refusal})
+    auth.install(app)
+    app.after_request(_harden)
+    app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def _harden(response: Response) -> Response:
+    """Say to browsers and caches between: guess no types, keep nothing."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,189 @@
+"""Who is calling, and may they: the one place that knows JWT.
+
+Rules:
+- Every view says what it needs: `@needs(...)`, `@authenticated` or `@public`. An app with a view that says
+  nothing does not start, so a new route cannot be forgotten.
+- Tokens are Ed25519-signed (RFC 8037), typed `at+jwt` (RFC 9068). The algorithm is pinned (RFC 8725 §3.1).
+  `kid` picks among our own keys; `jku`, `x5u` and `jwk` choose nothing.
+- A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jwt
+from flask import Flask, current_app, g, request
+
+from bulkcert.api import current
+from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
+from bulkcert.principals import Caller, Scope, Session
+
+ISSUER = "bulkcert"
+AUDIENCE = "bulkcert-api"
+TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
+_ALGORITHM = "EdDSA"
+_LONGEST_TOKEN = 4096  # ours have about 800 characters
+_REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "scope"]
+_REQUIREMENT = "_bulkcert_requirement"
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a view asks of its caller. `scopes`: the token must carry all of them, and one at least."""
+
+    is_public: bool = False
+    scopes: frozenset[Scope] = frozenset()
+
+
+def needs(*scopes: Scope) -> Callable[[View], View]:
+    """Let a view be called by tokens that carry all of these scopes."""
+    if not scopes:
+        raise ValueError("name a scope, or use @authenticated")
+    return _mark(Requirement(scopes=frozenset(scopes)))
+
+
+def authenticated(view: View) -> View:
+    """Let a view be called by every valid token that carries any scope."""
+    return _mark(Requirement())(view)
+
+
+def public(view: View) -> View:
+    """Let a view be called by anybody."""
+    return _mark(Requirement(is_public=True))(view)
+
+
+def _mark(requirement: Requirement) -> Callable[[View], View]:
+    def mark(view: View) -> View:
+        setattr(view, _REQUIREMENT, requirement)
+        return view
+
+    return mark
+
+
+def requirement_of(app: Flask, endpoint: str) -> Requirement:
+    """Tell what an endpoint needs; raises LookupError for one that does not say."""
+    requirement: Requirement | None = getattr(app.view_functions[endpoint], _REQUIREMENT, None)
+    if requirement is None:
+        raise LookupError(f"{endpoint} says neither @needs(...) nor @authenticated nor @public")
+    return requirement
+
+
+def install(app: Flask) -> None:
+    """Guard all routes of an app; raises LookupError where one does not say what it needs."""
+    for rule in app.url_map.iter_rules():
+        requirement_of(app, rule.endpoint)
+    app.before_request(_admit)
+
+
+def _admit() -> None:
+    """Let the request through to its view, or refuse it before its body is read."""
+    if request.endpoint is None:
+        return  # no such path or method: the routing itself says so
+    requirement = requirement_of(current_app, request.endpoint)
+    if requirement.is_public:
+        return
+    session = current.service().access.find_session(verify_token(shown_token()))
+    g.caller = Caller(session.user_id, session.login, session.token_id, session.scopes)
+    if not session.scopes or not requirement.scopes <= session.scopes:
+        g.missing_scopes = requirement.scopes
+        wanted = " ".join(sorted(requirement.scopes)) or "any scope"
+        raise InsufficientScope(f"The token does not carry what this path needs: {wanted}.")
+
+
+# --- where the token stands -------------------------------------------------------------------------
+
+
+def shown_token() -> str:
+    """Read the token of the request from the header of its door, or raise `Unauthenticated`."""
+    token = _auth_token() if current.at_door_one() else _bearer_token()
+    if not token:
+        raise Unauthenticated("The request carries no token.")
+    return token
+
+
+def _auth_token() -> str:
+    # WSGI gives `Auth_token` and `Auth-Token` one name, and servers join repeated headers with a comma.
+    written: str = request.environ.get("HTTP_AUTH_TOKEN", "")
+    if "," in written:
+        raise Unauthenticated("The request carries more than one token.")
+    return written.strip()
+
+
+def _bearer_token() -> str:
+    """RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1)."""
+    written = request.headers.get("Authorization", "")
+    if not written:
+        return ""
+    scheme, _, token = written.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("The Authorization header is not of the form `Bearer <token>`.")
+    return token.strip()
+
+
+def challenge(refusal: Refusal) -> str | None:
+    """Write the WWW-Authenticate header that goes with a refusal (RFC 6750 §3), None where none does."""
+    if isinstance(refusal, InsufficientScope):
+        scopes = " ".join(sorted(g.get("missing_scopes", ())))
+        return f'Bearer realm="bulkcert", error="insufficient_scope", scope="{scopes}"'
+    if not isinstance(refusal, Unauthenticated):
+        return 'Bearer realm="bulkcert"'
+    # RFC 6750 §3.1: no error code for a request that shows no token at all.
+    shown = "HTTP_AUTH_TOKEN" in request.environ or "HTTP_AUTHORIZATION" in request.environ
+    return 'Bearer realm="bulkcert"' + (', error="invalid_token"' if shown else "")
+
+
+# --- tokens -----------------------------------------------------------------------------------------
+
+
+def issue_token(session: Session) -> str:
+    """Sign the token of a session: three base64url parts, about 800 characters."""
+    key_id, private_pem = current.service().access.signing_key()
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": str(session.user_id),
+        "iat": session.issued_at,
+        "exp": session.expires_at,
+        "jti": session.token_id,
+        "scope": " ".join(sorted(session.scopes)),
+    }
+    headers = {"typ": TOKEN_TYPE, "kid": key_id}
+    return jwt.encode(claims, private_pem.reveal(), algorithm=_ALGORITHM, headers=headers)
+
+
+def verify_token(token: str) -> str:
+    """Check signature, type and claims of a token and return its id (`jti`), or raise `Unauthenticated`.
+
+    Whether the session is still good is for `Access.find_session` to say.
+    """
+    if len(token) > _LONGEST_TOKEN or not token.isascii():
+        raise Unauthenticated("The token is not one of this service.")
+    try:
+        claims = jwt.decode(
+            token,
+            _key_of(token),
+            algorithms=[_ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            # The clocks of two API machines may differ: a token of a second ahead is as good as any.
+            options={"require": _REQUIRED_CLAIMS, "strict_aud": True, "verify_iat": False},
+        )
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("The token has ended.") from None
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise Unauthenticated("The token is not one of this service.") from None
+    return str(claims["jti"])
+
+
+def _key_of(token: str) -> bytes:
+    """Find the public key (PEM) that `kid` names among our own."""
+    header = jwt.get_unverified_header(token)
+    if header.get("typ") != TOKEN_TYPE or "crit" in header:
+        raise Unauthenticated("The token is not one of this service.")
+    public_pem = current.service().access.public_keys().get(header.get("kid", ""))
+    if public_pem is None:
+        raise Unauthenticated("The token is not one of this service.")
+    return public_pem

@@ -1,0 +1,56 @@
+"""Device certificates in bulk: a bundle in, or a list of devices out."""
+
+from flask import Response
+
+from bulkcert.api import current
+from bulkcert.api.auth import needs
+from bulkcert.api.citrix.answers import answer
+from bulkcert.api.citrix.envelopes import FAILURES_NAMED, bulk_envelope
+from bulkcert.api.citrix.members import Members
+from bulkcert.api.citrix.multipart_form import read_form
+from bulkcert.errors import StillRunning
+from bulkcert.identities import IdentityType
+from bulkcert.principals import Scope
+from bulkcert.reports import BulkRequest, OnConflict
+
+_ANY_TYPE = "device_identity_value"
+"""Stands where a type should in the removal body that the vendor's article prints."""
+
+
+@needs(Scope.IMPORTS_WRITE)
+def import_device_certificates() -> Response:
+    """Import a bundle, and answer when all of it is done."""
+    form = read_form("certImportData")
+    form.members.must_be("useAs", "device")
+    form.members.must_be("uploadType", "keystore")
+    form.members.must_be("keystoreType", "PKCS12")
+    service = current.service()
+    accepted = service.importer.join_or_accept(
+        form.file,
+        _identity_type(form.members),
+        form.members.text("credentialFileName").strip() or None,
+        OnConflict.REPLACE,
+        current.caller(),
+    )
+    finished = current.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
+    if not finished.state.is_finished:
+        raise StillRunning("The import was accepted and goes on, but has not ended yet.", finished.id)
+    return _report(finished)
+
+
+@needs(Scope.CERTIFICATES_DELETE)
+def remove_device_certificates() -> Response:
+    """Delete everything kept for the devices that the uploaded list names."""
+    form = read_form("certRemoveData")
+    is_any = form.members.text("identityType").strip().casefold() == _ANY_TYPE
+    identity_type = None if is_any else _identity_type(form.members)
+    return _report(current.service().inventory.delete_listed(form.file, identity_type, current.caller()))
+
+
+def _identity_type(members: Members) -> IdentityType:
+    return IdentityType.parse(members.required("identityType").strip().upper())
+
+
+def _report(request: BulkRequest) -> Response:
+    failures = current.service().requests.failures(request.id, FAILURES_NAMED)
+    return answer(bulk_envelope(request, failures))

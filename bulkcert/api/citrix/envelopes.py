@@ -1,0 +1,149 @@
+"""The answers of this door, member for member in the order in which they are documented.
+
+Values in, JSON-ready dicts or text out. `status` is a number that clients compare strictly; the counts are
+strings, and so is `privateKey`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from bulkcert.certificates import CertificateFacts, ChainCertificate, DeviceCertificate, Name
+from bulkcert.errors import Refusal, StillRunning, Unauthenticated
+from bulkcert.expiry import remaining_days
+from bulkcert.reports import BulkRequest, Item, RequestKind
+
+FAILURES_NAMED = 100
+"""As many failures stand in the answer itself; all of them under `/api/v1`."""
+
+_TOGETHER = 100  # certificates in one piece of the streamed list
+
+_REMEDIES: dict[type[Refusal], str] = {
+    Unauthenticated: "Log in (POST /xenmobile/api/v1/authentication/login) and send the token as Auth_token.",
+}
+"""Where the remedy of `errors.py` names the other door."""
+
+_ID_MEMBERS = {RequestKind.IMPORT: "importId", RequestKind.DELETION: "deletionId"}
+
+
+def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
+    """Say no: `status` (the HTTP status, never 0), what was wrong and what to do, and the stable code."""
+    remedy = _REMEDIES.get(type(refusal), refusal.remedy)
+    faults = [f"{fault.where}: {fault.detail}" for fault in refusal.faults]
+    envelope: dict[str, Any] = {
+        "status": status,
+        "message": " ".join([refusal.detail, *faults, remedy]),
+        "code": refusal.code,
+    }
+    if isinstance(refusal, StillRunning):
+        envelope["importId"] = refusal.request_id
+    return envelope
+
+
+def bulk_envelope(request: BulkRequest, failures: Sequence[Item]) -> dict[str, Any]:
+    """Report a finished import or deletion; `failures` are its failed items, the first ones at least."""
+    counts = request.counts
+    items = counts.total - counts.ignored
+    return {
+        "status": 1 if counts.failed and counts.failed == items else 0,
+        "message": f"{counts.failed} of {items} failed: see failures" if counts.failed else "Success",
+        "successCount": str(counts.created + counts.replaced + counts.deleted),
+        "failedCount": str(counts.failed),
+        "skipCount": str(counts.unchanged + counts.not_found),
+        _ID_MEMBERS[request.kind]: request.id,
+        "failures": [_failure(item) for item in failures[:FAILURES_NAMED]],
+    }
+
+
+def _failure(item: Item) -> dict[str, str | None]:
+    result = item.result
+    return {
+        "file": item.file,
+        "identity": item.identity,
+        "code": result.code if result else None,
+        "message": result.detail if result else None,
+    }
+
+
+def certificates_envelope(
+    certificates: Iterable[DeviceCertificate | ChainCertificate], now: datetime
+) -> Iterator[str]:
+    """Write envelope E around a list of any length, piece by piece.
+
+    The bracket that closes the list comes after its last certificate: where `certificates` raises, what was
+    written so far is not a JSON document.
+    """
+    before, after = json.dumps(_certificate_envelope(certificate=[])).split("[]")
+    yield before + "["
+    entries = (json.dumps(_certificate(certificate, now)) for certificate in certificates)
+    separator = ""
+    while together := list(islice(entries, _TOGETHER)):
+        yield separator + ",".join(together)
+        separator = ","
+    yield "]" + after
+
+
+def _certificate_envelope(certificate: object) -> dict[str, Any]:
+    apns_check = {
+        "topicNameMismatch": False,
+        "certExpired": False,
+        "certNotYetValid": False,
+        "malformed": False,
+    }
+    return {
+        "status": 0,
+        "message": "Success",
+        "csrId": 0,
+        "csrRequest": None,
+        "apnsCheck": None,
+        "certificate": certificate,
+        "apnsCheckObj": apns_check,
+    }
+
+
+def _certificate(certificate: DeviceCertificate | ChainCertificate, now: datetime) -> dict[str, Any]:
+    facts = certificate.facts
+    is_device = isinstance(certificate, DeviceCertificate)
+    entry: dict[str, Any] = {
+        "name": facts.subject.common_name or facts.subject.text,
+        "description": None,
+        "remainingDays": remaining_days(facts.not_after, now),
+        "validFrom": facts.not_before.date().isoformat(),
+        "validTo": facts.not_after.date().isoformat(),
+        "type": "entity" if is_device else "chain",
+        "isActive": False,  # marks the server, SAML, listener or APNs certificate in use; these are neither
+        "privateKey": "true" if is_device else "false",
+        "ca": None,
+        "id": certificate.id,
+        "certDetails": _details(facts),
+    }
+    if isinstance(certificate, DeviceCertificate):
+        entry["identityType"] = certificate.identity.type.value
+        entry["deviceIdentity"] = certificate.identity.value
+    return entry
+
+
+def _details(facts: CertificateFacts) -> dict[str, Any]:
+    return {
+        "signatureAlgo": facts.signature_algorithm,
+        "version": None,
+        "serialNum": facts.serial_number,
+        "issuerName": _name(facts.issuer),
+        "subjectName": _name(facts.subject),
+    }
+
+
+def _name(name: Name) -> dict[str, str | None]:
+    return {
+        "certString": name.text,
+        "emailAddress": name.email_address,
+        "commonName": name.common_name,
+        "orgUnit": name.organizational_unit,
+        "org": name.organization,
+        "locality": name.locality,
+        "state": name.state,
+        "country": name.country,
+        "description": None,
+    }

@@ -1,0 +1,37 @@
+"""What a JSON body or part of this door must hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bulkcert.errors import MalformedRequest
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of one JSON object; `place` says in refusals where it stood: "the body", or a part."""
+
+    place: str
+    values: Mapping[str, object]
+
+    def text(self, name: str) -> str:
+        """Give a member that is text, exactly as it stands; empty where it is absent or null."""
+        value = self.values.get(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise MalformedRequest(f"The member {name} of {self.place} is not a string.")
+        if "\x00" in value:  # not every database keeps one
+            raise MalformedRequest(f"The member {name} of {self.place} holds a NUL.")
+        return value
+
+    def required(self, name: str) -> str:
+        """Give a member that is text and must not be empty."""
+        text = self.text(name)
+        if not text:
+            raise MalformedRequest(f"The member {name} of {self.place} is missing or empty.")
+        return text
+
+    def must_be(self, name: str, expected: str) -> None:
+        """Refuse any other value than `expected`, in any case of letters; absent is fine."""
+        if self.text(name).strip().casefold() not in {"", expected.casefold()}:
+            raise MalformedRequest(f"The member {name} of {self.place} is not {expected}.")

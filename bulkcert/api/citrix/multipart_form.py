@@ -1,0 +1,51 @@
+"""The multipart form of this door: one part of JSON that people type, and the file `uploadFile`."""
+
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from flask import request
+
+from bulkcert.api import uploads
+from bulkcert.api.citrix import sloppy_json
+from bulkcert.api.citrix.members import Members
+from bulkcert.errors import MalformedRequest
+
+_UNQUOTED_BOUNDARY = re.compile(r"boundary=(?P<boundary>[^\s\";,][^\";]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a client sent: the members of the JSON part, and the file at its start."""
+
+    members: Members
+    file: BinaryIO
+
+
+def read_form(json_part: str) -> Form:
+    """Read the form in the body of this request; parts of other names are ignored.
+
+    Raises what `uploads.read_form` raises, and MalformedRequest where a part is missing or stands twice.
+    """
+    if boundary := unquoted_boundary(request.content_type or ""):
+        request.mimetype_params["boundary"] = boundary
+    form = uploads.read_form()
+    return Form(Members(json_part, _json(form, json_part)), form.file("uploadFile"))
+
+
+def unquoted_boundary(content_type: str) -> str | None:
+    """Find a boundary that stands without quotes, as clients write even one that needs them.
+
+    RFC 2046 §5.1.1 allows `/`, `:`, `=`, `?` and more in it; RFC 2045 §5.1 wants quotes around those, and
+    Werkzeug ends the boundary at the first of them where there are none.
+    """
+    match = _UNQUOTED_BOUNDARY.search(content_type)
+    return match["boundary"].rstrip() if match else None
+
+
+def _json(form: uploads.Form, part: str) -> dict[str, object]:
+    """Read the JSON part, which some clients send as a file."""
+    texts, files = form.fields.get(part, []), form.files.get(part, [])
+    if len(texts) + len(files) != 1:
+        raise MalformedRequest(f"The form has {len(texts) + len(files)} parts named {part}, not one.")
+    return sloppy_json.parse_object(texts[0]) if texts else sloppy_json.read_object(files[0])

@@ -1,0 +1,24 @@
+"""Is the process alive, and could it answer: for load balancers and people on call."""
+
+from flask import Blueprint, Response, jsonify
+
+from bulkcert.api import auth, current
+from bulkcert.errors import Unavailable
+
+blueprint = Blueprint("health", __name__, url_prefix="/health")
+
+
+@blueprint.get("/live")
+@auth.public
+def live() -> Response:
+    """Answer as long as the process runs."""
+    return jsonify({"status": "live"})
+
+
+@blueprint.get("/ready")
+@auth.public
+def ready() -> Response:
+    """Answer 200 where the database answers, else 503."""
+    if not current.service().is_ready():
+        raise Unavailable("The database does not answer.")
+    return jsonify({"status": "ready"})

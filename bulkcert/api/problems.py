@@ -1,0 +1,174 @@
+"""From refusals to HTTP: one table to statuses, one renderer for each door.
+
+Door two answers RFC 9457 problem documents. A folder with answers of its own registers a renderer for its
+prefix. What is not in the table is a fault of ours: the answer holds a reference, the log says where it
+happened, and neither holds the exception's text, for that may hold what was uploaded.
+"""
+
+import errno
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from bulkcert import errors
+from bulkcert.api import auth, current
+from bulkcert.errors import Refusal
+
+STATUS: dict[type[Refusal], int] = {
+    errors.MalformedRequest: 400,
+    errors.NotSupported: 400,
+    errors.WrongCredentials: 401,
+    errors.Unauthenticated: 401,
+    errors.InsufficientScope: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NotAcceptable: 406,
+    errors.BundleTooLarge: 413,
+    errors.TooManyEntries: 413,
+    errors.CredentialsFileTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.NotAZip: 422,
+    errors.MalformedZip: 422,
+    errors.UnsupportedZip: 422,
+    errors.EncryptedZip: 422,
+    errors.EmptyBundle: 422,
+    errors.NoCredentialsFile: 422,
+    errors.AmbiguousCredentialsFile: 422,
+    errors.UndecodableCredentialsFile: 422,
+    errors.UnknownIdentityType: 422,
+    errors.EmptyList: 422,
+    errors.ItemRefusal: 422,  # and all below it: where a request is about one item alone
+    errors.TooManyRequests: 429,
+    errors.InternalFault: 500,
+    errors.StillRunning: 503,
+    errors.Unavailable: 503,
+    errors.StorageFull: 507,
+}
+
+MOST_FAULTS = 100
+"""More than these in one document help nobody."""
+
+_RETRY_SECONDS = 5
+_PACKAGE = Path(__file__).resolve().parents[1]
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+Renderer = Callable[[Refusal, int], Response]
+
+
+def status_of(refusal: Refusal) -> int:
+    """Give the HTTP status of a refusal; one that must not reach HTTP is a fault (500)."""
+    return next((STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS), 500)
+
+
+def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
+    """Answer everything that is raised. `renderers` says how, by the beginning of the path."""
+
+    def answer(error: Exception) -> Response:
+        refusal = refusal_for(error)
+        render = next(
+            (each for prefix, each in renderers.items() if request.path.startswith(prefix)), render_problem
+        )
+        response = render(refusal, status_of(refusal))
+        response.headers.extend(_headers(refusal, error))
+        return response
+
+    app.register_error_handler(Exception, answer)
+
+
+def render_problem(refusal: Refusal, status: int) -> Response:
+    """Write an RFC 9457 problem document; `remedy`, `errors` and `import_id` are its extensions."""
+    document: dict[str, Any] = {
+        "type": f"/problems#{refusal.code}",
+        "title": refusal.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "remedy": refusal.remedy,
+        "instance": f"urn:uuid:{current.request_id()}",
+    }
+    if refusal.faults:
+        faults = refusal.faults[:MOST_FAULTS]
+        document["errors"] = [{"where": fault.where, "detail": fault.detail} for fault in faults]
+    if isinstance(refusal, errors.StillRunning):
+        document["import_id"] = refusal.request_id
+    response = jsonify(document)
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response
+
+
+def refusal_for(error: Exception) -> Refusal:
+    """Say what was raised, in the words of the family; what has none there is logged as a fault."""
+    match error:
+        case Refusal() if status_of(error) < 500 or type(error) in STATUS:
+            return error
+        case HTTPException() if error.code is not None and error.code < 500:
+            return _from_http(error.code)
+        case OSError(errno=number) if number in _DISK_FULL:
+            return errors.StorageFull("The disk is full; nothing was kept.")
+        case OSError(errno=number) if number in _OUT_OF_RESOURCES:
+            _log(error)
+            return errors.Unavailable("The service is out of files or memory for the moment.")
+    _log(error)
+    return errors.InternalFault(f"Something went wrong here. Reference: {current.request_id()}.")
+
+
+def _from_http(status: int) -> Refusal:
+    """Translate what Flask and Werkzeug raise by themselves, in our words: theirs may quote the request."""
+    match status:
+        case 404:
+            return errors.NotFound("There is nothing at this path.")
+        case 405:
+            return errors.MethodNotAllowed("This path does not answer to this method.")
+        case 406:
+            return errors.NotAcceptable("None of the formats asked for is offered.")
+        case 413:
+            return errors.BundleTooLarge("The request, or a field of it, is larger than the limit.")
+        case 415:
+            return errors.UnsupportedMediaType("This path does not read this Content-Type.")
+    return errors.MalformedRequest("The request cannot be read, or ended too early.")
+
+
+def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
+    if status_of(refusal) in {401, 403} and (challenge := auth.challenge(refusal)):
+        yield "WWW-Authenticate", challenge
+    if isinstance(error, MethodNotAllowed):
+        yield "Allow", ", ".join(sorted(error.valid_methods or ()))  # RFC 9110 §15.5.6
+    if isinstance(refusal, errors.TooManyRequests):
+        yield "Retry-After", str(refusal.retry_after)
+    if isinstance(refusal, errors.StillRunning | errors.Unavailable):
+        yield "Retry-After", str(_RETRY_SECONDS)
+
+
+def _log(error: BaseException) -> None:
+    """Write down what happened and where, without a single value."""
+    structlog.get_logger().error(
+        "internal_fault",
+        reference=current.request_id(),
+        error=type(error).__qualname__,
+        causes=[type(cause).__qualname__ for cause in _causes(error)],
+        frames=[_place(frame) for frame in traceback.extract_tb(error.__traceback__)],
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen = {id(error)}
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    """Name a line of code without the machine's paths."""
+    path = Path(frame.filename)
+    ours = path.is_relative_to(_PACKAGE)
+    name = path.relative_to(_PACKAGE.parent) if ours else Path(path.parent.name, path.name)
+    return f"{name.as_posix()}:{frame.lineno} {frame.name}"

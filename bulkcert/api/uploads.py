@@ -1,0 +1,113 @@
+"""Read uploads of either door: nothing of them reaches a disk in clear, however small.
+
+A file part, or a raw body, goes into a spool (`Service.new_spool`), which seals what it writes. Text parts
+stay in memory and are capped. Sizes are checked before a body is read where the client says them, and while
+it is read where it does not.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, BinaryIO, cast
+
+from flask import Request as FlaskRequest
+from flask import request
+from werkzeug.formparser import FormDataParser
+
+from bulkcert.api import current
+from bulkcert.errors import Fault, MalformedRequest, UnsupportedMediaType
+
+MULTIPART = "multipart/form-data"
+MOST_PARTS = 20
+MOST_FIELD_BYTES = 256 * 1024  # also what Werkzeug's decoder may buffer: more than two of its 64 KiB reads
+FRAME_BYTES = 1024 * 1024
+"""What a multipart body may have around its file: boundaries, part headers, text fields."""
+
+_COPY_BYTES = 64 * 1024
+
+
+class Request(FlaskRequest):
+    """A request whose files go to spools, and whose broken forms are refused rather than empty."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 - Werkzeug's signature
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        return cast("IO[bytes]", self.new_spool())
+
+    def new_spool(self) -> BinaryIO:
+        """Make a spool that is closed, and its room free, when the request ends."""
+        spool = cast("BinaryIO", current.service().new_spool())
+        self.__dict__.setdefault("spools", []).append(spool)
+        return spool
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """Make the parser of forms; a form that it cannot read is an error here, not an empty form."""
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+    def _load_form_data(self) -> None:
+        try:
+            super()._load_form_data()
+        except ValueError:  # the cause may quote the body
+            raise MalformedRequest("The form cannot be read, or it ended too early.") from None
+
+    def close(self) -> None:
+        """Free what the request holds."""
+        for spool in self.__dict__.get("spools", ()):
+            spool.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class Form:
+    """A multipart form: its text fields, and its files at their start, by name."""
+
+    fields: Mapping[str, list[str]]
+    files: Mapping[str, list[BinaryIO]]
+
+    def file(self, name: str) -> BinaryIO:
+        """Give the one file of a name, or raise `MalformedRequest`."""
+        found = self.files.get(name, [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            detail = "Send one file of this name."
+        elif name in self.fields:
+            detail = "Send it as a file (with a filename), not as text."
+        else:
+            detail = "Send the file; it is missing."
+        raise MalformedRequest("The form does not hold the file.", (Fault(name, detail),))
+
+
+def read_form() -> Form:
+    """Read the multipart form of this request to its end.
+
+    Raises UnsupportedMediaType where the body is something else, MalformedRequest where it cannot be read;
+    RequestEntityTooLarge (413) and OSError (a full disk) as they come, for `problems` knows them.
+    """
+    if request.mimetype != MULTIPART:
+        raise UnsupportedMediaType(f"The body is not {MULTIPART}.")
+    files: dict[str, list[BinaryIO]] = {
+        name: [cast("BinaryIO", each.stream) for each in found] for name, found in request.files.lists()
+    }
+    fields = dict(request.form.lists())
+    if not all(isinstance(name, str) for name in (*files, *fields)):
+        raise MalformedRequest("A part of the form has no name.")
+    return Form(fields, files)
+
+
+def read_raw() -> BinaryIO:
+    """Read the body of this request, whole or chunked, into a spool and give it at its start."""
+    spool = cast("Request", request).new_spool()
+    shutil.copyfileobj(request.stream, spool, _COPY_BYTES)
+    announced = request.content_length
+    # Servers that end the stream themselves do so quietly where the client went away.
+    if announced is not None and spool.tell() != announced:
+        raise MalformedRequest("The body ended before its announced length.")
+    spool.seek(0)
+    return spool

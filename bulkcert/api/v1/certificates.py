@@ -1,0 +1,33 @@
+"""Device certificates that are kept, without anything secret."""
+
+import re
+
+from flask import Blueprint, Response, jsonify
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_query
+from bulkcert.api.v1 import pages, schemas
+from bulkcert.principals import Scope
+
+_ID = re.compile(r"[1-9][0-9]{0,17}")
+
+blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
+
+
+@blueprint.get("")
+@auth.needs(Scope.CERTIFICATES_READ)
+def index() -> Response:
+    """List device certificates, the oldest first."""
+    query = read_query(schemas.CertificatesQuery())
+    page = current.service().inventory.page(**query)
+    return jsonify(pages.write(page, schemas.Certificate()))
+
+
+@blueprint.get("/<certificate_id>")
+@auth.needs(Scope.CERTIFICATES_READ)
+def show(certificate_id: str) -> Response:
+    """Show one device certificate."""
+    read_query(schemas.Nothing())
+    # 0 is nobody's id: one that is malformed gets the very answer of one that is unknown.
+    number = int(certificate_id) if _ID.fullmatch(certificate_id) else 0
+    return jsonify(schemas.Certificate().dump(current.service().inventory.find(number)))

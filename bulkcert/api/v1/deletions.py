@@ -1,0 +1,67 @@
+"""Deletions: a list of devices goes in; what is kept for them goes out, and a report says what was."""
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import JSON, read_json, read_query
+from bulkcert.api.uploads import MULTIPART
+from bulkcert.api.v1 import pages, schemas
+from bulkcert.api.v1.conditions import refuse_idempotency_key
+from bulkcert.api.v1.forms import read_file_and_fields
+from bulkcert.errors import UnsupportedMediaType
+from bulkcert.principals import Scope
+from bulkcert.reports import BulkRequest, RequestKind
+
+blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
+
+
+@blueprint.post("")
+@auth.needs(Scope.CERTIFICATES_DELETE)
+def create() -> Response:
+    """Delete everything kept for the devices of a list; it is done when the answer comes."""
+    refuse_idempotency_key()
+    read_query(schemas.Nothing())
+    done = _delete()
+    response = jsonify(schemas.DeletionReport().dump(done))
+    response.status_code = 201
+    response.headers["Location"] = url_for(".show", deletion_id=done.id)
+    return response
+
+
+@blueprint.get("")
+@auth.needs(Scope.CERTIFICATES_READ)
+def index() -> Response:
+    """List deletions, the newest first."""
+    query = read_query(schemas.PageQuery())
+    page = current.service().requests.page(RequestKind.DELETION, **query)
+    return jsonify(pages.write(page, schemas.DeletionReport()))
+
+
+@blueprint.get("/<deletion_id>")
+@auth.needs(Scope.CERTIFICATES_READ)
+def show(deletion_id: str) -> Response:
+    """Show what a deletion came to."""
+    read_query(schemas.Nothing())
+    found = current.service().requests.find(RequestKind.DELETION, deletion_id)
+    return jsonify(schemas.DeletionReport().dump(found))
+
+
+@blueprint.get("/<deletion_id>/items")
+@auth.needs(Scope.CERTIFICATES_READ)
+def items(deletion_id: str) -> Response:
+    """List the devices of a deletion, in the order of the list."""
+    query = read_query(schemas.DeletionItemsQuery())
+    page = current.service().requests.items(RequestKind.DELETION, deletion_id, **query)
+    return jsonify(pages.write(page, schemas.Item()))
+
+
+def _delete() -> BulkRequest:
+    inventory = current.service().inventory
+    if request.mimetype == MULTIPART:
+        order, file = read_file_and_fields("identities", schemas.DeletionOrder())
+        return inventory.delete_listed(file, order["identity_type"], current.caller())
+    if request.mimetype == JSON:
+        most_bytes = current.service().limits.credentials_file_bytes
+        order = read_json(schemas.Deletion(), most_bytes)
+        return inventory.delete(order["identities"], order["identity_type"], current.caller())
+    raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

@@ -1,0 +1,85 @@
+# ruff: noqa: ANN401, ARG002 - these are the signatures of marshmallow
+"""Marshmallow fields that read strictly: no numbers for strings, no surprises of Unicode, one spelling."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from bulkcert.errors import NotSupported
+from bulkcert.identities import IdentityType
+from bulkcert.secret import Secret
+
+MOST_IN_PAGE = 1000
+
+_LIMIT = re.compile(r"[1-9][0-9]{0,3}")
+
+
+class Text(fields.String):
+    """A string of `least` to `most` characters, without the NUL that not every database keeps."""
+
+    def __init__(self, *, least: int = 1, most: int = 255, **rest: Any) -> None:
+        no_nul = validate.ContainsNoneOf("\x00", error="It holds a NUL.")
+        super().__init__(validate=[validate.Length(least, most), no_nul], **rest)
+
+
+class Password(fields.String):
+    """A string that becomes a `Secret` before anybody can print it."""
+
+    def _deserialize(  # type: ignore[override]
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
+    ) -> Secret:
+        return Secret(super()._deserialize(value, attr, data, **rest).encode())
+
+
+class IdentityTypeName(fields.String):
+    """The name of an identity type; an unknown one is `UnknownIdentityType`, whatever else is wrong."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
+    ) -> IdentityType:
+        return IdentityType.parse(super()._deserialize(value, attr, data, **rest))
+
+
+class PageLimit(fields.String):
+    """How many of a list to give: 1 to 1,000 in plain digits."""
+
+    def _deserialize(  # type: ignore[override]
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
+    ) -> int:
+        written = super()._deserialize(value, attr, data, **rest)
+        if not _LIMIT.fullmatch(written) or int(written) > MOST_IN_PAGE:
+            raise ValidationError(f"Must be a number from 1 to {MOST_IN_PAGE}.")
+        return int(written)
+
+
+class NotYet(fields.Field[None]):
+    """Something that the contract will have: refused as `NotSupported`, for to ignore it would mislead."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any) -> None:
+        raise NotSupported(f"{attr} is not supported in this release.")
+
+
+class FalseForNow(fields.Field[bool]):
+    """A switch that may be named but not yet turned on: a boolean, or a word where `as_text`."""
+
+    def __init__(self, *, as_text: bool = False, **rest: Any) -> None:
+        super().__init__(load_default=False, **rest)
+        self._off: object = "false" if as_text else False
+        self._on: object = "true" if as_text else True
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any) -> bool:
+        if type(value) is type(self._on) and value == self._on:
+            raise NotSupported(f"{attr} is not supported in this release.")
+        if type(value) is not type(self._off) or value != self._off:
+            raise ValidationError("Must be true or false.")
+        return False
+
+
+class Timestamp(fields.Field[datetime]):
+    """A moment, written as RFC 3339 in UTC."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

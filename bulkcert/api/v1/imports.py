@@ -1,0 +1,87 @@
+"""Imports: a bundle goes in, a report for every device comes out."""
+
+from typing import Any, BinaryIO
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_query
+from bulkcert.api.uploads import MULTIPART, read_raw
+from bulkcert.api.v1 import pages, schemas
+from bulkcert.api.v1.conditions import Wait, refuse_idempotency_key
+from bulkcert.api.v1.forms import read_file_and_fields
+from bulkcert.errors import NotSupported, UnsupportedMediaType
+from bulkcert.principals import Scope
+from bulkcert.reports import BulkRequest, RequestKind
+
+ZIP = "application/zip"
+_POLL_SECONDS = "1"
+
+blueprint = Blueprint("imports", __name__, url_prefix="/imports")
+
+
+@blueprint.post("")
+@auth.needs(Scope.IMPORTS_WRITE)
+def create() -> Response:
+    """Accept a bundle, and wait a while for its end: 201 when it is done, else 202."""
+    refuse_idempotency_key()
+    config = current.service().config
+    wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
+    order, bundle = _read_order()
+    accepted = current.service().importer.accept(
+        bundle, order["identity_type"], order["credentials_file"], order["on_conflict"], current.caller()
+    )
+    return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
+
+
+@blueprint.get("")
+@auth.needs(Scope.IMPORTS_READ)
+def index() -> Response:
+    """List imports, the newest first."""
+    query = read_query(schemas.PageQuery())
+    page = current.service().requests.page(RequestKind.IMPORT, **query)
+    return jsonify(pages.write(page, schemas.Import()))
+
+
+@blueprint.get("/<import_id>")
+@auth.needs(Scope.IMPORTS_READ)
+def show(import_id: str) -> Response:
+    """Show where an import stands."""
+    read_query(schemas.Nothing())
+    return jsonify(schemas.Import().dump(current.service().requests.find(RequestKind.IMPORT, import_id)))
+
+
+@blueprint.get("/<import_id>/items")
+@auth.needs(Scope.IMPORTS_READ)
+def items(import_id: str) -> Response:
+    """List the devices of an import, in the order of the bundle."""
+    query = read_query(schemas.ImportItemsQuery())
+    page = current.service().requests.items(RequestKind.IMPORT, import_id, **query)
+    return jsonify(pages.write(page, schemas.Item()))
+
+
+@blueprint.post("/<import_id>/cancel")
+@auth.needs(Scope.IMPORTS_WRITE)
+def cancel(import_id: str) -> Response:  # noqa: ARG001 - the path has it
+    """Refuse: work that is under way cannot be stopped yet."""
+    raise NotSupported("Cancelling an import is not supported in this release.")
+
+
+def _read_order() -> tuple[dict[str, Any], BinaryIO]:
+    if request.mimetype == MULTIPART:
+        read_query(schemas.Nothing())
+        return read_file_and_fields("bundle", schemas.ImportOrder())
+    if request.mimetype == ZIP:
+        return read_query(schemas.ImportOrder()), read_raw()
+    raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {ZIP}.")
+
+
+def _answer(found: BulkRequest, wait: Wait) -> Response:
+    response = jsonify(schemas.Import().dump(found))
+    response.status_code = 201 if found.state.is_finished else 202
+    response.headers["Location"] = url_for(".show", import_id=found.id)
+    if not found.state.is_finished:
+        response.headers["Retry-After"] = _POLL_SECONDS
+    if wait.applied:
+        response.headers["Preference-Applied"] = wait.applied
+    return response

@@ -1,0 +1,32 @@
+"""The waiting room: how many requests may wait for the end of their import at the same time.
+
+A request that waits holds a thread of the web server. Beyond the limit one is not refused: it is answered at
+once with what is known by then.
+"""
+
+import threading
+from collections.abc import Callable
+
+from bulkcert.reports import BulkRequest
+
+Wait = Callable[[str, float], BulkRequest]
+
+
+class WaitingRoom:
+    """Seats for `most` requests; `wait` is `Importer.wait`: (request id, seconds) to the request by then."""
+
+    def __init__(self, wait: Wait, most: int) -> None:
+        self._wait = wait
+        self._seats = threading.BoundedSemaphore(most)
+
+    def wait(self, accepted: BulkRequest, seconds: float) -> BulkRequest:
+        """Give the request as it stands when it is finished or `seconds` are over, whichever comes first.
+
+        Where it is finished already, no time is asked for or every seat is taken, that is at once.
+        """
+        if accepted.state.is_finished or seconds <= 0 or not self._seats.acquire(blocking=False):
+            return accepted
+        try:
+            return self._wait(accepted.id, seconds)
+        finally:
+            self._seats.release()

@@ -1,0 +1,209 @@
+"""openapi.yaml is valid, and says what the app does: no path, scope or member more or less."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from flask import Flask
+from marshmallow import Schema, fields
+from openapi_spec_validator import validate
+
+from bulkcert import errors
+from bulkcert.api import auth, problems
+from bulkcert.api.v1 import schemas
+from bulkcert.certificates import CertificateState, KeyType, WarningCode
+from bulkcert.identities import IdentityType
+from bulkcert.reports import OnConflict, Outcome, RequestState
+from tests.api.conftest import NewService, an_app
+from tests.api.contract import document, resolved
+
+Operation = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def app(new_service: NewService) -> Flask:
+    return an_app(new_service())
+
+
+def routes(app: Flask) -> dict[Operation, str]:
+    """Endpoints by method and path; a path with and without a slash at its end is one."""
+    return {
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/")): rule.endpoint
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method != "HEAD"
+    }
+
+
+def operations() -> dict[Operation, dict[str, Any]]:
+    methods = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+    return {
+        (method, path): operation
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+        if method in methods
+    }
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert document()["openapi"].startswith("3.1.")
+    validate(document())
+
+
+DOORS = [
+    "/api/v1/",
+    "/health/",
+    pytest.param("/xenmobile/", marks=pytest.mark.xfail(strict=True, reason="its paths are to be written")),
+]
+
+
+def below(door: str, found: Iterable[Operation]) -> set[Operation]:
+    return {operation for operation in found if operation[1].startswith(door)}
+
+
+def test_every_path_of_the_contract_is_routed(app: Flask) -> None:
+    assert set(operations()) <= set(routes(app))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_route_is_in_the_contract(app: Flask, door: str) -> None:
+    assert below(door, routes(app)) == below(door, operations()) != set()
+
+
+def test_every_route_belongs_to_a_door(app: Flask) -> None:
+    assert {path.split("/")[1] for _, path in routes(app)} == {"api", "health", "xenmobile"}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_scopes_are_those_that_the_app_asks_for(app: Flask, door: str) -> None:
+    for operation in below(door, routes(app)):
+        endpoint = routes(app)[operation]
+        requirement = auth.requirement_of(app, endpoint)
+        written = operations()[operation].get("security", document()["security"])
+        if requirement.is_public:
+            assert written == [], operation
+        else:
+            [[scopes]] = [alternative.values() for alternative in written]
+            assert set(scopes) == requirement.scopes, operation
+
+
+def test_every_operation_has_an_id_of_its_own_and_says_what_goes_wrong() -> None:
+    ids = [operation["operationId"] for operation in operations().values()]
+
+    assert len(ids) == len(set(ids))
+    for (method, path), operation in operations().items():
+        if path.startswith("/api/v1") and operation.get("security") != []:
+            assert {"401", "403", "5XX"} <= set(operation["responses"]), (method, path)
+
+
+def component(name: str) -> dict[str, Any]:
+    return resolved(document()["components"]["schemas"][name])
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("Import", schemas.Import),
+        ("ImportCounts", schemas.ImportCounts),
+        ("Deletion", schemas.DeletionReport),
+        ("DeletionCounts", schemas.DeletionCounts),
+        ("Item", schemas.Item),
+        ("Certificate", schemas.Certificate),
+    ],
+)
+def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schema: type[Schema]) -> None:
+    assert set(component(name)["properties"]) == set(component(name)["required"]) == set(schema().fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "file"),
+    [
+        ("Login", schemas.Login, None),
+        ("Revocation", schemas.Revocation, None),
+        ("ImportForm", schemas.ImportOrder, "bundle"),
+        ("DeletionForm", schemas.DeletionOrder, "identities"),
+        ("DeletionOrder", schemas.Deletion, None),
+    ],
+)
+def test_a_request_has_the_members_of_the_contract_and_no_other(
+    name: str, schema: type[Schema], file: str | None
+) -> None:
+    written = component(name)
+    read = schema().fields
+    files = {file} if file else set()
+
+    assert written["additionalProperties"] is False
+    assert set(written["properties"]) == set(read) | files
+    assert set(written["required"]) == {member for member, field in read.items() if field.required} | files
+
+
+@pytest.mark.parametrize(
+    ("operation", "schema"),
+    [
+        (("post", "/api/v1/imports"), schemas.ImportOrder),
+        (("get", "/api/v1/imports"), schemas.PageQuery),
+        (("get", "/api/v1/imports/{import_id}/items"), schemas.ImportItemsQuery),
+        (("get", "/api/v1/deletions"), schemas.PageQuery),
+        (("get", "/api/v1/deletions/{deletion_id}/items"), schemas.DeletionItemsQuery),
+        (("get", "/api/v1/certificates"), schemas.CertificatesQuery),
+    ],
+)
+def test_query_parameters_are_those_of_the_contract(operation: Operation, schema: type[Schema]) -> None:
+    written = [resolved(parameter) for parameter in operations()[operation].get("parameters", [])]
+    not_yet = {"expires_before", "issuer", "fingerprint_sha256", "q"}
+
+    read = {name: field for name, field in schema().fields.items() if name not in not_yet}
+    assert {each["name"] for each in written if each["in"] == "query"} == set(read)
+    for each in written:
+        field = read.get(each["name"])
+        words = resolved(each["schema"]).get("enum")
+        if isinstance(field, fields.Enum) and words:
+            allowed = field.validators[0].choices if field.validators else list(field.enum)
+            assert words == [str(word) for word in allowed]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("IdentityType", IdentityType),
+        ("OnConflict", OnConflict),
+        ("RequestState", RequestState),
+        ("CertificateState", CertificateState),
+    ],
+)
+def test_words_are_those_of_the_code(name: str, words: Any) -> None:
+    assert component(name)["enum"] == [str(word) for word in words]
+
+
+def test_words_inside_items_and_certificates_are_those_of_the_code() -> None:
+    item = component("Item")["properties"]
+
+    assert item["outcome"]["enum"] == [*map(str, Outcome), None]
+    assert item["warnings"]["items"]["enum"] == [*map(str, WarningCode)]
+    assert component("Certificate")["properties"]["key_type"]["enum"] == [*map(str, KeyType)]
+
+
+@pytest.mark.parametrize(
+    ("response", "status"),
+    [
+        ("Malformed", 400),
+        ("Unauthenticated", 401),
+        ("InsufficientScope", 403),
+        ("NotFound", 404),
+        ("NotAcceptable", 406),
+        ("TooLarge", 413),
+        ("WrongContentType", 415),
+        ("Unusable", 422),
+        ("TooManyRequests", 429),
+        ("Fault", 500),
+    ],
+)
+def test_every_code_stands_beside_its_status(response: str, status: int) -> None:
+    statuses = {status} if status < 500 else {500, 503, 507}
+    description = document()["components"]["responses"][response]["description"]
+
+    for refusal, given in problems.STATUS.items():
+        reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal}
+        if given in statuses and reaches_door_two:
+            assert f"`{refusal.code}`" in description
