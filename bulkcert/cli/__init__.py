@@ -1,0 +1,46 @@
+"""The commands of `bulkcert`."""
+
+import os
+import resource
+from typing import Any
+
+import click
+
+from bulkcert import __version__
+from bulkcert.cli.db import db
+from bulkcert.cli.init import init
+from bulkcert.cli.serve import serve
+from bulkcert.cli.worker import worker
+from bulkcert.errors import Refusal
+
+
+class _Commands(click.Group):
+    """A group whose commands may refuse: the reasons go to standard error, and the exit status is 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except Refusal as refusal:
+            for line in _lines(refusal):
+                click.echo(line, err=True)
+            ctx.exit(1)
+
+
+def _lines(refusal: Refusal) -> list[str]:
+    faults = [f"{fault.where}: {fault.detail}" for fault in refusal.faults]
+    return [f"bulkcert: {refusal.detail}", *faults, refusal.remedy]
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="bulkcert")
+def main() -> None:
+    """Import per-device PKCS#12 files in bulk, and keep them sealed."""
+    os.umask(0o077)  # what is made here is its owner's alone
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys in clear
+
+
+main.add_command(db)
+main.add_command(init)
+main.add_command(serve)
+main.add_command(worker)

@@ -1,0 +1,162 @@
+"""`make demo`: a throw-away service, and one round of its work over HTTPS, as a user would do it."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+_START_SECONDS = 60
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def demo(bundle: Path) -> None:
+    """Start a throw-away service, import BUNDLE, show the report, delete in bulk, stop."""
+    with tempfile.TemporaryDirectory() as directory, _service(Path(directory)) as client:
+        _say("upload the bundle (POST /api/v1/imports)")
+        made = client.upload(bundle)
+        _show({"state": made["state"], **made["counts"]})
+        _say("what happened to each device (GET /api/v1/imports/{id}/items)")
+        items = client.get(f"/api/v1/imports/{made['id']}/items")["items"]
+        _report(items)
+        kept = [item for item in items if item["certificate_id"]]
+        _say(f"what is kept for {kept[0]['identity']} (GET /api/v1/certificates/{{id}})")
+        _show(client.get(f"/api/v1/certificates/{kept[0]['certificate_id']}"))
+        _say("delete all of them (POST /api/v1/deletions)")
+        identities = [item["identity"] for item in kept]
+        deletion = client.post(
+            "/api/v1/deletions", {"identity_type": "SERIAL_NUMBER", "identities": identities}
+        )
+        _show({"state": deletion["state"], **deletion["counts"]})
+        _say("nothing is left (GET /api/v1/certificates?state=current)")
+        left = client.get("/api/v1/certificates?state=current")["items"]
+        _show({"certificates": len(left)})
+        if left or deletion["counts"]["deleted"] != len(identities):
+            raise click.ClickException("the deletion did not take everything out")
+
+
+@dataclass(frozen=True)
+class _Client:
+    """An HTTP client with a token."""
+
+    base: str
+    context: ssl.SSLContext
+    token: str = ""
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        return self._send("GET", path, None, {})
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        return self._send("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def upload(self, bundle: Path) -> Any:  # noqa: ANN401 - JSON
+        """Send the bundle as a form, as `curl -F` does."""
+        boundary = uuid.uuid4().hex
+        field = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="identity_type"\r\n\r\nSERIAL_NUMBER\r\n'
+        )
+        file = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="bundle"; filename="{bundle.name}"\r\n'
+            "Content-Type: application/zip\r\n\r\n"
+        )
+        body = b"".join(
+            [field.encode(), file.encode(), bundle.read_bytes(), f"\r\n--{boundary}--\r\n".encode()]
+        )
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Prefer": "wait=60"}
+        return self._send("POST", "/api/v1/imports", body, headers)
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:  # noqa: ANN401
+        request = urllib.request.Request(self.base + path, body, dict(headers), method=method)
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        try:
+            with urllib.request.urlopen(request, context=self.context, timeout=90) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                raise click.ClickException(f"{method} {path}: {refusal.read().decode()}") from None
+
+
+@contextmanager
+def _service(directory: Path) -> Iterator[_Client]:
+    """Run `bulkcert init` and `bulkcert serve` in a directory, and log in."""
+    data_dir = directory / "bulkcert-data"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKCERT_")}
+    environment |= {"BULKCERT_DATA_DIR": str(data_dir), "BULKCERT_LOG_LEVEL": "warning"}
+    command = [sys.executable, "-m", "bulkcert"]
+    _say("make a data directory (bulkcert init)")
+    made = subprocess.run(
+        [*command, "init"], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    password = re.findall(r"password \(shown once\): (\S+)", made)[0]
+    port = _free_port()
+    _say("start the service (bulkcert serve)")
+    log = directory / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "serve", "--port", str(port)], env=environment, stderr=output, stdout=output
+        )
+    try:
+        context = ssl.create_default_context(cafile=data_dir / "tls" / "certificate.pem")
+        client = _Client(f"https://localhost:{port}", context)
+        _wait_until_ready(client, process, log)
+        _say("log in (POST /api/v1/sessions)")
+        session = client.post("/api/v1/sessions", {"login": "administrator", "password": password})
+        yield _Client(client.base, context, session["access_token"])
+    finally:
+        _say("stop (SIGTERM)")
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait_until_ready(client: _Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            client.get("/health/ready")
+        except (OSError, http.client.HTTPException, click.ClickException):
+            time.sleep(0.1)
+        else:
+            return
+    raise click.ClickException("the service did not start:\n" + log.read_text(errors="replace"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _say(text: str) -> None:
+    click.echo(f"\n== {text}")
+
+
+def _show(document: object) -> None:
+    click.echo(json.dumps(document, indent=2))
+
+
+def _report(items: list[dict[str, Any]]) -> None:
+    for item in items:
+        detail = f"  {item['code']}: {item['detail']}" if item["code"] else ""
+        warnings = f"  warnings: {', '.join(item['warnings'])}" if item["warnings"] else ""
+        click.echo(f"{item['identity']:<16} {item['outcome']:<10}{detail}{warnings}")
+
+
+if __name__ == "__main__":
+    demo()

@@ -1,0 +1,168 @@
+"""`bulkcert serve`: the HTTPS server and the workers of one machine.
+
+Three kinds of processes. This one listens to signals, and keeps the others alive. The web process (spawned by
+granian) answers requests in threads. The workers do the work that imports leave in the database. Why this
+server, and what it was measured to withstand: docs/decisions/0007-https-server.md.
+"""
+
+import ipaddress
+import multiprocessing
+import os
+import resource
+import socket
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer as Server
+
+from bulkcert.cli.web import load_app
+from bulkcert.cli.worker import STOP_SECONDS, processor_count
+from bulkcert.config import ADMIN_PASSWORD, Config
+from bulkcert.errors import BadSettings, Fault
+from bulkcert.logs import configure_logging
+from bulkcert.wiring import check_start
+from bulkcert.worker import Supervisor
+
+FINISH_SECONDS = 20
+"""For requests in flight when the service stops; what is left of them then is cut."""
+
+_THREADS = 512
+"""A thread is held by each request whose client is slow to send its body or to take its answer."""
+
+_CONNECTIONS = 4096
+"""Beyond them, connections wait until one is closed."""
+
+_OPEN_FILES = 16384
+"""Connections, spools and database files together."""
+
+_HEAD_SECONDS = 10
+"""For a TLS handshake, and again for the head of a request."""
+
+_HEAD_BYTES = 64 * 1024
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=4443, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--workers", type=click.IntRange(min=0), help="Worker processes; default: one per processor.")
+@click.option("--no-tls", is_flag=True, help="Plain HTTP, on a loopback address only.")
+@click.option("--behind-proxy", is_flag=True, help="With --no-tls: any address; TLS ends at a proxy.")
+def serve(host: str, port: int, workers: int | None, *, no_tls: bool, behind_proxy: bool) -> None:
+    """Run the API over HTTPS, and the workers, until SIGTERM."""
+    if behind_proxy and not no_tls:
+        raise click.UsageError("--behind-proxy goes with --no-tls.")
+    if no_tls and not behind_proxy and not _is_loopback(host):
+        raise click.UsageError(
+            "Without TLS only a loopback address is served, unless --behind-proxy is given."
+        )
+    config = Config.from_environment(os.environ)
+    configure_logging(config.log_level)
+    check_start(config)
+    os.environ.pop(ADMIN_PASSWORD, None)
+    address = _address(host, port)
+    server = _make_server(address, port, {} if no_tls else _tls(config))
+    workers = processor_count() if workers is None else workers
+    click.echo(f"serving {'http' if no_tls else 'https'}://{host}:{port} with {workers} workers")
+    _run(server, Supervisor(workers))
+
+
+def _run(server: Server, supervisor: Supervisor) -> None:
+    """Serve until a signal. Workers outlive the web process: its last requests may wait for them."""
+    # Spawned, not forked: the web process begins with nothing of this one, neither threads nor open files.
+    multiprocessing.set_start_method("spawn", force=True)
+    os.environ["PYTHONSAFEPATH"] = (
+        "1"  # a spawned interpreter would look for modules in the current directory
+    )
+    _allow_open_files()
+    supervisor.start()
+    try:
+        server.serve(target_loader=partial(load_app, os.getpid(), FINISH_SECONDS), wrap_loader=False)
+    finally:
+        supervisor.stop(STOP_SECONDS)
+
+
+def _make_server(address: str, port: int, tls: dict[str, Any]) -> Server:
+    return Server(
+        "bulkcert",  # a name in the log
+        address,
+        port,
+        interface=Interfaces.WSGI,
+        blocking_threads=_THREADS,
+        backlog=1024,
+        backpressure=_CONNECTIONS,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_HEAD_BYTES),
+        websockets=False,
+        workers_kill_timeout=FINISH_SECONDS,
+        respawn_failed_workers=True,
+        log_level=LogLevels.error,
+        log_dictconfig={"handlers": _LOG_TO_STANDARD_ERROR},
+        **tls,
+    )
+
+
+_STREAM = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+_LOG_TO_STANDARD_ERROR = {
+    "console": {"formatter": "generic", **_STREAM},
+    "access": {"formatter": "access", **_STREAM},
+}
+
+
+def _tls(config: Config) -> dict[str, Any]:
+    """Give the TLS settings; raises `BadSettings` where certificate and key cannot be used."""
+    certificate, key = config.tls_certificate_file, config.tls_key_file
+    assert certificate is not None
+    assert key is not None
+    _check_tls(certificate, key)
+    return {"ssl_cert": certificate, "ssl_key": key, "ssl_protocol_min": SSLProtocols.tls12}
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    for variable, path in (("CERTIFICATE", certificate), ("KEY", key)):
+        if not os.access(path, os.R_OK):
+            raise _bad_tls(variable, "the file is missing or cannot be read")
+    try:
+        # The empty password: without one, OpenSSL would ask for it at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError):
+        raise _bad_tls("CERTIFICATE", "no PEM certificate with the unencrypted PEM key beside it") from None
+
+
+def _bad_tls(variable: str, detail: str) -> BadSettings:
+    fault = Fault(f"BULKCERT_TLS_{variable}_FILE", detail)
+    return BadSettings("The HTTPS server has no usable certificate.", (fault,))
+
+
+def _address(host: str, port: int) -> str:
+    """Give the IP address that a host name stands for, once it is sure that nobody listens there yet.
+
+    The server shares its port with whoever asks for that (SO_REUSEPORT), so a second one would go unnoticed.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(found[0]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(found[4])
+    except OSError as reason:
+        raise click.ClickException(f"{host}:{port} cannot be listened on: {reason.strerror}.") from None
+    return str(found[4][0])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,57 @@
+"""What happens in the web process besides answering requests."""
+
+import os
+import select
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from bulkcert.api import create_from_environment
+from bulkcert.config import Config
+from bulkcert.draining import begin_draining
+from bulkcert.logs import configure_logging
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
+_LOOK_SECONDS = 1.0
+
+
+def load_app(parent: int, finish_seconds: float) -> "WSGIApplication":
+    """Make the app, in the main thread of a web process that `parent` (a process id) started.
+
+    When the service stops, and when the parent is gone, requests that wait are told to end early
+    (`draining`); without a parent the process ends itself, `finish_seconds` later at most.
+    """
+    configure_logging(Config.from_environment(os.environ).log_level)
+    app = create_from_environment()
+    # The server puts the environment into that of each request: no setting may stand in there, and no
+    # variable such as HTTP_AUTH_TOKEN, which would be read as a header of every request.
+    for name in set(os.environ) - _KEPT_VARIABLES:
+        del os.environ[name]
+    threading.Thread(target=_watch, args=(_signals(), parent, finish_seconds), daemon=True).start()
+    return app
+
+
+def _signals() -> int:
+    """Give a descriptor on which the number of every signal can be read.
+
+    The server sets its handlers after this; here they are seen without taking them away from it.
+    """
+    receiving, sending = os.pipe()
+    os.set_blocking(sending, False)
+    signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
+    return receiving
+
+
+def _watch(signals: int, parent: int, finish_seconds: float) -> None:
+    while os.getppid() == parent:
+        readable, _, _ = select.select([signals], [], [], _LOOK_SECONDS)
+        if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(signals, 64)):
+            begin_draining()
+    begin_draining()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(finish_seconds)
+    os._exit(1)
