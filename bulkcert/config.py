@@ -41,9 +41,9 @@ def _positive(text: str) -> int:
     return value
 
 
-def _seconds(text: str) -> int:
+def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError("must be a whole number of seconds, 0 or more")
+        raise ValueError("must be a whole number, 0 or more")
     return int(text)
 
 
@@ -95,10 +95,10 @@ class Config:
         _positive,
     )
     default_wait_seconds: int = _setting(
-        "WAIT_SECONDS", 5, "how long POST /api/v1/imports waits for the end before it answers 202", _seconds
+        "WAIT_SECONDS", 5, "how long POST /api/v1/imports waits for the end before it answers 202", _whole
     )
     longest_wait_seconds: int = _setting(
-        "LONGEST_WAIT_SECONDS", 60, "the longest wait that `Prefer: wait` may ask for", _seconds
+        "LONGEST_WAIT_SECONDS", 60, "the longest wait that `Prefer: wait` may ask for", _whole
     )
     citrix_wait_seconds: int = _setting(
         "CITRIX_WAIT_SECONDS",
@@ -148,6 +148,9 @@ class Config:
         return self.data_dir / "spool"
 
 
+_OWN_NAMES = {"rsa_primality_rounds": "BULKCERT_RSA_PRIMALITY"}
+"""What is more than a limit has a name of its own."""
+
 Reader = tuple[str, Callable[[str], Any]]
 
 
@@ -160,12 +163,15 @@ def _readers(config: type[Config]) -> dict[str, Reader]:
 
 
 def _limit_readers() -> dict[str, Reader]:
-    return {item.name: (limit_variable(item.name), _positive) for item in dataclasses.fields(Limits)}
+    return {
+        item.name: (limit_variable(item.name), _positive if item.default else _whole)
+        for item in dataclasses.fields(Limits)
+    }
 
 
 def limit_variable(name: str) -> str:
     """Name the environment variable of a limit."""
-    return f"{PREFIX}LIMIT_{name.upper()}"
+    return _OWN_NAMES.get(name, f"{PREFIX}LIMIT_{name.upper()}")
 
 
 def _read(readers: dict[str, Reader], unread: dict[str, str], faults: list[Fault]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ class Secret:
     def __len__(self) -> int:
         return len(self._value)
 
+    def __bool__(self) -> bool:
+        return True  # an empty password is a password: ask `is None`, never for truth
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
 

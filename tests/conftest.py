@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from bulkcert.certificates import OpenedCertificate
@@ -22,6 +23,11 @@ from bulkcert.secret import Secret
 from bulkcert.store import Store, migration
 from bulkcert.vault import MasterKey, Vault
 from tests.builders import NOW
+
+
+# Time limits for one example would measure the machine.
+hypothesis.settings.register_profile("bulkcert", deadline=None)
+hypothesis.settings.load_profile("bulkcert")
 
 
 class Clock:

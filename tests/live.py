@@ -233,8 +233,13 @@ def command_of(pid: int) -> str:
     return ""
 
 
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's memory begin anew (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process ever had (VmHWM)."""
+    """The most memory that a process had (VmHWM) since its start or `forget_peak`."""
     [line] = [
         line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")
     ]

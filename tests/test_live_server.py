@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import functools
 import http.client
 import os
 import re
@@ -10,6 +11,8 @@ import signal
 import socket
 import ssl
 import statistics
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -23,6 +26,8 @@ from tests import builders
 from tests.live import (  # noqa: F401 - a fixture
     LIVE,
     LiveService,
+    children_of,
+    forget_peak,
     is_running,
     live_service,
     peak_megabytes,
@@ -144,9 +149,15 @@ def test_a_head_that_two_readers_may_read_differently_is_refused(live_service, h
 
 
 def test_a_head_that_does_not_end_is_refused(live_service):
-    answer = talk(live_service, a_head("GET /health/live HTTP/1.1", "X: " + "x" * 200_000))
+    answer = b""
+    with (
+        live_service.connect() as connection,
+        contextlib.suppress(OSError),
+    ):  # it may close before all is sent
+        connection.sendall(a_head("GET /health/live HTTP/1.1", "X: " + "x" * 200_000))
+        answer = connection.recv(1000)
 
-    assert status_of(answer) == 431
+    assert answer == b"" or status_of(answer) == 431
 
 
 def in_pieces(content: bytes, size: int = 1000) -> Iterator[bytes]:
@@ -250,6 +261,8 @@ def as_body(path: Path) -> Iterator[bytes]:
 def test_an_upload_of_200_megabytes_keeps_the_web_process_under_100(tmp_path, large_bundle):
     with LiveService(tmp_path / "data") as service:
         web = service.web_pid
+        assert service.token
+        forget_peak(web)  # of the login: argon2 takes 19 MiB
         form = {"Content-Type": "multipart/form-data; boundary=x"}
         answers = [
             service.request("POST", IMPORTS, data=as_body(large_bundle), headers=ZIP | {"Prefer": "wait=30"}),
@@ -304,8 +317,21 @@ def a_slow_reader(service: LiveService) -> socket.socket:
     plain.settimeout(20)
     plain.connect(("127.0.0.1", service.port))
     connection = service.tls_context.wrap_socket(plain, server_hostname="localhost")
-    connection.sendall(a_head(f"GET {DOOR_ONE}/certificates HTTP/1.1", f"Auth_token: {service.token}") * 20)
+    path = f"{report_of_a_thousand(service)}/items?limit=1000"
+    connection.sendall(a_head(f"GET {path} HTTP/1.1", f"Authorization: Bearer {service.token}"))
+    assert connection.recv(1)  # the answer has begun, and does not fit into what is read of it
     return connection
+
+
+@functools.cache
+def report_of_a_thousand(service: LiveService) -> str:
+    """The path of an import of 1,000 devices, all but one of which failed."""
+    names = [f"REPORTED{number:04}" for number in range(1000)]
+    credentials = builders.a_credentials_file(dict.fromkeys(names, builders.PASSWORD))
+    bundle = builders.a_zip({"REPORTED0000.p12": builders.a_pkcs12(), "credential.txt": credentials})
+    answer = service.request("POST", IMPORTS, data=bundle, headers=ZIP)
+    assert answer.json()["counts"]["total"] == 1000, answer.text
+    return answer.headers["Location"]
 
 
 def p99_of_others(service: LiveService) -> float:
@@ -325,7 +351,7 @@ def p99_of_others(service: LiveService) -> float:
 
 @pytest.mark.parametrize("kinds", [
     (a_half_open_handshake, a_partial_head, a_stalled_body),
-    (a_stalled_body_without_a_token,),
+    (a_stalled_body_without_a_token,) * 3,  # more of them than there are threads
     (a_slow_reader,),
 ], ids=lambda kinds: "+".join(kind.__name__ for kind in kinds))  # fmt: skip
 def test_others_are_served_while_200_clients_of_each_kind_are_slow(
@@ -354,6 +380,21 @@ def test_a_connection_that_does_not_get_to_a_request_is_closed(live_service, slo
                 pass
 
 
+def timers_of_connections(service: LiveService) -> set[str]:
+    """What timers run on the connections that the service accepted (proc_net_tcp: 02 is a keepalive timer)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = f":{service.port:04X}"
+    return {row[5].split(":")[0] for row in rows if row[1].endswith(local) and row[3] == "01"}
+
+
+def test_a_client_that_is_gone_without_a_word_is_noticed(live_service):
+    def is_probed() -> bool:
+        with a_partial_head(live_service):
+            return "02" in timers_of_connections(live_service)
+
+    wait_until(is_probed)
+
+
 # --- processes that die -------------------------------------------------------------------------------
 
 
@@ -373,6 +414,19 @@ def test_a_worker_that_is_killed_is_replaced(live_service):
     wait_until(lambda: len(set(live_service.worker_pids) - set(killed)) == len(killed))
 
     import_one(live_service, "REPLACED0001")
+
+
+def test_workers_alone_serve_a_service_that_has_none_until_they_are_stopped(tmp_path):
+    with LiveService(tmp_path / "data", options=("--workers", "0")) as service:
+        command = [sys.executable, "-m", "bulkcert", "worker", "--processes", "2"]
+        with subprocess.Popen(command, env=service.environment) as workers:
+            wait_until(lambda: len(children_of(workers.pid)) == 2)
+            import_one(service, "ELSEWHERE001")
+            left = children_of(workers.pid)
+            workers.terminate()
+
+            assert workers.wait(30) == 0
+            assert not any(map(is_running, left))
 
 
 def test_a_web_process_that_is_killed_is_replaced(live_service):
@@ -413,7 +467,7 @@ def test_it_stops_within_seconds_though_connections_are_kept_open(tmp_path):
 
         assert service.stop() == 0
         assert time.monotonic() - began < 15
-        assert not any(map(is_running, everyone))
+        wait_until(lambda: not any(map(is_running, everyone)), 5)
 
 
 def test_an_upload_in_flight_is_finished_and_answered_when_it_stops(tmp_path):
@@ -467,19 +521,26 @@ def test_a_client_that_stalls_does_not_keep_it_from_stopping(tmp_path):
         service.terminate()
         service.wait()
 
-        assert not any(map(is_running, everyone))
+        wait_until(lambda: not any(map(is_running, everyone)), 5)
 
 
 def test_a_renewed_certificate_is_taken_up_on_sighup(tmp_path):
     with LiveService(tmp_path / "data") as service:
-        before = ssl.get_server_certificate(("localhost", service.port))
         for path in service.ca_file.parent.iterdir():
             path.unlink()
         service.run("init")
+        renewed = service.ca_file.read_text()
+        assert shown_certificates(service) != {renewed}
         os.kill(service.pid, signal.SIGHUP)
 
-        wait_until(lambda: ssl.get_server_certificate(("localhost", service.port)) != before, 30)
-        assert service.ca_file.read_text() == ssl.get_server_certificate(("localhost", service.port))
+        # for a few seconds the process before and the one after it share the port
+        wait_until(lambda: shown_certificates(service) == {renewed}, 60)
+
+
+def shown_certificates(service: LiveService) -> set[str]:
+    with contextlib.suppress(OSError):  # a connection that was not accepted yet goes down with its process
+        return {ssl.get_server_certificate(("localhost", service.port), timeout=10) for _ in range(10)}
+    return set()
 
 
 # --- starting -----------------------------------------------------------------------------------------

@@ -32,3 +32,8 @@ def test_it_is_compared_by_content_and_cannot_be_a_key() -> None:
     assert Secret(b"a") != b"a"
     with pytest.raises(TypeError):
         {CANARY: 1}
+
+
+def test_an_empty_one_is_still_there() -> None:
+    assert Secret(b"")
+    assert len(Secret(b"")) == 0

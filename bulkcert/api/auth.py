@@ -173,7 +173,7 @@ def verify_token(token: str) -> str:
         )
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The token has ended.") from None
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except jwt.PyJWTError:
         raise Unauthenticated("The token is not one of this service.") from None
     return str(claims["jti"])
 

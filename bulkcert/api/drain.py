@@ -1,5 +1,6 @@
 """What has to happen around Flask, in WSGI itself: an upload that was refused is read on for a while."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 3.0
 _DRAIN_BLOCK_BYTES = 64 * 1024
+_MOST_AT_ONCE = 32
+"""A client that stalls holds a thread while it is drained, and it may be anybody's: these are all it gets."""
+
+_seats = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
 
 class Drain:
@@ -54,6 +59,14 @@ class _Drained:
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._answer
+        if not _seats.acquire(blocking=False):
+            return
+        try:
+            self._read_on()
+        finally:
+            _seats.release()
+
+    def _read_on(self) -> None:
         end = time.monotonic() + _DRAIN_SECONDS
         while self._body.read(_DRAIN_BLOCK_BYTES) and time.monotonic() < end:
             pass

@@ -79,6 +79,8 @@ def _run(server: Server, supervisor: Supervisor) -> None:
     os.environ["PYTHONSAFEPATH"] = (
         "1"  # a spawned interpreter would look for modules in the current directory
     )
+    # glibc keeps large blocks once they were freed, unless it is told a limit: 20 MB after the first login.
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1024 * 1024))
     _allow_open_files()
     supervisor.start()
     try:

@@ -1,8 +1,12 @@
 """What happens in the web process besides answering requests."""
 
+import contextlib
 import os
 import select
 import signal
+import socket
+import stat
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0
+_PROBES = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+"""After a minute of silence, four times in a minute."""
 
 
 def load_app(parent: int, finish_seconds: float) -> "WSGIApplication":
@@ -47,7 +53,9 @@ def _signals() -> int:
 
 
 def _watch(signals: int, parent: int, finish_seconds: float) -> None:
+    is_probing = sys.platform != "linux"
     while os.getppid() == parent:
+        is_probing = is_probing or _probe_silent_clients()
         readable, _, _ = select.select([signals], [], [], _LOOK_SECONDS)
         if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(signals, 64)):
             begin_draining()
@@ -55,3 +63,21 @@ def _watch(signals: int, parent: int, finish_seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(finish_seconds)
     os._exit(1)
+
+
+def _probe_silent_clients() -> bool:
+    """Let the kernel close connections whose client is gone without a word; False before the server listens.
+
+    Such a client, in the middle of an upload, would hold its thread for ever. The server does not ask for
+    probes itself; on Linux, accepted connections have the options of the socket that listens (tcp(7)).
+    """
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
+            if stat.S_ISSOCK(os.stat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as found:
+                    if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                        for option, value in _PROBES.items():
+                            found.setsockopt(socket.IPPROTO_TCP, option, value)
+                        return True
+    return False

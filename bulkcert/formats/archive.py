@@ -1,7 +1,8 @@
 """A zip from a stranger: checked as a whole before anything in it is read, then read an entry at a time.
 
-What is refused and why is measured in docs/decisions; in short: a zip must say one thing to every reader,
-and must not cost more than the limits. Nothing is ever written to a disk.
+A zip must say one thing to every reader: no bytes that two entries share, none that the directory does not
+account for, no second end record. It must not cost more than the limits, whatever it declares. Nothing of it
+is written to a disk.
 """
 
 import struct

@@ -10,7 +10,8 @@ held to allow client authentication, since nothing shows that it does.
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name
 from bulkcert.errors import MalformedCertificate
 
 E = TypeVar("E", bound=x509.ExtensionType)
+Extensions = Mapping[type[x509.ExtensionType], x509.ExtensionType]
 
 _SIGNATURE_NAMES = {
     oid: name for name, oid in vars(SignatureAlgorithmOID).items() if isinstance(oid, x509.ObjectIdentifier)
@@ -43,14 +45,22 @@ _TEXT_TAGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}  # UTF8String, Printa
 _CACHED_CERTIFICATES = 64  # a fleet shares its chain: the same few certificates stand in every file
 
 
-@lru_cache(maxsize=_CACHED_CERTIFICATES)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """All that is taken from one certificate. issuer_key, own_key: key identifiers, None where not told."""
+
+    certificate: Certificate
+    allows_client_auth: bool
+    issuer_key: bytes | None
+    own_key: bytes | None
+
+
 def parse_certificate(der: bytes) -> Certificate:
     """Read one certificate (DER, RFC 5280 §4.1) and everything that is known of it.
 
     Raises `MalformedCertificate` where the encoding, a name, a date or the public key cannot be read.
     """
-    with _strictly():
-        return Certificate(der, _facts(der, x509.load_der_x509_certificate(der)))
+    return _read(der).certificate
 
 
 def allows_client_auth(certificate: Certificate) -> bool:
@@ -59,12 +69,7 @@ def allows_client_auth(certificate: Certificate) -> bool:
     True where the extended key usage is absent, or holds clientAuth or anyExtendedKeyUsage. False where it
     names other usages only, or cannot be read.
     """
-    with _strictly():
-        extensions = _extensions(x509.load_der_x509_certificate(certificate.der))
-    if extensions is None:
-        return False
-    usages = _extension(extensions, x509.ExtendedKeyUsage)
-    return usages is None or any(usage in _CLIENT_USAGES for usage in usages)
+    return _read(certificate.der).allows_client_auth
 
 
 def order_chain(leaf: Certificate, others: Sequence[Certificate]) -> tuple[tuple[Certificate, ...], bool]:
@@ -89,21 +94,10 @@ def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Tell by name and by key identifier (RFC 5280 §4.2.1.1), or by signature where one is missing."""
     if certificate.facts.issuer != issuer.facts.subject:
         return False
-    wanted, _ = _key_identifiers(certificate.der)
-    _, given = _key_identifiers(issuer.der)
+    wanted, given = _read(certificate.der).issuer_key, _read(issuer.der).own_key
     if wanted is not None and given is not None:
         return wanted == given
     return _is_signed_by(certificate.der, issuer.der)
-
-
-@lru_cache(maxsize=_CACHED_CERTIFICATES)
-def _key_identifiers(der: bytes) -> tuple[bytes | None, bytes | None]:
-    """Give the identifiers of the issuer's key and of the certificate's own; None where it is not told."""
-    with _strictly():
-        extensions = _extensions(x509.load_der_x509_certificate(der))
-    authority = _extension(extensions, x509.AuthorityKeyIdentifier)
-    subject = _extension(extensions, x509.SubjectKeyIdentifier)
-    return authority.key_identifier if authority else None, subject.digest if subject else None
 
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)
@@ -116,6 +110,12 @@ def _is_signed_by(der: bytes, issuer_der: bytes) -> bool:
         except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
             return False
         return True
+
+
+def forget() -> None:
+    """Forget the certificates that were read last, as a measurement needs it."""
+    _read.cache_clear()
+    _is_signed_by.cache_clear()
 
 
 def fingerprint_of_key(public_key_info: bytes) -> str:
@@ -138,16 +138,33 @@ def _strictly() -> Iterator[None]:
             raise MalformedCertificate(detail) from None
 
 
-def _facts(der: bytes, certificate: x509.Certificate) -> CertificateFacts:
-    key_type, key_size = _key_facts(certificate)
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def _read(der: bytes) -> _Reading:
+    with _strictly():
+        certificate = x509.load_der_x509_certificate(der)
+        extensions = _extensions(certificate)
+        facts = _facts(der, certificate, extensions or {})
+        authority = _extension(extensions, x509.AuthorityKeyIdentifier)
+        subject = _extension(extensions, x509.SubjectKeyIdentifier)
+    return _Reading(
+        Certificate(der, facts),
+        extensions is not None and _names_client_auth(_extension(extensions, x509.ExtendedKeyUsage)),
+        authority.key_identifier if authority else None,
+        subject.digest if subject else None,
+    )
+
+
+def _facts(der: bytes, certificate: x509.Certificate, extensions: Extensions) -> CertificateFacts:
+    public_key_info, key_type, key_size = _public_key(certificate)
     algorithm = certificate.signature_algorithm_oid
+    alternative_names = _extension(extensions, x509.SubjectAlternativeName)
     return CertificateFacts(
         fingerprint_sha256=hashlib.sha256(der).hexdigest(),
-        public_key_sha256=fingerprint_of_key(_public_key_info(certificate)),
+        public_key_sha256=fingerprint_of_key(public_key_info),
         serial_number=str(certificate.serial_number),
         subject=_name(certificate.subject),
         issuer=_name(certificate.issuer),
-        subject_alternative_names=_alternative_names(certificate),
+        subject_alternative_names=_plain_text(alternative_names or ()),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         key_type=key_type,
@@ -156,29 +173,32 @@ def _facts(der: bytes, certificate: x509.Certificate) -> CertificateFacts:
     )
 
 
-def _public_key_info(certificate: x509.Certificate) -> bytes:
-    try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except UnsupportedAlgorithm:  # a CA's newer key: known by the certificate alone
-        return certificate.public_key_algorithm_oid.dotted_string.encode() + certificate.tbs_certificate_bytes
+def _names_client_auth(usages: x509.ExtendedKeyUsage | None) -> bool:
+    return usages is None or any(usage in _CLIENT_USAGES for usage in usages)
 
 
-def _key_facts(certificate: x509.Certificate) -> tuple[KeyType, int]:
+def _public_key(certificate: x509.Certificate) -> tuple[bytes, KeyType, int]:
+    """Give the SubjectPublicKeyInfo (DER), kind and bits of the certificate's key.
+
+    The library writes the info anew, so that one key has one form. A key that it does not know is a CA's new
+    one: the certificate's own content stands in for it.
+    """
     try:
         key = certificate.public_key()
     except UnsupportedAlgorithm:
-        return KeyType.OTHER, 0
+        return certificate.tbs_certificate_bytes, KeyType.OTHER, 0
+    info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     match key:
         case rsa.RSAPublicKey():
-            return KeyType.RSA, key.key_size
+            return info, KeyType.RSA, key.key_size
         case ec.EllipticCurvePublicKey():
-            return KeyType.EC, key.key_size
+            return info, KeyType.EC, key.key_size
         case ed25519.Ed25519PublicKey():
-            return KeyType.ED25519, 256
+            return info, KeyType.ED25519, 256
         case ed448.Ed448PublicKey():
-            return KeyType.ED448, 456
+            return info, KeyType.ED448, 456
         case _:
-            return KeyType.OTHER, int(getattr(key, "key_size", 0))
+            return info, KeyType.OTHER, int(getattr(key, "key_size", 0))
 
 
 def _name(name: x509.Name) -> Name:
@@ -188,25 +208,22 @@ def _name(name: x509.Name) -> Name:
     return Name(name.rfc4514_string(_WRITTEN_OUT), **found)
 
 
-def _extensions(certificate: x509.Certificate) -> x509.Extensions | None:
+def _extensions(certificate: x509.Certificate) -> Extensions | None:
     """Read all extensions; None where one of them is odd, since the library reads all or none."""
     try:
-        return certificate.extensions
+        return {type(extension.value): extension.value for extension in certificate.extensions}
     except (ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return None
 
 
-def _extension(extensions: x509.Extensions | None, kind: type[E]) -> E | None:
-    try:
-        return extensions.get_extension_for_class(kind).value if extensions else None
-    except x509.ExtensionNotFound:
-        return None
+def _extension(extensions: Extensions | None, kind: type[E]) -> E | None:
+    found = extensions.get(kind) if extensions else None
+    return found if isinstance(found, kind) else None
 
 
-def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Give the subject alternative names as plain text (RFC 5280 §4.2.1.6), kinds without text left out."""
-    names = _extension(_extensions(certificate), x509.SubjectAlternativeName)
-    return tuple(text for name in names or () if (text := _general_name(name)))
+def _plain_text(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
+    """Give general names as plain text (RFC 5280 §4.2.1.6); kinds without text are left out."""
+    return tuple(text for name in names if (text := _general_name(name)))
 
 
 def _general_name(name: x509.GeneralName) -> str | None:

@@ -1,4 +1,4 @@
-"""Every route × every kind of token: only the right one passes. Routes come from the URL map."""
+"""Every route with every kind of token: only the right one passes. Routes come from the URL map."""
 
 import base64
 import dataclasses
@@ -240,6 +240,15 @@ def test_door_one_reads_its_header_in_any_case(app: Flask, service: Service, nam
     headers = {name: a_token(app, service)}
 
     assert a_client(app).get("/xenmobile/api/v1/certificates", headers=headers).status_code == 200
+
+
+def test_door_one_says_that_two_tokens_are_one_too_many(app: Flask, service: Service) -> None:
+    token = a_token(app, service)
+    headers = {"Auth_token": f"{token}, {token}"}
+    answer = a_client(app).get("/xenmobile/api/v1/certificates", headers=headers)
+
+    assert answer.status_code == 401
+    assert "more than one token" in answer.text
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, stream_with_context
 from structlog.testing import capture_logs
 from werkzeug import exceptions
 from werkzeug.test import Client
@@ -15,7 +15,7 @@ from bulkcert import errors
 from bulkcert.api import auth, problems
 from bulkcert.errors import Fault, Refusal
 from bulkcert.wiring import Service
-from tests.api.conftest import NewService, a_client, a_token, an_app
+from tests.api.conftest import NewService, a_client, a_token
 
 CANARY = "hunter2-canary"
 
@@ -289,3 +289,22 @@ def test_a_log_line_holds_nothing_that_was_sent(app: Flask) -> None:
     assert len(log) == 4
     assert CANARY not in json.dumps(log)
     assert CANARY.upper() not in json.dumps(log)
+
+
+def test_a_request_begins_without_what_a_stream_before_it_left(app: Flask, service: Service) -> None:
+    """A stream with context that nobody has read to its end keeps its context, and with it `g`, alive."""
+
+    @auth.authenticated
+    def streaming() -> Response:
+        return Response(stream_with_context(iter("abc")))
+
+    app.view_functions["v1.limits.show"] = streaming
+    client = Client(app, app.response_class)
+    token = a_token(app, service)
+    unread = client.get("/api/v1/limits", headers={"Authorization": f"Bearer {token}"})
+    with capture_logs() as log:
+        answer = client.get("/health/live")
+
+    assert request_line(log)["login"] is None
+    assert answer.headers["X-Request-Id"] != unread.headers["X-Request-Id"]
+    unread.close()

@@ -219,6 +219,17 @@ def test_a_hostile_form_has_one_answer(
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
+@pytest.mark.parametrize(
+    "body", [PART + FILE, PART + b"--x\r\nContent-Dis", b"--x\r\n\xff: y\r\n\r\nz\r\n" + END]
+)
+def test_a_form_that_is_broken_is_not_said_to_lack_a_part(caller: ApiCaller, body: bytes) -> None:
+    answer = caller.post("/api/v1/imports", data=body, headers={"Content-Type": BOUNDARY})
+
+    assert answer.json is not None
+    assert "cannot be read" in answer.json["detail"]
+    assert "errors" not in answer.json
+
+
 ACCEPTS: list[tuple[str | None, int]] = [
     (None, 200),
     ("", 200),

@@ -318,6 +318,10 @@ MALFORMED = {
         CONTENTS + DIRECTORY + b"PK\6\5" + zip64_end(2, SIZE, OFFSET)[4:],
         "is not one",
     ),
+    "a zip64 end record with something after it": (
+        CONTENTS + DIRECTORY + zip64_end(2, SIZE, OFFSET).replace(b"PK\6\6\x2c", b"PK\6\6\x2d"),
+        "is not one",
+    ),
     "two end records that contradict each other": (
         CONTENTS + DIRECTORY + zip64_end(2, SIZE, OFFSET)[:-22] + end_record(7, SIZE, OFFSET),
         "contradict each other",

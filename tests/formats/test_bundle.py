@@ -24,7 +24,10 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
+from bulkcert.formats.archive import Archive
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
+from bulkcert.formats.credentials import parse_credentials
+from bulkcert.formats.joining import Join
 from bulkcert.identities import IdentityType
 from bulkcert.limits import Limits
 from tests.builders import a_zip
@@ -544,19 +547,23 @@ def test_an_overlap_bomb_is_refused() -> None:
 
 
 def test_lines_without_an_entry_count_towards_the_limit() -> None:
-    limits = Limits(entries=5)
-    lines = ["A12BC3D4EFGH=pw", *(f"{number:08}=pw" for number in range(4))]
+    files = {f"{number:08}.p12": b"x" for number in range(3)}
 
-    assert len(a_bundle_with(PKCS12, "\n".join(lines), limits=limits).items) == 5
-    for content in ("\n".join([*lines[1:], "11111111=pw"]), "\n".join(lines[:-1] + ["00000002=pw"] * 2)):
-        with pytest.raises(TooManyEntries):
-            a_bundle_with(PKCS12, content, limits=limits)
-
-
-def test_entries_are_refused_by_the_number_before_the_rest_is_joined() -> None:
-    files = {f"{number:08}.p12": b"x" for number in range(4)}
+    assert len(a_bundle_with(files, "A0000000=pw\n" * 2, limits=Limits(entries=5)).items) == 5
     with pytest.raises(TooManyEntries, match="name more than 5 devices"):
-        a_bundle_with(files, "\n".join(f"A{number:07}=pw" for number in range(5)), limits=Limits(entries=5))
+        a_bundle_with(files, "A0000000=pw\n" * 3, limits=Limits(entries=5))
+
+
+def test_too_many_devices_are_noticed_before_the_items_of_all_entries_are_made() -> None:
+    lines = parse_credentials(b"A0000000=pw\nB0000000=pw\n")
+    join = Join(lines, IdentityType.SERIAL_NUMBER, Limits(entries=3))
+    entries = Archive(
+        io.BytesIO(a_zip({f"{number:08}.p12": b"x" for number in range(3)})), Limits()
+    ).entries()
+    join.add(next(entries), is_nested_zip=False)
+
+    with pytest.raises(TooManyEntries):
+        join.add(next(entries), is_nested_zip=False)
 
 
 def test_a_bundle_of_many_devices_takes_little_memory() -> None:

@@ -1,6 +1,7 @@
 """The shape of a PKCS#12: PFX, AuthenticatedSafe, SafeContents, bags (RFC 7292 §4)."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bulkcert.errors import MalformedPkcs12, UnsupportedAlgorithm
 from bulkcert.formats.pkcs12 import oids
@@ -8,8 +9,7 @@ from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, r
 from bulkcert.formats.pkcs12.structure import OCTET_STRING, SEQUENCE, Allowance, Element, broken, read
 
 
-@dataclass(frozen=True, slots=True)
-class Mac:
+class Mac(NamedTuple):
     """MacData (RFC 7292 §4): how the integrity check was made, and its result."""
 
     algorithm: Algorithm
@@ -18,8 +18,7 @@ class Mac:
     iterations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Encrypted:
+class Encrypted(NamedTuple):
     """Octets, and the scheme that they are encrypted with."""
 
     scheme: Scheme
@@ -35,8 +34,7 @@ class Bags:
     certificates: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Pfx:
+class Pfx(NamedTuple):
     """A PKCS#12 in password mode: the octets that the integrity check covers, its safes, and the check."""
 
     authenticated: bytes
@@ -75,7 +73,7 @@ def read_bags(safe_contents: Element) -> Bags:
         bag_id, bag_value, *_attributes = bag.sequence(2, 3)
         kind, value = bag_id.oid(), bag_value.explicit()
         if kind == oids.KEY_BAG:
-            keys.append(value.encoding)
+            keys.append(value.encode())
         elif kind == oids.SHROUDED_KEY_BAG:
             shrouded_keys.append(_read_shrouded_key(value))
         elif kind == oids.CERTIFICATE_BAG:

@@ -3,7 +3,7 @@
 Reading a scheme does nothing with it: its cost is charged before anything is derived, by whoever derives.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bulkcert.errors import UnsupportedAlgorithm
 from bulkcert.formats.pkcs12 import oids
@@ -25,8 +25,7 @@ _LOOPS = {
 } | dict.fromkeys(oids.OLDER_PBES1, 1)  # RFC 8018 §6.1: one loop gives key and IV
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """An AlgorithmIdentifier (RFC 5280 §4.1.1.2): its name as encoded, and its parameters if any."""
 
     oid: bytes
@@ -39,8 +38,7 @@ class Algorithm:
         return self.parameters.sequence(least, most)
 
 
-@dataclass(frozen=True, slots=True)
-class Pbkdf2:
+class Pbkdf2(NamedTuple):
     """PBKDF2-params (RFC 8018 §A.2). prf: its digest's name, None where it is none that is read here.
 
     It iterates anew for every digest that the key is long (RFC 8018 §5.2 step 3): one is charged for every 64
@@ -59,8 +57,7 @@ class Pbkdf2:
         budget.iterate(self.iterations, self.salt, -(-(self.key_size or 1) // _LONGEST_DIGEST))
 
 
-@dataclass(frozen=True, slots=True)
-class Scrypt:
+class Scrypt(NamedTuple):
     """scrypt-params (RFC 7914 §7.1)."""
 
     salt: bytes
@@ -73,8 +70,7 @@ class Scrypt:
         budget.scrypt(self.cost, self.block_size, self.parallelization, self.salt)
 
 
-@dataclass(frozen=True, slots=True)
-class Pbes1:
+class Pbes1(NamedTuple):
     """A scheme with salt and count alone (RFC 7292 §C, RFC 8018 §A.3)."""
 
     oid: bytes
@@ -86,8 +82,7 @@ class Pbes1:
         budget.iterate(self.iterations, self.salt, _LOOPS[self.oid])
 
 
-@dataclass(frozen=True, slots=True)
-class Pbes2:
+class Pbes2(NamedTuple):
     """A key derivation and a cipher (RFC 8018 §A.4)."""
 
     derivation: Pbkdf2 | Scrypt

@@ -37,17 +37,16 @@ class Allowance:
 
 
 class Element:
-    """One element: its identifier octet, its contents, and the whole of its encoding.
+    """One element: its identifier octet and its contents.
 
     Not a dataclass: hundreds are made for each file, and a frozen one takes three times as long to make.
     """
 
-    __slots__ = ("allowance", "content", "encoding", "tag")
+    __slots__ = ("allowance", "content", "tag")
 
-    def __init__(self, tag: int, content: bytes, encoding: bytes, allowance: Allowance) -> None:
+    def __init__(self, tag: int, content: bytes, allowance: Allowance) -> None:
         self.tag = tag
         self.content = content
-        self.encoding = encoding
         self.allowance = allowance
 
     def children(self) -> list["Element"]:
@@ -58,8 +57,12 @@ class Element:
         content, allowance = self.content, self.allowance
         at, end = 0, len(content)
         while at < end:
-            element, at = _element(content, at, allowance)
-            found.append(element)
+            tag, start, stop = _header(content, at)
+            after = stop
+            if stop < 0:
+                stop, after = _end_of_contents(content, start, allowance)
+            found.append(Element(tag, content[start:stop], allowance))
+            at = after
         allowance.take(len(found))
         return found
 
@@ -93,6 +96,14 @@ class Element:
             raise broken("it is nested too deeply")
         return b"".join(part.octets(depth + 1) for part in self.children())
 
+    def encode(self) -> bytes:
+        """Write the element with a definite, shortest length (X.690 §10.1); its contents stay as they are."""
+        length = len(self.content)
+        if length < _INDEFINITE:
+            return bytes((self.tag, length)) + self.content
+        octets = length.to_bytes((length.bit_length() + 7) // 8)
+        return bytes((self.tag, _INDEFINITE | len(octets))) + octets + self.content
+
     def integer(self) -> int:
         """Give the value of an INTEGER (X.690 §8.3)."""
         if not self.expect(INTEGER).content:
@@ -112,18 +123,13 @@ def broken(what: str) -> MalformedPkcs12:
 def read(data: bytes, allowance: Allowance) -> Element:
     """Read the one element that `data` is; zero octets may follow it, as real files have them."""
     allowance.take(1)
-    element, end = _element(data, 0, allowance)
-    if end < len(data) and data[end:].strip(b"\0"):
+    tag, start, stop = _header(data, 0)
+    after = stop
+    if stop < 0:
+        stop, after = _end_of_contents(data, start, allowance)
+    if after < len(data) and data[after:].strip(b"\0"):
         raise broken("something follows its end")
-    return element
-
-
-def _element(data: bytes, at: int, allowance: Allowance) -> tuple[Element, int]:
-    tag, start, end = _header(data, at)
-    if end >= 0:
-        return Element(tag, data[start:end], data[at:end], allowance), end
-    end, after = _end_of_contents(data, start, allowance)
-    return Element(tag, data[start:end], data[at:after], allowance), after
+    return Element(tag, data[start:stop], allowance)
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from werkzeug.test import Client, TestResponse
 from bulkcert.principals import Scope
 from bulkcert.wiring import Service
 from tests.api import contract
-from tests.api.conftest import PASSWORD, a_client, a_token
+from tests.api.conftest import PASSWORD, NewService, a_client, a_token
 
 BASE = "/xenmobile/api/v1"
 BOUNDARY = "bulkcert-test"
@@ -70,6 +70,12 @@ def a_body(*parts: bytes, boundary: str = BOUNDARY) -> bytes:
 
 def a_door(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> Door:
     return Door(a_client(app), a_token(app, service, scopes))
+
+
+@pytest.fixture
+def service(new_service: NewService) -> Service:
+    """One whose imports end soon, for a bundle that should have been refused is not waited for long."""
+    return new_service(citrix_wait_seconds=30)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_der_and_ber_read_to_the_same(tree):
     ber = parsed(encode(tree, indefinite=True))
 
     assert shape(der) == shape(ber) == tree
-    assert der.encoding == encode(tree, indefinite=False)
+    assert der.encode() == encode(tree, indefinite=False)
 
 
 @given(st.binary(max_size=400))

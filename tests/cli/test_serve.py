@@ -1,0 +1,128 @@
+"""`bulkcert serve` refuses what it cannot serve, before anything is started."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bulkcert.cli import main
+from bulkcert.cli import serve as serve_command
+from bulkcert.cli.tls import make_certificate
+from bulkcert.config import Config
+from bulkcert.secret import Secret
+from bulkcert.wiring import initialise
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> Path:
+    config = Config.from_environment({"BULKCERT_DATA_DIR": str(tmp_path_factory.mktemp("serve") / "data")})
+    initialise(config, Secret(b"correct horse battery"))
+    make_certificate(config.data_dir / "tls", "localhost")
+    return config.data_dir
+
+
+@pytest.fixture
+def run(data_dir, monkeypatch):
+    """Run `bulkcert serve` up to the moment when it would begin to serve."""
+    module = sys.modules[serve_command.callback.__module__]
+    monkeypatch.setattr(module, "_run", lambda _server, _supervisor: None)
+    monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
+
+    def run(*options: str, **environment: str) -> Result:
+        mask = os.umask(0o022)
+        try:
+            return CliRunner(env={"BULKCERT_DATA_DIR": str(data_dir), **environment}).invoke(
+                main, ["serve", *options]
+            )
+        finally:
+            os.umask(mask)
+
+    return run
+
+
+def a_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(("options", "status"), [
+    ([], 0),
+    (["--host", "0.0.0.0"], 0),
+    (["--no-tls"], 0),
+    (["--no-tls", "--host", "localhost"], 0),
+    (["--no-tls", "--host", "127.0.0.2"], 0),
+    (["--no-tls", "--host", "0.0.0.0"], 2),
+    (["--no-tls", "--host", "192.0.2.1"], 2),
+    (["--no-tls", "--host", "localhost.example"], 2),
+    (["--no-tls", "--behind-proxy", "--host", "0.0.0.0"], 0),
+    (["--behind-proxy"], 2),
+    (["--workers", "0"], 0),
+    (["--workers", "-1"], 2),
+    (["--host", "192.0.2.1"], 1),
+])  # fmt: skip
+def test_plain_http_leaves_the_machine_only_behind_a_proxy(run, options, status):
+    done = run("--port", a_port(), *options)
+
+    assert done.exit_code == status, done.output
+
+
+def test_an_address_that_is_taken_is_refused(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("--port", str(taken.getsockname()[1]))
+
+    assert (done.exit_code, "cannot be listened on" in done.output) == (1, True)
+
+
+def test_a_data_directory_that_init_did_not_make_is_refused(run, tmp_path):
+    done = run(BULKCERT_DATA_DIR=str(tmp_path / "nothing"))
+
+    assert (done.exit_code, "Run `bulkcert init`." in done.output) == (1, True)
+
+
+@pytest.fixture
+def files(tmp_path, data_dir) -> Path:
+    """TLS files that do not do."""
+    key = data_dir / "tls" / "key.pem"
+    (tmp_path / "not-pem").write_text("no PEM")
+    make_certificate(tmp_path / "other", "localhost")
+    subprocess.run(
+        ["openssl", "ec", "-aes256", "-passout", "pass:x", "-in", str(key), "-out", str(tmp_path / "encrypted")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "certificate").write_bytes((data_dir / "tls" / "certificate.pem").read_bytes())
+    (tmp_path / "key").write_bytes(key.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize(("certificate", "key", "status", "named"), [
+    ("certificate", "key", 0, ""),
+    ("certificate", "missing", 1, "BULKCERT_TLS_KEY_FILE"),
+    ("missing", "key", 1, "BULKCERT_TLS_CERTIFICATE_FILE"),
+    ("not-pem", "key", 1, "BULKCERT_TLS_CERTIFICATE_FILE"),
+    ("certificate", "not-pem", 1, "BULKCERT_TLS_CERTIFICATE_FILE"),
+    ("certificate", "other/key.pem", 1, "BULKCERT_TLS_CERTIFICATE_FILE"),
+    ("certificate", "encrypted", 1, "BULKCERT_TLS_CERTIFICATE_FILE"),
+])  # fmt: skip
+def test_a_certificate_that_cannot_be_used_is_named(run, files, certificate, key, status, named):
+    done = run(
+        "--port", a_port(),
+        BULKCERT_TLS_CERTIFICATE_FILE=str(files / certificate), BULKCERT_TLS_KEY_FILE=str(files / key),
+    )  # fmt: skip
+
+    assert done.exit_code == status, done.output
+    assert named in done.output
+    assert str(files) not in done.output
+
+
+def test_settings_that_are_wrong_are_told_one_to_a_line(run):
+    done = run(BULKCERT_NO_SUCH_SETTING="x", BULKCERT_LOG_LEVEL="loud")
+
+    assert done.exit_code == 1
+    assert [line.split(":")[0] for line in done.output.splitlines()[1:3]] == [
+        "BULKCERT_LOG_LEVEL", "BULKCERT_NO_SUCH_SETTING",
+    ]  # fmt: skip

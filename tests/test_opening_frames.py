@@ -1,0 +1,129 @@
+"""What goes over the pipes, and what is believed of it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkcert.errors import ItemRefusal, TooCostly, WrongPassword
+from bulkcert.formats import pkcs12
+from bulkcert.limits import Limits
+from bulkcert.opening.frames import (
+    Frames,
+    frame,
+    read_answer,
+    read_request,
+    write_answer,
+    write_request,
+)
+from bulkcert.secret import Secret
+from tests.builders import PASSWORD, a_pkcs12
+
+OPENED = pkcs12.open(a_pkcs12(), Secret(PASSWORD.encode()))
+ANSWER = json.loads(write_answer(OPENED)[4:])
+
+
+def test_an_opened_certificate_comes_through():
+    assert read_answer(write_answer(OPENED)[4:]) == OPENED
+
+
+@pytest.mark.parametrize("refusal", [WrongPassword("no"), TooCostly("ä € \n")])
+def test_a_refusal_comes_through(refusal):
+    found = read_answer(write_answer(refusal)[4:])
+
+    assert isinstance(found, type(refusal))
+    assert found.detail == refusal.detail
+
+
+def test_every_code_comes_through():
+    for kind in ItemRefusal.__subclasses__():
+        found = read_answer(write_answer(kind("text"))[4:])
+
+        assert type(found) is kind
+
+
+@given(st.binary(max_size=100), st.binary(max_size=100))
+def test_a_request_comes_through(content, password):
+    sent = write_request(content, Secret(password), Limits())
+
+    assert read_request(sent[4:]) == (content, Secret(password))
+
+
+@given(st.lists(st.binary(max_size=50), max_size=5), st.integers(1, 20))
+def test_frames_come_out_as_they_went_in_however_the_stream_is_cut(contents, size):
+    stream = b"".join(frame(content) for content in contents)
+    frames = Frames()
+    found = []
+    for at in range(0, len(stream), size):
+        frames.add(stream[at : at + size])
+        while (content := frames.take()) is not None:
+            found.append(content)
+
+    assert found == contents
+
+
+def test_a_frame_that_would_fill_the_memory_is_refused():
+    frames = Frames()
+    frames.add(b"\xff\xff\xff\xff")
+
+    with pytest.raises(ValueError, match="too long"):
+        frames.take()
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """Every member of the answer, however deep."""
+    if isinstance(value, dict):
+        return [path, *(place for name, inner in value.items() for place in places(inner, (*path, name)))]
+    if isinstance(value, list):
+        return [path, *(place for at, inner in enumerate(value) for place in places(inner, (*path, at)))]
+    return [path]
+
+
+@pytest.mark.parametrize("wrong", [7.5, {"x": []}, [[]]])
+@pytest.mark.parametrize(
+    "path", [path for path in places(ANSWER) if path], ids=lambda path: ".".join(map(str, path))
+)
+def test_a_member_of_the_wrong_kind_is_not_believed(path, wrong):
+    answer = json.loads(json.dumps(ANSWER))
+    place = answer
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = wrong
+
+    with pytest.raises(ValueError):
+        read_answer(json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize("missing", [path for path in places(ANSWER) if path and isinstance(path[-1], str)])
+def test_a_member_that_is_missing_is_not_made_up(missing):
+    answer = json.loads(json.dumps(ANSWER))
+    place = answer
+    for step in missing[:-1]:
+        place = place[step]
+    del place[missing[-1]]
+
+    try:
+        found = read_answer(json.dumps(answer).encode())
+    except ValueError:
+        return
+    # Only the well-known attributes of a name may be absent.
+    assert missing[-2] in {"subject", "issuer"}
+    assert found != OPENED or place.get(missing[-1]) is None
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_no_answer(content):
+    with pytest.raises(ValueError):
+        read_answer(content)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
+def test_random_json_is_no_answer(value):
+    with pytest.raises(ValueError):
+        read_answer(json.dumps(value).encode())
+
+
+def test_an_endless_nesting_is_no_answer():
+    with pytest.raises(ValueError):
+        read_answer(b"[" * 100_000)
