@@ -2,9 +2,9 @@
 
     python benchmarks/opening.py [--files 40] [--seconds 3] [--json benchmarks/opening.json]
 
-Each file has a certificate of its own, and nothing is remembered from one contender to the next. The contenders
-take turns with a handful of files each, and the median is told, so that a busy machine bears on all alike. One
-core is used, where the system lets a process choose; the last table uses two.
+Each file has a certificate of its own, and nothing is remembered from one contender to the next. The
+contenders take turns with a handful of files each, and the median is told: a busy machine bears on all
+alike. One core is used, where the system lets a process choose; the last table uses two.
 """
 
 import argparse

@@ -24,7 +24,6 @@ from bulkcert.store import Store, migration
 from bulkcert.vault import MasterKey, Vault
 from tests.builders import NOW
 
-
 # Time limits for one example would measure the machine.
 hypothesis.settings.register_profile("bulkcert", deadline=None)
 hypothesis.settings.load_profile("bulkcert")

@@ -1,5 +1,6 @@
 """A worker works until it is told to stop, and a dead one is replaced: soon, but not in a storm."""
 
+import io
 import itertools
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 
 import pytest
+import structlog
 
 from bulkcert import worker
 from bulkcert.errors import StorageFull, Unavailable
@@ -197,14 +199,16 @@ def test_settings_that_are_wrong_end_it_with_a_status(monkeypatch):
         signal.signal(signal.SIGINT, before[1])
 
 
-def test_a_fault_is_told_by_its_place_and_not_by_its_text(capfd, monkeypatch):
+def test_a_fault_is_told_by_its_place_and_not_by_its_text(monkeypatch):
     def main(_arguments: list[str]) -> int:
         raise ValueError("password=hunter2")
 
+    written = io.StringIO()
     monkeypatch.setattr(worker, "main", main)
+    monkeypatch.setattr(worker, "log", structlog.wrap_logger(structlog.PrintLogger(written)))
 
     assert worker._run([]) == 1
-    said = "".join(capfd.readouterr())
+    said = written.getvalue()
     assert "ValueError" in said
     assert "test_worker.py" in said
     assert "hunter2" not in said

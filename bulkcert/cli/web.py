@@ -5,10 +5,10 @@ import os
 import select
 import signal
 import socket
-import stat
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkcert.api import create_from_environment
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0
-_PROBES = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """After a minute of silence, four times in a minute."""
 
 
@@ -71,13 +71,18 @@ def _probe_silent_clients() -> bool:
     Such a client, in the middle of an upload, would hold its thread for ever. The server does not ask for
     probes itself; on Linux, accepted connections have the options of the socket that listens (tcp(7)).
     """
-    for name in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
-            if stat.S_ISSOCK(os.stat(int(name)).st_mode):
-                with socket.socket(fileno=os.dup(int(name))) as found:
-                    if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                        for option, value in _PROBES.items():
-                            found.setsockopt(socket.IPPROTO_TCP, option, value)
-                        return True
+            if entry.is_socket() and _probe_if_listening(os.dup(int(entry.name))):
+                return True
     return False
+
+
+def _probe_if_listening(descriptor: int) -> bool:
+    with socket.socket(fileno=descriptor) as found:
+        if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return False
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _PROBES.items():
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return True

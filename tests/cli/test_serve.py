@@ -30,6 +30,7 @@ def run(data_dir, monkeypatch):
     """Run `bulkcert serve` up to the moment when it would begin to serve."""
     module = sys.modules[serve_command.callback.__module__]
     monkeypatch.setattr(module, "_run", lambda _server, _supervisor: None)
+    monkeypatch.setattr(module, "configure_logging", lambda _level: None)
     monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
 
     def run(*options: str, **environment: str) -> Result:

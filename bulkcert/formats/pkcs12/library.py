@@ -2,6 +2,7 @@
 
 import warnings
 
+from cryptography.exceptions import UnsupportedAlgorithm as NotInTheLibrary
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from bulkcert.errors import (
@@ -13,8 +14,9 @@ from bulkcert.errors import (
 )
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.contents import Contents
-from bulkcert.formats.pkcs12.pfx import Pfx
+from bulkcert.formats.pkcs12.pfx import Bags, Pfx
 from bulkcert.formats.pkcs12.visible import charge_derivations, visible_keys
+from bulkcert.formats.x509 import parse_certificate
 
 
 def open_with_library(data: bytes, pfx: Pfx, password: str, place: int | None, budget: Budget) -> Contents:
@@ -31,7 +33,10 @@ def open_with_library(data: bytes, pfx: Pfx, password: str, place: int | None, b
         try:
             loaded = pkcs12.load_pkcs12(data, _spell(password, place))
         except ValueError as error:
+            _check_visible_certificates(pfx)
             raise _refusal(str(error), place) from None
+        except NotInTheLibrary:
+            raise UnsupportedAlgorithm("The private key is of a kind that is not read.") from None
     key = loaded.key
     found = [loaded.cert] if loaded.cert else []
     found += loaded.additional_certs
@@ -47,6 +52,13 @@ def _spell(password: str, place: int | None) -> bytes | None:
     if not password:
         return None if place else b""
     return password.encode().decode("latin-1").encode() if place else password.encode()
+
+
+def _check_visible_certificates(pfx: Pfx) -> None:
+    """Find out whether it is for a certificate that the library says no to all: it does not tell."""
+    for safe in pfx.safes:
+        for der in safe.certificates if isinstance(safe, Bags) else ():
+            parse_certificate(der)
 
 
 def _refusal(text: str, place: int | None) -> ItemRefusal:

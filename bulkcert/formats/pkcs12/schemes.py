@@ -52,9 +52,10 @@ class Pbkdf2(NamedTuple):
 
     def charge(self, budget: Budget) -> None:
         """Spend one derivation."""
-        if (self.key_size or 1) < 1:
+        size = 1 if self.key_size is None else self.key_size
+        if size < 1:
             raise broken("the size of a key is not positive")
-        budget.iterate(self.iterations, self.salt, -(-(self.key_size or 1) // _LONGEST_DIGEST))
+        budget.iterate(self.iterations, self.salt, -(-size // _LONGEST_DIGEST))
 
 
 class Scrypt(NamedTuple):
