@@ -7,7 +7,7 @@ import random
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa as library_rsa
 
-from bulkcert.errors import ItemRefusal
+from bulkcert.errors import ItemRefusal, MalformedPkcs12
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12 import rsa
 from bulkcert.formats.pkcs12.rsa import RsaNumbers, check_rsa
@@ -85,6 +85,26 @@ def test_a_key_with_one_number_changed_is_refused(sound, certificate, field, by)
     tampered = dataclasses.replace(sound, **{field: getattr(sound, field) + by})
 
     assert code_of(a_file(encoded(tampered), certificate)) == "malformed_pkcs12"
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RsaNumbers)])
+def test_arithmetic_alone_sees_one_number_changed(sound, field):
+    """Whatever else would notice it later."""
+    with pytest.raises(MalformedPkcs12):
+        check_rsa(dataclasses.replace(sound, **{field: getattr(sound, field) + 2}), Limits())
+
+
+@pytest.mark.parametrize("prime", ["prime1", "prime2"])
+def test_a_private_exponent_that_is_wrong_for_one_prime_only_is_refused(sound, prime):
+    """With CRT values that fit it, so that nothing but its definition tells."""
+    other = (sound.prime1 if prime == "prime2" else sound.prime2) - 1
+    d = (sound.private_exponent + other) % sound.modulus
+    wrong = dataclasses.replace(
+        sound, private_exponent=d, exponent1=d % (sound.prime1 - 1), exponent2=d % (sound.prime2 - 1)
+    )
+
+    with pytest.raises(MalformedPkcs12):
+        check_rsa(wrong, Limits())
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RsaNumbers)])
