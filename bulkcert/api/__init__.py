@@ -3,6 +3,7 @@
 import os
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bulkcert import wiring
 from bulkcert.api import auth, citrix, current, health, problems, request_log, uploads, v1
@@ -11,9 +12,15 @@ from bulkcert.config import Config
 from bulkcert.wiring import Service
 
 
-def create_from_environment() -> Flask:
-    """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start."""
-    return create_app(wiring.connect(Config.from_environment(os.environ)))
+def create_from_environment(*, behind_proxy: bool = False) -> Flask:
+    """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start.
+
+    behind_proxy: the client's address is the last one in `X-Forwarded-For`, which the proxy wrote.
+    """
+    app = create_app(wiring.connect(Config.from_environment(os.environ)))
+    if behind_proxy:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=0)  # type: ignore[method-assign]
+    return app
 
 
 def create_app(service: Service) -> Flask:

@@ -8,6 +8,7 @@ Rules:
 - A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import jwt
 from flask import Flask, current_app, g, request
 
 from bulkcert.api import current
-from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
+from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated, Unavailable
 from bulkcert.principals import Caller, Scope, Session
 
 ISSUER = "bulkcert"
@@ -26,6 +27,9 @@ _ALGORITHM = "EdDSA"
 _LONGEST_TOKEN = 4096  # ours have about 800 characters
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "scope"]
 _REQUIREMENT = "_bulkcert_requirement"
+
+MOST_STRANGERS = 256
+"""Half of the server's threads (cli/serve.py)."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -75,7 +79,28 @@ def install(app: Flask) -> None:
     """Guard all routes of an app; raises LookupError where one does not say what it needs."""
     for rule in app.url_map.iter_rules():
         requirement_of(app, rule.endpoint)
+    strangers = threading.BoundedSemaphore(MOST_STRANGERS)
     app.before_request(_admit)
+    app.before_request(lambda: _seat(strangers))
+    app.teardown_request(lambda _error: _leave(strangers))
+
+
+def _seat(strangers: threading.BoundedSemaphore) -> None:
+    """Let only so many callers without a token send a body at the same time.
+
+    Whoever stalls in the middle of one holds a thread of the server; the rest are for callers with a token.
+    """
+    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
+    if "caller" in g or not has_body:
+        return
+    if not strangers.acquire(blocking=False):
+        raise Unavailable("Too many requests without a token are being sent at this moment.")
+    g.has_seat = True
+
+
+def _leave(strangers: threading.BoundedSemaphore) -> None:
+    if g.pop("has_seat", False):
+        strangers.release()
 
 
 def _admit() -> None:

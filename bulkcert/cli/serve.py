@@ -69,10 +69,10 @@ def serve(host: str, port: int, workers: int | None, *, no_tls: bool, behind_pro
     server = _make_server(address, port, {} if no_tls else _tls(config))
     workers = processor_count() if workers is None else workers
     click.echo(f"serving {'http' if no_tls else 'https'}://{host}:{port} with {workers} workers")
-    _run(server, Supervisor(workers))
+    _run(server, Supervisor(workers), behind_proxy=behind_proxy)
 
 
-def _run(server: Server, supervisor: Supervisor) -> None:
+def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool) -> None:
     """Serve until a signal. Workers outlive the web process: its last requests may wait for them."""
     # Spawned, not forked: the web process begins with nothing of this one, neither threads nor open files.
     multiprocessing.set_start_method("spawn", force=True)
@@ -84,7 +84,8 @@ def _run(server: Server, supervisor: Supervisor) -> None:
     _allow_open_files()
     supervisor.start()
     try:
-        server.serve(target_loader=partial(load_app, os.getpid(), FINISH_SECONDS), wrap_loader=False)
+        load = partial(load_app, os.getpid(), FINISH_SECONDS, behind_proxy=behind_proxy)
+        server.serve(target_loader=load, wrap_loader=False)
     finally:
         supervisor.stop(STOP_SECONDS)
 

@@ -25,14 +25,14 @@ _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """After a minute of silence, four times in a minute."""
 
 
-def load_app(parent: int, finish_seconds: float) -> "WSGIApplication":
+def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) -> "WSGIApplication":
     """Make the app, in the main thread of a web process that `parent` (a process id) started.
 
     When the service stops, and when the parent is gone, requests that wait are told to end early
     (`draining`); without a parent the process ends itself, `finish_seconds` later at most.
     """
     configure_logging(Config.from_environment(os.environ).log_level)
-    app = create_from_environment()
+    app = create_from_environment(behind_proxy=behind_proxy)
     # The server puts the environment into that of each request: no setting may stand in there, and no
     # variable such as HTTP_AUTH_TOKEN, which would be read as a header of every request.
     for name in set(os.environ) - _KEPT_VARIABLES:

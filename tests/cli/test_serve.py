@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bulkcert.api import create_from_environment
 from bulkcert.cli import main
 from bulkcert.cli import serve as serve_command
 from bulkcert.cli.tls import make_certificate
@@ -29,7 +30,7 @@ def data_dir(tmp_path_factory) -> Path:
 def run(data_dir, monkeypatch):
     """Run `bulkcert serve` up to the moment when it would begin to serve."""
     module = sys.modules[serve_command.callback.__module__]
-    monkeypatch.setattr(module, "_run", lambda _server, _supervisor: None)
+    monkeypatch.setattr(module, "_run", lambda _server, _supervisor, **_: None)
     monkeypatch.setattr(module, "configure_logging", lambda _level: None)
     monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
 
@@ -127,3 +128,23 @@ def test_settings_that_are_wrong_are_told_one_to_a_line(run):
     assert [line.split(":")[0] for line in done.output.splitlines()[1:3]] == [
         "BULKCERT_LOG_LEVEL", "BULKCERT_NO_SUCH_SETTING",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("behind_proxy", "expected"), [(True, "192.0.2.7"), (False, "127.0.0.1")])
+def test_the_address_that_a_proxy_wrote_counts_only_behind_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, behind_proxy: bool, expected: str
+) -> None:
+    monkeypatch.setenv("BULKCERT_DATA_DIR", str(tmp_path / "data"))
+    initialise(Config.from_environment(os.environ), Secret(b"correct horse battery"))
+    app = create_from_environment(behind_proxy=behind_proxy)
+    body = {"login": "administrator", "password": "correct horse battery"}
+    answer = app.test_client().post(
+        "/api/v1/sessions", json=body, headers={"X-Forwarded-For": "203.0.113.9, 192.0.2.7"}
+    )
+    service = app.extensions["bulkcert"]
+    with service.store.reading() as tx:
+        source = tx.events.list()[-1].facts["source"]
+    service.close()
+
+    assert answer.status_code == 200
+    assert source == expected
