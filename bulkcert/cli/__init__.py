@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bulkcert import __version__
+from bulkcert.cli.check import check
 from bulkcert.cli.db import db
 from bulkcert.cli.init import init
 from bulkcert.cli.serve import serve
@@ -40,6 +41,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys in clear
 
 
+main.add_command(check)
 main.add_command(db)
 main.add_command(init)
 main.add_command(serve)

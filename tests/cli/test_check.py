@@ -1,0 +1,45 @@
+"""`bulkcert check` says what is wrong, and exits with 1 where something is."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bulkcert.cli.check import check
+from bulkcert.config import Config
+from bulkcert.formats.pkcs12 import kdf
+from bulkcert.secret import Secret
+from bulkcert.wiring import initialise
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BULKCERT_DATA_DIR", str(tmp_path / "data"))
+    initialise(
+        Config.from_environment({"BULKCERT_DATA_DIR": str(tmp_path / "data")}),
+        Secret(b"correct horse battery"),
+    )
+    return tmp_path / "data"
+
+
+def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
+    done = CliRunner().invoke(check)
+
+    assert (done.exit_code, done.output.count("ok ")) == (0, 2)
+    assert kdf.engine() in done.output or "Python's own loop" in done.output
+
+
+@pytest.mark.parametrize("lost", ["master.key", "bulkcert.sqlite3", "spool"])
+def test_what_is_missing_is_named(data_dir: Path, lost: str) -> None:
+    path = data_dir / lost
+    path.rmdir() if path.is_dir() else path.unlink()
+    done = CliRunner().invoke(check)
+
+    assert done.exit_code == 1
+    assert "FAIL" in done.output
+
+
+def test_a_slow_key_derivation_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kdf, "engine", lambda: "python")
+
+    assert "Python's own loop" in CliRunner().invoke(check).output
