@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check format test demo clean
+.PHONY: help install lock check format test bench-opening demo clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,6 +32,9 @@ format: $(STAMP) ## put the code into the house format
 
 test: $(STAMP) ## run every test; what a test needs beyond PyPI it finds or is skipped by name
 	$(BIN)/pytest -n auto --dist loadgroup
+
+bench-opening: $(STAMP) ## how long opening a PKCS#12 takes, beside its peers; prints a table, writes JSON
+	$(BIN)/python benchmarks/opening.py --json benchmarks/opening.json
 
 demo: $(STAMP) ## start a throw-away service, upload a sample bundle, show the report, delete, stop
 	$(BIN)/python -m bulkcert.cli.demo sample_bundles/serial-numbers.zip

@@ -47,6 +47,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _yes_or_no(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:
@@ -148,7 +154,10 @@ class Config:
         return self.data_dir / "spool"
 
 
-_OWN_NAMES = {"rsa_primality_rounds": "BULKCERT_RSA_PRIMALITY"}
+_OWN_NAMES = {
+    "rsa_primality_rounds": "BULKCERT_RSA_PRIMALITY",
+    "allow_without_mac": "BULKCERT_ALLOW_WITHOUT_MAC",
+}
 """What is more than a limit has a name of its own."""
 
 Reader = tuple[str, Callable[[str], Any]]
@@ -164,9 +173,15 @@ def _readers(config: type[Config]) -> dict[str, Reader]:
 
 def _limit_readers() -> dict[str, Reader]:
     return {
-        item.name: (limit_variable(item.name), _positive if item.default else _whole)
+        item.name: (limit_variable(item.name), _reader_of(item.default))
         for item in dataclasses.fields(Limits)
     }
+
+
+def _reader_of(default: object) -> Callable[[str], Any]:
+    if isinstance(default, bool):
+        return _yes_or_no
+    return _positive if default else _whole
 
 
 def limit_variable(name: str) -> str:

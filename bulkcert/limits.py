@@ -29,6 +29,9 @@ class Limits:
     rsa_bits_least: int = _limit(2048, "shortest RSA key")
     rsa_bits_most: int = _limit(4096, "longest RSA key")
     rsa_primality_rounds: int = _limit(0, "rounds of Miller-Rabin on each prime of an RSA key")
+    allow_without_mac: bool = field(
+        default=False, metadata={"help": "whether a PKCS#12 without an integrity check (MAC) is opened"}
+    )
     opening_cpu_seconds: int = _limit(5, "processor time for opening one PKCS#12")
     opening_wall_seconds: int = _limit(6, "elapsed time for opening one PKCS#12")
     opening_memory_bytes: int = _limit(512 * 1024**2, "address space of the process that opens PKCS#12 files")

@@ -35,6 +35,8 @@ def test_foreign_variables_and_the_first_password_are_left_alone() -> None:
         ("BULKCERT_TOKEN_LIFETIME_SECONDS", "١"),
         ("BULKCERT_LOGIN_TIMEOUT", "sometimes"),
         ("BULKCERT_LIMIT_ENTRIES", ""),
+        ("BULKCERT_LIMIT_ENTRIES", "0"),
+        ("BULKCERT_ALLOW_WITHOUT_MAC", "yes"),
         ("BULKCERT_DATA_DIR", ""),
         ("BULKCERT_DATABASE_URL", "mysql://localhost/x"),
         ("BULKCERT_TLS_KEY_FILE", "key.pem"),  # its certificate is missing
@@ -56,8 +58,9 @@ def test_every_fault_gets_its_own_line() -> None:
     assert len(refusal.value.faults) == 3
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])
-def test_every_limit_is_a_setting(name: str) -> None:
-    config = Config.from_environment({limit_variable(name): "12345"})
+@pytest.mark.parametrize("field", dataclasses.fields(Limits), ids=lambda field: field.name)
+def test_every_limit_is_a_setting(field: dataclasses.Field[int]) -> None:
+    text, value = ("true", True) if isinstance(field.default, bool) else ("12345", 12345)
+    config = Config.from_environment({limit_variable(field.name): text})
 
-    assert getattr(config.limits, name) == 12345
+    assert getattr(config.limits, field.name) == value

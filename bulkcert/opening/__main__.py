@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import select
+import signal
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -21,6 +22,9 @@ _SECONDS_BETWEEN_LOOKS = 5
 
 def main() -> None:
     """Read limits, then files, from the standard input; answer on what was the standard output."""
+    # A stop of the service may signal the whole group: the worker says when this process ends.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     requests, answers = _claim_pipes()
     limits = Limits(**json.loads(read_frame(requests) or b"{}"))
     confine(limits)

@@ -6,7 +6,7 @@ from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
 from bulkcert.formats.pkcs12.contents import Contents
 from bulkcert.formats.pkcs12.decoding import RareAlgorithm, decode
-from bulkcert.formats.pkcs12.integrity import check_integrity
+from bulkcert.formats.pkcs12.integrity import check_integrity, require_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.passwords import read_password
 from bulkcert.formats.pkcs12.pfx import Pfx, read_pfx
@@ -41,6 +41,7 @@ def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
         raise TooLarge(f"The file is larger than {limits.pkcs12_bytes:,} bytes.")
     text = read_password(password)
     pfx = read_pfx(data)
+    require_integrity(pfx, limits)
     charge_visible(pfx, Budget(limits))
     budget = Budget(limits)
     place = check_integrity(pfx, text, budget)

@@ -62,8 +62,8 @@ def decrypt(encrypted: Encrypted, passwords: Passwords, budget: Budget) -> Itera
         if plain is not None:
             yield plain
     raise WrongPassword(
-        "The password passes the file's integrity check but does not decrypt a part of it: the two were made "
-        "with different passwords or encodings. Export the file again, with an ASCII password."
+        "The password does not decrypt a part of the file. Where it is right, the parts were made with "
+        "different passwords or encodings: export the file again, with an ASCII password."
     )
 
 

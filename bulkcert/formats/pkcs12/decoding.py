@@ -59,7 +59,8 @@ def _decrypt(
         try:
             return read_plain(read(plain, pfx.allowance))
         except MalformedPkcs12:
-            if len(passwords.pbkdf2) == 1:
+            # Without an integrity check, nonsense is most likely a wrong password whose padding fits.
+            if len(passwords.pbkdf2) == 1 and pfx.mac is not None:
                 raise
     raise AssertionError  # `decrypt` ends by raising
 

@@ -3,39 +3,55 @@
 import hashlib
 import hmac
 
-from bulkcert.errors import WrongPassword
+from bulkcert.errors import MalformedPkcs12, WrongPassword
 from bulkcert.formats.pkcs12 import kdf, oids
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings
 from bulkcert.formats.pkcs12.pfx import Mac, Pfx
 from bulkcert.formats.pkcs12.schemes import read_pbmac1
+from bulkcert.limits import Limits
 
 
 def charge_integrity(pfx: Pfx, budget: Budget) -> None:
     """Spend what the check costs, once."""
+    if pfx.mac is None:
+        return
     if pfx.mac.algorithm.oid == oids.PBMAC1:
         read_pbmac1(pfx.mac.algorithm)[0].charge(budget)
     else:
         budget.iterate(pfx.mac.iterations, pfx.mac.salt)
 
 
+def require_integrity(pfx: Pfx, limits: Limits) -> None:
+    """Refuse a file without an integrity check, unless the limits allow one."""
+    if pfx.mac is None and not limits.allow_without_mac:
+        raise MalformedPkcs12(
+            "The file has no integrity check (MAC), so nothing shows that the password is right or that the "
+            "file is whole. Export it again with one (openssl pkcs12 makes one unless -nomac is given)."
+        )
+
+
 def check_integrity(pfx: Pfx, password: str, budget: Budget) -> int | None:
     """Check that the file is whole and the password right.
 
     Returns which of the password's encodings it was (a place in `pkcs12_encodings`, 0 being the standard
-    one), or None where the digest is not one that is read here. Raises `WrongPassword`.
+    one, also where the file has no check), or None where the digest is not one that is read here. Raises
+    `WrongPassword`.
     """
-    if pfx.mac.algorithm.oid == oids.PBMAC1:
-        _check_pbmac1(pfx, password, budget)
+    mac = pfx.mac
+    if mac is None:
         return 0
-    digest = oids.DIGESTS.get(pfx.mac.algorithm.oid)
+    if mac.algorithm.oid == oids.PBMAC1:
+        _check_pbmac1(pfx.authenticated, mac, password, budget)
+        return 0
+    digest = oids.DIGESTS.get(mac.algorithm.oid)
     if digest is None:
         return None
     for place, octets in enumerate(pkcs12_encodings(password)):
-        if place and not budget.can_afford(pfx.mac.iterations):
+        if place and not budget.can_afford(mac.iterations):
             break
         charge_integrity(pfx, budget)
-        if hmac.compare_digest(_compute(pfx.authenticated, pfx.mac, digest, octets), pfx.mac.digest):
+        if hmac.compare_digest(_compute(pfx.authenticated, mac, digest, octets), mac.digest):
             return place
     raise _wrong(password)
 
@@ -47,15 +63,15 @@ def _compute(authenticated: bytes, mac: Mac, digest: str, password: bytes) -> by
     return hmac.digest(key, authenticated, digest)
 
 
-def _check_pbmac1(pfx: Pfx, password: str, budget: Budget) -> None:
+def _check_pbmac1(authenticated: bytes, mac: Mac, password: str, budget: Budget) -> None:
     """Check a PBMAC1: salt and count are those of its own parameters; MacData's mean nothing (RFC 9579)."""
-    pbkdf2, size, digest = read_pbmac1(pfx.mac.algorithm)
+    pbkdf2, size, digest = read_pbmac1(mac.algorithm)
     for place, octets in enumerate(pbkdf2_encodings(password)):
         if place and not budget.can_afford(pbkdf2.iterations):
             break
         pbkdf2.charge(budget)
         key = kdf.derive_pbkdf2(pbkdf2.prf or digest, octets, pbkdf2.salt, pbkdf2.iterations, size)
-        if hmac.compare_digest(hmac.digest(key, pfx.authenticated, digest), pfx.mac.digest):
+        if hmac.compare_digest(hmac.digest(key, authenticated, digest), mac.digest):
             return
     raise _wrong(password)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bulkcert.errors import MalformedPkcs12, UnsupportedAlgorithm
+from bulkcert.errors import UnsupportedAlgorithm
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
 from bulkcert.formats.pkcs12.structure import OCTET_STRING, SEQUENCE, Allowance, Element, broken, read
@@ -35,11 +35,14 @@ class Bags:
 
 
 class Pfx(NamedTuple):
-    """A PKCS#12 in password mode: the octets that the integrity check covers, its safes, and the check."""
+    """A PKCS#12 in password mode: the octets that the integrity check covers, its safes, and the check.
+
+    The check is optional (RFC 7292 §4); whether a file without one is opened is for `integrity` to say.
+    """
 
     authenticated: bytes
     safes: tuple[Bags | Encrypted, ...]
-    mac: Mac
+    mac: Mac | None
     allowance: Allowance
 
 
@@ -54,14 +57,10 @@ def read_pfx(data: bytes) -> Pfx:
         raise UnsupportedAlgorithm("The file is protected by a signature, not by a password.")
     if kind != oids.DATA:
         raise broken("its content is of an unknown type")
-    if not mac:
-        raise MalformedPkcs12(
-            "The file has no integrity check (MAC), so nothing shows that the password is right or that the "
-            "file is whole. Export it again with one (openssl pkcs12 makes one unless -nomac is given)."
-        )
     authenticated = content.octets()
     safes = read(authenticated, allowance).expect(SEQUENCE).children()
-    return Pfx(authenticated, tuple(_read_safe(safe) for safe in safes), _read_mac(mac[0]), allowance)
+    read_mac = _read_mac(mac[0]) if mac else None
+    return Pfx(authenticated, tuple(_read_safe(safe) for safe in safes), read_mac, allowance)
 
 
 def read_bags(safe_contents: Element) -> Bags:

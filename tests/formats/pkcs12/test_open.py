@@ -151,6 +151,14 @@ def test_a_file_without_a_mac_says_what_to_do():
     assert "-nomac" in refusal_of(content).detail
 
 
+def test_where_it_is_allowed_a_file_without_a_mac_opens_with_the_password_of_its_parts():
+    content = pfx(clear_safe(shrouded_bag(KEY)), clear_safe(certificate_bag(CERTIFICATE)), mac_data=b"")
+
+    assert opened(content, allow_without_mac=True).opened_by == "own"
+    for wrong in ("wrong", "", "wröng", *(str(number) for number in range(600))):
+        assert refusal_of(content, wrong, allow_without_mac=True).code == "wrong_password"
+
+
 @pytest.mark.parametrize("password", [b"a\0b", b"\0", b"\xff\xfe", b"pa\xe4"])
 def test_a_password_that_cannot_be_one_is_refused_before_anybody_sees_it(password, capfd):
     with pytest.raises(ItemRefusal) as caught:

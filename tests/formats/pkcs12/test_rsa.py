@@ -197,6 +197,14 @@ def test_an_exponent_out_of_bounds_is_refused(sound, certificate, exponent):
     )
 
 
+@pytest.mark.parametrize("exponent", [2**64 + 13, 2**521 - 1])
+def test_an_exponent_that_makes_verifying_slow_is_refused_though_all_numbers_agree(exponent):
+    numbers = consistent(a_prime(1024, 5), a_prime(1024, 6), exponent)
+
+    with pytest.raises(MalformedPkcs12):
+        check_rsa(numbers, Limits())
+
+
 def test_primes_of_unlike_size_are_refused():
     numbers = consistent(a_prime(1100, 3), a_prime(948, 4))
 
