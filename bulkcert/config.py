@@ -129,9 +129,13 @@ class Config:
         faults += [Fault(name, "is not a setting (docs/operations.md lists them)") for name in sorted(unread)]
         if (values.get("tls_certificate_file") is None) != (values.get("tls_key_file") is None):
             faults.append(Fault("BULKCERT_TLS_KEY_FILE", "certificate and key file go together"))
+        limits_read = Limits(**limits)
+        if values.get("lease_seconds", cls.lease_seconds) <= 2 * limits_read.opening_wall_seconds:
+            detail = "must be more than twice BULKCERT_LIMIT_OPENING_WALL_SECONDS"
+            faults.append(Fault("BULKCERT_LEASE_SECONDS", detail))
         if faults:
             raise BadSettings("Settings are wrong.", tuple(faults))
-        config = cls(**values, limits=Limits(**limits))
+        config = cls(**values, limits=limits_read)
         return config._with_places()
 
     def _with_places(self) -> "Config":

@@ -5,6 +5,7 @@ Nothing of a bundle is opened here. What is accepted waits in the database, seal
 """
 
 import hashlib
+import io
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -53,8 +54,27 @@ class Order:
     on_conflict: OnConflict
 
 
+@dataclass(frozen=True)
+class _Portion:
+    """Some items of a bundle on their way into a chunk. sealed_bytes: what they take in the spool."""
+
+    chunk_id: int
+    bundled: list[BundleItem]
+    failed: dict[int, Result]
+    sealed_bytes: int
+
+    @property
+    def positions(self) -> range:
+        return range(self.bundled[0].position, self.bundled[-1].position + 1)
+
+    def items(self) -> Iterator[Item]:
+        for item in self.bundled:
+            identity = item.identity.value if item.identity else item.written
+            yield Item(item.position, item.file, identity, self.failed.get(item.position))
+
+
 class Importer:
-    """Takes bundles in."""
+    """Takes bundles in. new_spool makes a place for sealed entries that are not in the database yet."""
 
     def __init__(
         self,
@@ -63,12 +83,14 @@ class Importer:
         limits: Limits,
         now: Callable[[], datetime],
         is_draining: Callable[[], bool] = lambda: False,
+        new_spool: Callable[[], BinaryIO] = io.BytesIO,
     ) -> None:
         self._store = store
         self._vault = vault
         self._limits = limits
         self._now = now
         self._is_draining = is_draining
+        self._new_spool = new_spool
 
     def accept(
         self,
@@ -125,34 +147,59 @@ class Importer:
             started_at=None,
             finished_at=None,
         )
-        with self._store.writing() as tx:
-            tx.requests.insert(request, digest)
-            facts = {"import_id": request.id, "total": request.counts.total, "ignored": bundle.ignored}
-            tx.events.append(Event(EventType.IMPORT_ACCEPTED, now, caller.login, facts))
-            failed = sum(self._keep_work(tx, request.id, bundle, some) for some in _portions(bundle.items))
-            finished = tx.requests.count(request.id, {"done": failed, "failed": failed}, now)
-            if finished is not None:
-                tx.events.append(import_finished(finished, now))
-        return finished or request
+        with self._new_spool() as spool:
+            work = self._prepare(bundle, spool)
+            spool.seek(0)
+            with self._store.writing() as tx:
+                # Looked up again where nobody else can write: the same bundle may have come twice at once.
+                if digest is not None and (running := tx.requests.find_active(digest)) is not None:
+                    return running
+                tx.requests.insert(request, digest)
+                return self._keep(tx, request, work, spool) or request
 
-    def _keep_work(self, tx: Transaction, request_id: str, bundle: Bundle, some: list[BundleItem]) -> int:
-        """Keep some items and their sealed entries; returns how many of them failed already."""
-        items: list[Item] = []
+    def _prepare(self, bundle: Bundle, spool: BinaryIO) -> list[_Portion]:
+        """Read and seal every entry, outside any transaction: the database is not kept waiting for a zip."""
+        portions = list(_portions(bundle.items))
+        with self._store.writing() as tx:
+            chunk_ids = tx.draw_ids("chunks", len(portions))
+        return [
+            self._prepare_portion(bundle, some, chunk_id, spool)
+            for some, chunk_id in zip(portions, chunk_ids, strict=True)
+        ]
+
+    def _prepare_portion(
+        self, bundle: Bundle, some: list[BundleItem], chunk_id: int, spool: BinaryIO
+    ) -> _Portion:  # fmt: skip
         entries: list[Entry] = []
+        failed: dict[int, Result] = {}
         for bundled in some:
             found = _read(bundle, bundled)
-            result = None
             if isinstance(found, Entry):
                 entries.append(found)
             else:
-                result = failure(found)
-            identity = bundled.identity.value if bundled.identity else bundled.written
-            items.append(Item(bundled.position, bundled.file, identity, result))
-        tx.items.insert(request_id, items)
+                failed[bundled.position] = failure(found)
+        sealed_bytes = 0
         if entries:
-            chunk_id = tx.draw_ids("chunks", 1)[0]
-            tx.chunks.insert(chunk_id, request_id, self._vault.seal(pack(entries), chunk_place(chunk_id)))
-        return len(items) - len(entries)
+            sealed_bytes = spool.write(self._vault.seal(pack(entries), chunk_place(chunk_id)))
+        return _Portion(chunk_id, some, failed, sealed_bytes)
+
+    def _keep(
+        self, tx: Transaction, request: BulkRequest, work: list[_Portion], spool: BinaryIO
+    ) -> BulkRequest | None:
+        """Keep items, chunks and events; returns the request where it is finished already."""
+        now = request.created_at
+        facts = {"import_id": request.id, "total": request.counts.total, "ignored": request.counts.ignored}
+        tx.events.append(Event(EventType.IMPORT_ACCEPTED, now, request.requested_by, facts))
+        for portion in work:
+            tx.items.insert(request.id, portion.items())
+            if portion.sealed_bytes:
+                sealed = spool.read(portion.sealed_bytes)
+                tx.chunks.insert(portion.chunk_id, request.id, portion.positions, sealed)
+        failed = sum(len(portion.failed) for portion in work)
+        finished = tx.requests.count(request.id, {"done": failed, "failed": failed}, now)
+        if finished is not None:
+            tx.events.append(import_finished(finished, now))
+        return finished
 
     def _digest(self, bundle: BinaryIO, order: Order, caller: Caller) -> str:
         """Recognise a bundle that is sent again. Keyed: a bundle holds passwords that could be guessed."""
@@ -160,7 +207,12 @@ class Importer:
         content = hashlib.sha256()
         while block := bundle.read(1 << 20):
             content.update(block)
-        words = (order.identity_type, order.credentials_file or "", order.on_conflict, str(caller.user_id))
+        words = (
+            order.identity_type,
+            order.credentials_file or "",
+            order.on_conflict,
+            str(caller.principal_id),
+        )
         return self._vault.digest(content.digest() + "\x00".join(words).encode(), "bundle")
 
 

@@ -5,13 +5,16 @@ one that begins by giving up the lease: a worker that was too slow finds it gone
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import structlog
+
 from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.entries import Entry, unpack
-from bulkcert.errors import Crashed, ItemRefusal
+from bulkcert.errors import BrokenSeal, Crashed, ItemRefusal, Unavailable
 from bulkcert.expiry import check_validity
 from bulkcert.importer import chunk_place
 from bulkcert.keeping import Keeping
@@ -20,8 +23,16 @@ from bulkcert.store import Store
 from bulkcert.store.chunks import Chunk
 from bulkcert.vault import Vault
 
-MOST_ATTEMPTS = 5
-"""A chunk whose worker died this often is given up: what is left of it fails as `crashed`."""
+MOST_ATTEMPTS = 25
+"""A chunk whose worker died this often is given up: what is left of it fails as `crashed`.
+
+What a file can do ends its opening process, never the worker, so these deaths come from outside (a person,
+the kernel short of memory), and a few of them must not fail good files.
+"""
+
+_GIVEN_UP = "Working on this file ended without an answer, many times."
+
+log = structlog.get_logger()
 
 
 class Opener(Protocol):
@@ -57,44 +68,60 @@ class Keeper:
 
     def work_once(self) -> bool:
         """Work on one chunk; False where none is waiting."""
-        chunk = self._claim()
-        if chunk is None:
+        claimed = self._claim()
+        if claimed is None:
             return False
-        entries = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
-        answers: dict[int, Judged | ItemRefusal] = {}
-        renew_at = self._now() + self._lease / 3
-        for entry, answer in zip(entries, self._open(chunk, entries), strict=True):
-            answers[entry.position] = self._judge(entry, answer)
-            if self._now() > renew_at:
-                renew_at = self._now() + self._lease / 3
-                if not self._renew(chunk):
-                    return True
-        self._commit(chunk, answers)
+        chunk, waiting = claimed
+        try:
+            answers = self._open(chunk, waiting)
+        except Exception:
+            # Whatever it was (no process to open files with, say), nobody need wait for the lease to end.
+            with suppress(Unavailable), self._store.writing() as tx:
+                tx.chunks.release(chunk)
+            raise
+        if answers is not None:
+            self._commit(chunk, answers)
         return True
 
-    def _claim(self) -> Chunk | None:
+    def _claim(self) -> tuple[Chunk, frozenset[int]] | None:
+        """Claim a chunk, and tell which of its items still wait: a deletion may have failed some."""
         now = self._now()
         with self._store.reading() as tx:
             if not tx.chunks.is_work_waiting(now):
                 return None
         with self._store.writing() as tx:
             chunk = tx.chunks.claim(now, now + self._lease)
-            if chunk is not None:
-                tx.requests.start(chunk.request_id, now)
-            return chunk
+            if chunk is None:
+                return None
+            tx.requests.start(chunk.request_id, now)
+            return chunk, tx.items.waiting_positions(
+                chunk.request_id, chunk.first_position, chunk.last_position
+            )
+
+    def _open(self, chunk: Chunk, waiting: frozenset[int]) -> dict[int, Judged | ItemRefusal] | None:
+        """Open and judge what waits; None where the lease was lost on the way."""
+        if chunk.attempts > MOST_ATTEMPTS:
+            return dict.fromkeys(waiting, Crashed(_GIVEN_UP))
+        try:
+            unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
+        except BrokenSeal as broken:
+            log.critical("a chunk does not unseal", chunk=chunk.id, import_id=chunk.request_id)
+            return dict.fromkeys(waiting, Crashed(broken.detail))
+        entries = [entry for entry in unsealed if entry.position in waiting]
+        opened = self._opener.open_all([(entry.pkcs12, entry.password) for entry in entries])
+        answers: dict[int, Judged | ItemRefusal] = {}
+        renew_at = self._now() + self._lease / 3
+        for entry, answer in zip(entries, opened, strict=True):
+            answers[entry.position] = self._judge(entry, answer)
+            if self._now() > renew_at:
+                renew_at = self._now() + self._lease / 3
+                if not self._renew(chunk):
+                    return None
+        return answers
 
     def _renew(self, chunk: Chunk) -> bool:
         with self._store.writing() as tx:
             return tx.chunks.renew(chunk, self._now() + self._lease)
-
-    def _open(
-        self, chunk: Chunk, entries: Sequence[Entry]
-    ) -> Iterator[OpenedCertificate | ItemRefusal]:  # fmt: skip
-        if chunk.attempts > MOST_ATTEMPTS:
-            return iter(
-                [Crashed("Working on this file ended without an answer, several times.")] * len(entries)
-            )
-        return self._opener.open_all([(entry.pkcs12, entry.password) for entry in entries])
 
     def _judge(self, entry: Entry, answer: OpenedCertificate | ItemRefusal) -> Judged | ItemRefusal:
         """Check what the opener does not: the dates, which need a clock, and what deserves a warning."""

@@ -13,6 +13,7 @@ ciphertext and tag.
 import hashlib
 import hmac
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +124,20 @@ def new_master_key(random_bytes: Callable[[int], bytes] = os.urandom) -> MasterK
 def write_key_file(path: Path, keys: tuple[MasterKey, ...]) -> None:
     """Write a key file, one key in hex per line, the sealing key first; mode 0600, never over another."""
     lines = "".join(f"{key.key.reveal().hex()}\n" for key in keys)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(written, path)  # all of it under its name, or nothing: half a key file would lose every key
+    finally:
+        Path(written).unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def read_key_file(path: Path) -> tuple[MasterKey, ...]:

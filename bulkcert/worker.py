@@ -163,8 +163,16 @@ class Supervisor:
             if place.process is not None and (status := place.process.poll()) is not None:
                 self._empty(place, status)
             if place.process is None and self.now() >= place.not_before:
-                place.started = self.now()
-                place.process = self.start_process()
+                self._fill(place)
+
+    def _fill(self, place: _Place) -> None:
+        place.started = self.now()
+        try:
+            place.process = self.start_process()
+        except OSError as failure:  # no memory, or too many processes: as with a crash, later is better
+            place.crashes += 1
+            place.not_before = self.now() + pause_after(1, 0.0, place.crashes)
+            log.critical("a worker cannot be started", error=failure.strerror)
 
     def _empty(self, place: _Place, status: int) -> None:
         lived = self.now() - place.started

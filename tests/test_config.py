@@ -35,6 +35,7 @@ def test_foreign_variables_and_the_first_password_are_left_alone() -> None:
         ("BULKCERT_TOKEN_LIFETIME_SECONDS", "١"),
         ("BULKCERT_LOGIN_TIMEOUT", "sometimes"),
         ("BULKCERT_LIMIT_ENTRIES", ""),
+        ("BULKCERT_LEASE_SECONDS", "12"),  # a file alone may take six
         ("BULKCERT_LIMIT_ENTRIES", "0"),
         ("BULKCERT_ALLOW_WITHOUT_MAC", "yes"),
         ("BULKCERT_DATA_DIR", ""),
@@ -61,6 +62,6 @@ def test_every_fault_gets_its_own_line() -> None:
 @pytest.mark.parametrize("field", dataclasses.fields(Limits), ids=lambda field: field.name)
 def test_every_limit_is_a_setting(field: dataclasses.Field[int]) -> None:
     text, value = ("true", True) if isinstance(field.default, bool) else ("12345", 12345)
-    config = Config.from_environment({limit_variable(field.name): text})
+    config = Config.from_environment({limit_variable(field.name): text, "BULKCERT_LEASE_SECONDS": "99999"})
 
     assert getattr(config.limits, field.name) == value

@@ -1,6 +1,7 @@
 """Accepting an import: everything of a bundle is kept as work, or nothing is."""
 
 import io
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,30 @@ def test_request_ids_sort_by_time(verbs: Verbs) -> None:
     assert ids == sorted(ids)
     assert {text[14] for text in ids} == {"7"}
     assert {text[19] for text in ids} <= set("89ab")
+
+
+def test_a_bundle_sent_again_after_a_deletion_is_a_new_import(verbs: Verbs) -> None:
+    bundle = a_bundle(SERIALS)
+    arguments = (IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE, verbs.caller)
+    first = verbs.importer.join_or_accept(io.BytesIO(bundle), *arguments)
+    verbs.inventory.delete(SERIALS[:2], IdentityType.SERIAL_NUMBER, verbs.caller)
+    second = verbs.importer.join_or_accept(io.BytesIO(bundle), *arguments)
+    verbs.work()
+
+    assert second.id != first.id
+    assert set(verbs.codes(second).values()) <= {"created", "unchanged"}
+
+
+def test_the_database_is_free_while_a_bundle_is_read(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    seal = verbs.vault.seal
+    written: list[int] = []
+
+    def seal_and_write(*arguments: Any) -> bytes:
+        with verbs.store.writing() as tx:
+            written.append(tx.draw_ids("chunks", 1)[0])
+        return seal(*arguments)
+
+    monkeypatch.setattr(verbs.vault, "seal", seal_and_write)
+    verbs.accept(a_bundle(SERIALS))
+
+    assert written

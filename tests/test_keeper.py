@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
+from bulkcert.certificates import CertificateFilter, CertificateState, OpenedCertificate, WarningCode
 from bulkcert.errors import Crashed, ItemRefusal
 from bulkcert.events import EventType
+from bulkcert.identities import IdentityType
 from bulkcert.keeper import MOST_ATTEMPTS, Keeper
 from bulkcert.keeping import key_place
 from bulkcert.reports import BulkRequest, OnConflict, RequestState
@@ -33,10 +35,11 @@ from tests.builders import (
 from tests.conftest import Clock, InProcessOpener, Verbs, make_verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
+CURRENT = CertificateFilter(state=CertificateState.CURRENT)
 
 
 def current(verbs: Verbs, identity: str) -> str | None:
-    page = verbs.inventory.page(None, identity, CertificateState.CURRENT, 10, None)
+    page = verbs.inventory.page(replace(CURRENT, identity=identity), 10, None)
     assert len(page.items) <= 1
     return page.items[0].facts.fingerprint_sha256 if page.items else None
 
@@ -51,7 +54,7 @@ def test_good_items_are_created_and_counted(verbs: Verbs) -> None:
     assert request.state is RequestState.SUCCEEDED
     assert (request.counts.total, request.counts.done, request.counts.created) == (3, 3, 3)
     assert (request.started_at, request.finished_at) == (NOW, NOW)
-    assert len(verbs.inventory.page(None, None, CertificateState.CURRENT, 10, None).items) == 3
+    assert len(verbs.inventory.page(CURRENT, 10, None).items) == 3
 
 
 def test_one_bad_file_among_many_fails_alone(verbs: Verbs) -> None:
@@ -66,7 +69,7 @@ def test_the_key_that_is_kept_is_the_key_that_came(verbs: Verbs) -> None:
     key = an_ec_key()
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
 
-    [kept] = verbs.inventory.page(None, A, None, 10, None).items
+    [kept] = verbs.inventory.page(CertificateFilter(identity=A), 10, None).items
     with verbs.store.engine.connect() as connection:
         sealed = connection.exec_driver_sql(
             "SELECT sealed_private_key FROM certificates WHERE kind = 'device'"
@@ -92,7 +95,7 @@ def test_another_certificate_replaces_the_current_one_which_stays_superseded(ver
     assert verbs.codes(request) == {A: "replaced"}
     states = {
         kept.facts.fingerprint_sha256: kept.state
-        for kept in verbs.inventory.page(None, A, None, 10, None).items
+        for kept in verbs.inventory.page(CertificateFilter(identity=A), 10, None).items
     }
     assert states == {before: CertificateState.SUPERSEDED, current(verbs, A): CertificateState.CURRENT}
 
@@ -116,7 +119,7 @@ def test_a_superseded_certificate_uploaded_again_becomes_current(verbs: Verbs) -
 
     assert verbs.codes(request) == {A: "replaced"}
     assert current(verbs, A) == fingerprint
-    assert len(verbs.inventory.page(None, A, None, 10, None).items) == 2
+    assert len(verbs.inventory.page(CertificateFilter(identity=A), 10, None).items) == 2
 
 
 def test_a_new_certificate_on_the_same_key_is_replaced_with_a_warning(verbs: Verbs) -> None:
@@ -256,7 +259,7 @@ def test_a_chain_certificate_is_kept_once_for_all_devices(verbs: Verbs) -> None:
     assert [c.facts.subject.common_name for c in listed][-1] == a_ca()[
         0
     ].subject.rfc4514_string().removeprefix("CN=")
-    chains = {c.chain_ids for c in verbs.inventory.page(None, None, None, 10, None).items}
+    chains = {c.chain_ids for c in verbs.inventory.page(CertificateFilter(), 10, None).items}
     assert chains == {(listed[-1].id,)}
 
 
@@ -345,6 +348,48 @@ def test_a_chunk_that_kills_every_worker_is_given_up(verbs: Verbs) -> None:
     a_keeper(verbs, DyingOpener()).work_once()
 
     assert verbs.codes(request) == {A: Crashed.code, B: Crashed.code}
+
+
+def test_a_chunk_that_was_altered_fails_its_items_and_nothing_else(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A, B]))
+    with verbs.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE chunks SET sealed_entries = zeroblob(length(sealed_entries))")
+    other = verbs.accept(a_bundle([C]))
+    verbs.work()
+
+    assert verbs.codes(request) == {A: "crashed", B: "crashed"}
+    assert verbs.codes(other) == {C: "created"}
+
+
+def test_a_fault_of_the_worker_gives_its_chunk_back_at_once(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A]))
+
+    class NoOpener:
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            raise RuntimeError("there is no process to open files with")
+
+    with pytest.raises(RuntimeError):
+        a_keeper(verbs, NoOpener()).work_once()
+    assert verbs.keeper.work_once() is True
+    assert verbs.codes(request) == {A: "created"}
+
+
+def test_what_a_deletion_took_out_is_not_opened_any_more(verbs: Verbs) -> None:
+    verbs.accept(a_bundle([A, B]))
+    verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+    opened: list[int] = []
+
+    class CountingOpener(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            opened.append(len(files))
+            return super().open_all(files)
+
+    a_keeper(verbs, CountingOpener()).work_once()
+    assert opened == [1]
 
 
 # --- counting, whatever comes ---

@@ -112,3 +112,14 @@ def test_digests_depend_on_key_purpose_and_content() -> None:
     }
 
     assert len(digests) == 4
+
+
+def test_a_key_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError("the power is gone")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="power"):
+        write_key_file(tmp_path / "master.key", (KEY,))
+
+    assert list(tmp_path.iterdir()) == []

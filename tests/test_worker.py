@@ -212,3 +212,19 @@ def test_a_fault_is_told_by_its_place_and_not_by_its_text(monkeypatch):
     assert "ValueError" in said
     assert "test_worker.py" in said
     assert "hunter2" not in said
+
+
+def test_a_place_whose_worker_cannot_be_started_is_tried_again_later() -> None:
+    now, tries = [0.0], []
+
+    def start() -> worker.Process:
+        tries.append(now[0])
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    supervisor = Supervisor(1, start, lambda: now[0])
+    for second in range(20):
+        now[0] = float(second)
+        supervisor.look()
+
+    assert tries[0] == 0.0
+    assert 2 <= len(tries) < 10
