@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.identities import DeviceIdentity
+from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.secret import Secret
 
 
@@ -117,6 +117,24 @@ class DeviceCertificate:
     created_at: datetime
     superseded_at: datetime | None
     deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CertificateFilter:
+    """Which device certificates a listing gives: those that answer to all of it; None asks nothing.
+
+    identity: in normal form, or as people write it where identity_type is given. expires_before: aware.
+    issuer, text: a part of the issuer's RFC 4514 text, or of the identity or the subject's text; the case of
+    the letters A-Z does not count. fingerprint_sha256: 64 lower-case hex digits.
+    """
+
+    identity_type: IdentityType | None = None
+    identity: str | None = None
+    state: CertificateState | None = None
+    expires_before: datetime | None = None
+    issuer: str | None = None
+    fingerprint_sha256: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
-from bulkcert.certificates import CertificateState, ChainCertificate, DeviceCertificate
+from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate, DeviceCertificate
 from bulkcert.errors import EmptyList, InvalidIdentity, TooManyEntries
 from bulkcert.events import Event, EventType
 from bulkcert.formats.identity_list import read_identity_list
@@ -54,25 +54,22 @@ class Inventory:
             return tx.certificates.find(certificate_id)
 
     def page(
-        self,
-        identity_type: IdentityType | None,
-        identity: str | None,
-        state: CertificateState | None,
-        limit: int,
-        cursor: str | None,
-    ) -> Page[DeviceCertificate]:
-        """List device certificates, oldest first. `identity` may be written as people write it."""
-        if identity is not None and identity_type is not None:
-            identity = DeviceIdentity.parse(identity_type, identity).value
+        self, wanted: CertificateFilter, limit: int, cursor: str | None
+    ) -> Page[DeviceCertificate]:  # fmt: skip
+        """List device certificates, oldest first; raises `InvalidIdentity` for one not of its type."""
+        if wanted.identity is not None and wanted.identity_type is not None:
+            identity = DeviceIdentity.parse(wanted.identity_type, wanted.identity)
+            wanted = replace(wanted, identity=identity.value)
         with self._store.reading() as tx:
-            return tx.certificates.page(identity_type, identity, state, limit, cursor)
+            return tx.certificates.page(wanted, limit, cursor)
 
     def current_certificates(self) -> Iterator[DeviceCertificate | ChainCertificate]:
         """Walk over every current device certificate, then every chain certificate that they need, once."""
+        wanted = CertificateFilter(state=CertificateState.CURRENT)
         cursor: str | None = None
         while True:
             with self._store.reading() as tx:
-                devices = tx.certificates.page(None, None, CertificateState.CURRENT, _PAGE, cursor)
+                devices = tx.certificates.page(wanted, _PAGE, cursor)
             yield from devices.items
             if (cursor := devices.next_cursor) is None:
                 break
@@ -151,6 +148,7 @@ class Inventory:
             waiting = tx.items.fail_waiting(identity_type, values, _MEANWHILE)
             for request_id, failed in waiting.items():
                 gone.update(dict.fromkeys(failed))
+                tx.requests.forget_bundle(request_id)
                 self._count_failed(tx, request_id, len(failed), now)
             standings = tx.certificates.standings(identity_type, values)
             tx.certificates.delete([standing.id for standing in standings], now)

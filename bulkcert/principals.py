@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from bulkcert.secret import Secret
+
 
 class Scope(enum.StrEnum):
     """What a token allows. `admin` does not imply `keys:release`."""
@@ -50,11 +52,35 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
 }  # fmt: skip
 
 
+class PrincipalKind(enum.StrEnum):
+    """People log in with a password; machines get tokens with a secret."""
+
+    USER = "user"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A user or a client as people see it.
+
+    login: a user's login, or a client's `client_id`. A user has a role, a client scopes of its own.
+    """
+
+    id: int
+    kind: PrincipalKind
+    login: str
+    name: str
+    role: Role | None
+    scopes: frozenset[Scope]
+    is_disabled: bool
+    created_at: datetime
+
+
 @dataclass(frozen=True)
 class Caller:
-    """Whoever makes a request: the user, the token that was shown, and what it allows."""
+    """Whoever makes a request: the principal, the token that was shown, and what it allows."""
 
-    user_id: int
+    principal_id: int
     login: str
     token_id: str
     scopes: frozenset[Scope]
@@ -65,17 +91,24 @@ class Session:
     """A token as it stands in the database. `expires_at` is its end however busy it is."""
 
     token_id: str
-    user_id: int
+    principal_id: int
     login: str
-    role: Role
     scopes: frozenset[Scope]
     issued_at: datetime
     expires_at: datetime
 
 
 @dataclass(frozen=True)
-class SigningKey:
-    """An Ed25519 key that tokens are signed with: private key as PKCS#8 PEM is kept by `Secret` elsewhere."""
+class IssuedClient:
+    """A client with a secret that is shown once and kept only as a digest."""
 
-    key_id: str
-    public_pem: bytes
+    client: Principal
+    secret: Secret
+
+
+@dataclass(frozen=True)
+class IssuedUser:
+    """A user with its password where that was generated, shown once."""
+
+    user: Principal
+    generated_password: Secret | None

@@ -1,26 +1,30 @@
 """Listing, looking up and deleting in bulk."""
 
 import io
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bulkcert.certificates import CertificateState, ChainCertificate
+from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate
 from bulkcert.errors import EmptyList, InvalidIdentity, MalformedRequest, NotFound
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
 from bulkcert.reports import Outcome, RequestState
-from tests.builders import NOW, a_bundle, a_pkcs12, a_zip, an_ec_key
+from tests.builders import DAY, NOW, a_bundle, a_ca, a_certificate, a_pkcs12, a_zip, an_ec_key
 from tests.conftest import Verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 SERIAL = IdentityType.SERIAL_NUMBER
+IMEI = "490154203237518"
+CURRENT = CertificateFilter(state=CertificateState.CURRENT)
 
 
 def current(verbs: Verbs) -> set[str]:
-    return {
-        str(c.identity) for c in verbs.inventory.page(None, None, CertificateState.CURRENT, 100, None).items
-    }
+    return {str(c.identity) for c in verbs.inventory.page(CURRENT, 100, None).items}
 
 
 def test_deleting_tells_for_each_device_what_happened(verbs: Verbs) -> None:
@@ -46,7 +50,9 @@ def test_deleting_destroys_the_keys_of_current_and_superseded_certificates(verbs
         keys = connection.exec_driver_sql("SELECT count(*) FROM device_keys").scalar_one()
     assert rows == [("deleted", None), ("deleted", None)]
     assert keys == 0
-    assert {kept.deleted_at for kept in verbs.inventory.page(None, A, None, 10, None).items} == {NOW}
+    assert {
+        kept.deleted_at for kept in verbs.inventory.page(CertificateFilter(identity=A), 10, None).items
+    } == {NOW}
 
 
 def test_a_destroyed_key_is_gone_from_the_files_of_the_database_too(verbs: Verbs) -> None:
@@ -113,8 +119,7 @@ def test_a_deletion_of_one_identity_type_leaves_the_others(verbs: Verbs) -> None
 
     assert request.counts.deleted == 1
     assert [
-        kept.identity.type
-        for kept in verbs.inventory.page(None, imei, CertificateState.CURRENT, 9, None).items
+        kept.identity.type for kept in verbs.inventory.page(replace(CURRENT, identity=imei), 9, None).items
     ] == [SERIAL]
     assert verbs.codes(waiting) == {imei: None}
 
@@ -171,7 +176,7 @@ def test_pages_follow_one_another_without_gaps(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle(serials))
     seen, cursor = [], None
     while True:
-        page = verbs.inventory.page(SERIAL, None, None, 3, cursor)
+        page = verbs.inventory.page(CertificateFilter(SERIAL), 3, cursor)
         seen.append([str(kept.identity) for kept in page.items])
         if (cursor := page.next_cursor) is None:
             break
@@ -183,15 +188,107 @@ def test_pages_follow_one_another_without_gaps(verbs: Verbs) -> None:
 @pytest.mark.parametrize("cursor", ["", "!", "é", "YWJj", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
 def test_a_cursor_that_was_not_given_is_refused(verbs: Verbs, cursor: str) -> None:
     with pytest.raises(MalformedRequest):
-        verbs.inventory.page(None, None, None, 3, cursor)
+        verbs.inventory.page(CertificateFilter(), 3, cursor)
 
 
 def test_an_identity_is_found_as_people_write_it(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle(["490154203237518"]), IdentityType.IMEI)
 
-    assert len(verbs.inventory.page(IdentityType.IMEI, "49-015420-323751-8", None, 3, None).items) == 1
+    assert (
+        len(verbs.inventory.page(CertificateFilter(IdentityType.IMEI, "49-015420-323751-8"), 3, None).items)
+        == 1
+    )
     with pytest.raises(InvalidIdentity):
-        verbs.inventory.page(IdentityType.IMEI, "49", None, 3, None)
+        verbs.inventory.page(CertificateFilter(IdentityType.IMEI, "49"), 3, None)
+
+
+@pytest.fixture
+def fleet(verbs: Verbs) -> Verbs:
+    """Four devices: A of another CA with odd names, B replaced once, C deleted, and an IMEI that ends soon."""
+    odd = a_ca("Geräte_CA, 100% /sicher\\")
+    key, soon = an_ec_key(), an_ec_key()
+    of_odd_ca = a_certificate(key, "50%_of /all\\", issuer=odd, not_after=NOW + 90 * DAY)
+    ends_soon = a_certificate(soon, IMEI, not_after=NOW + 10 * DAY)
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=of_odd_ca)}))
+    verbs.import_bundle(a_bundle([B, C]))
+    verbs.import_bundle(a_bundle([B]))
+    verbs.inventory.delete([C], SERIAL, verbs.caller)
+    verbs.import_bundle(
+        a_bundle([IMEI], files={IMEI: a_pkcs12(IMEI, key=soon, certificate=ends_soon)}), IdentityType.IMEI
+    )
+    return verbs
+
+
+EVERY = [A, B, C, B, IMEI]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "identities"),
+    [
+        ({}, EVERY),
+        ({"identity_type": SERIAL}, [A, B, C, B]),
+        ({"identity_type": IdentityType.IMEI}, [IMEI]),
+        ({"identity_type": IdentityType.MEID}, []),
+        ({"identity": B}, [B, B]),
+        ({"identity": B, "state": CertificateState.SUPERSEDED}, [B]),
+        ({"identity": IMEI, "identity_type": SERIAL}, []),
+        ({"state": CertificateState.CURRENT}, [A, B, IMEI]),
+        ({"state": CertificateState.SUPERSEDED}, [B]),
+        ({"state": CertificateState.DELETED}, [C]),
+        ({"expires_before": NOW + 10 * DAY}, []),
+        ({"expires_before": NOW + 10 * DAY + timedelta(seconds=1)}, [IMEI]),
+        ({"expires_before": NOW + 91 * DAY}, [A, IMEI]),
+        ({"expires_before": NOW + 9999 * DAY}, EVERY),
+        ({"expires_before": NOW + 9999 * DAY, "state": CertificateState.CURRENT}, [A, B, IMEI]),
+        ({"expires_before": (NOW + 10 * DAY).astimezone(timezone(timedelta(hours=14)))}, []),
+        ({"issuer": "test ca"}, [B, C, B, IMEI]),
+        ({"issuer": "CN=Ger"}, [A]),
+        ({"issuer": "Geräte"}, [A]),
+        ({"issuer": "GERäTE_ca"}, [A]),
+        ({"issuer": "test%only"}, []),
+        ({"issuer": "100%"}, [A]),
+        ({"issuer": "%"}, [A]),
+        ({"issuer": "_"}, [A]),
+        ({"issuer": "/"}, [A]),
+        ({"issuer": "\\\\"}, [A]),
+        ({"issuer": "'"}, []),
+        ({"text": "12bc"}, [A, B, C, B]),
+        ({"text": A.lower()}, [A]),
+        ({"text": "%"}, [A]),
+        ({"text": "_"}, [A]),
+        ({"text": "50%_OF /"}, [A]),
+        ({"text": "5_%"}, []),
+        ({"text": "015420"}, [IMEI]),
+        ({"text": "Test CA"}, []),
+        ({"text": "12bc", "issuer": "test", "state": CertificateState.CURRENT}, [B]),
+        ({"text": "12bc", "issuer": "test", "identity": A}, []),
+        ({"fingerprint_sha256": "0" * 64}, []),
+    ],
+)
+def test_a_filter_chooses(fleet: Verbs, wanted: dict[str, Any], identities: list[str]) -> None:
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = fleet.inventory.page(CertificateFilter(**wanted), 2, cursor)
+        found += [kept.identity.value for kept in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+
+    assert found == identities
+
+
+def test_a_fingerprint_names_one_certificate_whatever_its_state(fleet: Verbs) -> None:
+    for kept in fleet.inventory.page(CertificateFilter(), 10, None).items:
+        wanted = CertificateFilter(fingerprint_sha256=kept.facts.fingerprint_sha256)
+        assert fleet.inventory.page(wanted, 10, None).items == (kept,)
+        assert fleet.inventory.page(replace(wanted, state=kept.state), 10, None).items == (kept,)
+
+
+def test_the_fingerprint_of_a_chain_certificate_is_no_device_certificate(fleet: Verbs) -> None:
+    *_, chain = fleet.inventory.current_certificates()
+
+    wanted = CertificateFilter(fingerprint_sha256=chain.facts.fingerprint_sha256)
+    assert fleet.inventory.page(wanted, 10, None).items == ()
 
 
 def test_chain_certificates_are_not_device_certificates(verbs: Verbs) -> None:
@@ -210,6 +307,17 @@ def test_chain_certificates_that_no_current_certificate_needs_are_not_listed(ver
     assert list(verbs.inventory.current_certificates()) == []
 
 
+def test_items_can_be_listed_by_code(verbs: Verbs) -> None:
+    request = verbs.inventory.delete([A, "bad", B, "worse"], SERIAL, verbs.caller)
+
+    with verbs.store.reading() as tx:
+        first = tx.items.page(request.id, None, 1, None, "invalid_identity")
+        rest = tx.items.page(request.id, Outcome.FAILED, 9, first.next_cursor, "invalid_identity")
+        none = tx.items.page(request.id, Outcome.NOT_FOUND, 9, None, "invalid_identity")
+    assert [item.identity for item in first.items + rest.items] == ["bad", "worse"]
+    assert none.items == ()
+
+
 def test_items_can_be_listed_by_outcome(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
     request = verbs.inventory.delete([A, B], SERIAL, verbs.caller)
@@ -217,3 +325,14 @@ def test_items_can_be_listed_by_outcome(verbs: Verbs) -> None:
     with verbs.store.reading() as tx:
         found = tx.items.page(request.id, Outcome.NOT_FOUND, 10, None).items
     assert [item.identity for item in found] == [B]
+
+
+def test_a_list_longer_than_one_statement_takes_is_deleted_whole(verbs: Verbs) -> None:
+    serials = [f"SERIAL{number:06}" for number in range(1200)]
+    waiting = verbs.accept(a_bundle(serials[:1100], files=dict.fromkeys(serials, a_pkcs12())))
+    with verbs.store.engine.connect() as connection:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # type: ignore[attr-defined]
+    request = verbs.inventory.delete(serials, SERIAL, verbs.caller)
+
+    assert (request.counts.deleted, request.counts.not_found) == (1100, 100)
+    assert verbs.importer.wait(waiting.id, 0).counts.failed == 1100

@@ -7,21 +7,27 @@
 A transaction commits when its block ends, and everything in it or nothing is kept.
 """
 
+import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from bulkcert.errors import Unavailable
 from bulkcert.store import sequences
-from bulkcert.store.access import Keys, Throttles, Tokens, Users
-from bulkcert.store.certificates import Certificates, DeviceKeys
+from bulkcert.store.access import Keys, Throttles
+from bulkcert.store.certificates import Certificates
 from bulkcert.store.chunks import Chunks
-from bulkcert.store.engine import make_engine, transaction
+from bulkcert.store.device_keys import DeviceKeys
+from bulkcert.store.engine import BUSY_SECONDS, make_engine, transaction
 from bulkcert.store.events import Events
 from bulkcert.store.items import Items
+from bulkcert.store.principals import ClientSecrets, Principals
 from bulkcert.store.requests import Requests
+from bulkcert.store.tokens import Tokens
 
 
 class Transaction:
@@ -52,7 +58,7 @@ class Transaction:
 
     @cached_property
     def device_keys(self) -> DeviceKeys:
-        """Owners of public keys."""
+        """Sealed keys, and the owners of public keys."""
         return DeviceKeys(self._connection)
 
     @cached_property
@@ -61,9 +67,14 @@ class Transaction:
         return Events(self._connection)
 
     @cached_property
-    def users(self) -> Users:
-        """People who log in."""
-        return Users(self._connection)
+    def principals(self) -> Principals:
+        """Users and clients."""
+        return Principals(self._connection)
+
+    @cached_property
+    def client_secrets(self) -> ClientSecrets:
+        """Digests of the secrets of clients."""
+        return ClientSecrets(self._connection)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -90,6 +101,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = make_engine(url)
+        # SQLite has one writer: the others queue here, in turn and without holding a connection.
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -100,8 +113,20 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Read and write; commits at the end of the block, or keeps nothing where it raises."""
-        with transaction(self.engine, writing=True) as connection:
+        with self._my_turn(), transaction(self.engine, writing=True) as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise Unavailable("The database is busy.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def answers(self) -> bool:
         """Tell whether the database answers a question now; raises `Unavailable` where it cannot."""
@@ -112,14 +137,16 @@ class Store:
         """Overwrite what deleted rows held, where the engine keeps it in a log of its own.
 
         SQLite's secure_delete zeroes pages in the database; older copies of them stay in the WAL until it is
-        truncated. A reader in the middle of its view delays that to the next call.
+        truncated. A reader in the middle of its view, or a full disk, delays that to the next call: what was
+        asked for is done and committed by then.
         """
         if self.engine.dialect.name == "sqlite":
-            connection = self.engine.raw_connection()  # outside any transaction
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
+            with suppress(sa.exc.TimeoutError, sqlite3.Error):
+                connection = self.engine.raw_connection()  # outside any transaction
+                try:
+                    connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    connection.close()
 
     def close(self) -> None:
         """Close every connection."""

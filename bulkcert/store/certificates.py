@@ -1,4 +1,4 @@
-"""Certificates that are kept, and the rule that a public key belongs to one device identity."""
+"""Certificates that are kept: of devices, and of their chains."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.certificates import (
     Certificate,
     CertificateFacts,
+    CertificateFilter,
     CertificateState,
     ChainCertificate,
     DeviceCertificate,
@@ -23,12 +24,11 @@ from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Page
 from bulkcert.store import cursors
-from bulkcert.store.schema import certificate_chains, certificates, device_keys
+from bulkcert.store.portions import portions
+from bulkcert.store.schema import certificate_chains, certificates
 
-_DEVICE, _CHAIN = "device", "chain"
-_AT_ONCE = 500
-"""Values in one IN list: SQLite and PostgreSQL take far more, plans stay small with this."""
-
+DEVICE, _CHAIN = "device", "chain"
+_SAME = certificates.alias()  # the table once more, to look rows up in by themselves
 _LISTED = tuple(column for column in certificates.c if column.name not in {"der", "sealed_private_key"})
 
 
@@ -63,7 +63,7 @@ class Certificates:
         self._connection.execute(
             sa.insert(certificates).values(
                 id=certificate_id,
-                kind=_DEVICE,
+                kind=DEVICE,
                 state=CertificateState.CURRENT,
                 identity_type=identity.type,
                 identity=identity.value,
@@ -83,7 +83,7 @@ class Certificates:
     def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
         """Find which chain certificates are kept, by fingerprint."""
         found: dict[str, int] = {}
-        for some in _portions(sorted(set(fingerprints))):
+        for some in portions(sorted(set(fingerprints))):
             rows = self._connection.execute(
                 sa.select(certificates.c.fingerprint_sha256, certificates.c.id).where(
                     certificates.c.kind == _CHAIN, certificates.c.fingerprint_sha256.in_(some)
@@ -105,10 +105,10 @@ class Certificates:
     def standings(self, identity_type: IdentityType, identities: Sequence[str]) -> list[Standing]:
         """Find what is kept for some devices: current and superseded certificates."""
         found: list[Standing] = []
-        for some in _portions(identities):
+        for some in portions(identities):
             rows = self._connection.execute(
                 sa.select(certificates).where(
-                    certificates.c.kind == _DEVICE,
+                    certificates.c.kind == DEVICE,
                     certificates.c.identity_type == identity_type,
                     certificates.c.identity.in_(some),
                     certificates.c.state != CertificateState.DELETED,
@@ -137,7 +137,7 @@ class Certificates:
 
     def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
         """Destroy the sealed keys of certificates; rows without keys stay for the history."""
-        for some in _portions(certificate_ids):
+        for some in portions(certificate_ids):
             self._connection.execute(
                 sa.update(certificates)
                 .where(certificates.c.id.in_(some))
@@ -149,26 +149,15 @@ class Certificates:
     def find(self, certificate_id: int) -> DeviceCertificate:
         """Look a device certificate up, or raise `NotFound`."""
         row = self._connection.execute(
-            sa.select(*_LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == _DEVICE)
+            sa.select(*_LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == DEVICE)
         ).first()
         if row is None:
             raise NotFound("There is no such certificate.")
         return self._with_chains([row])[0]
 
-    def page(
-        self,
-        identity_type: IdentityType | None,
-        identity: str | None,
-        state: CertificateState | None,
-        limit: int,
-        cursor: str | None,
-    ) -> Page[DeviceCertificate]:
+    def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
         """List device certificates in the order they came."""
-        query = sa.select(*_LISTED).where(certificates.c.kind == _DEVICE)
-        wanted = {"identity_type": identity_type, "identity": identity, "state": state}
-        for name, value in wanted.items():
-            if value is not None:
-                query = query.where(certificates.c[name] == value)
+        query = sa.select(*_LISTED).where(certificates.c.kind == DEVICE, *_conditions(wanted))
         if cursor is not None:
             query = query.where(certificates.c.id > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
@@ -191,7 +180,7 @@ class Certificates:
 
     def _with_chains(self, rows: Sequence[Row[Any]]) -> list[DeviceCertificate]:
         chains: dict[int, list[int]] = {}
-        for some in _portions([row.id for row in rows]):
+        for some in portions([row.id for row in rows]):
             links = self._connection.execute(
                 sa.select(certificate_chains)
                 .where(certificate_chains.c.certificate_id.in_(some))
@@ -202,57 +191,32 @@ class Certificates:
         return [_device_certificate(row, tuple(chains.get(row.id, ()))) for row in rows]
 
 
-class DeviceKeys:
-    """To which device identity a public key belongs."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def owners(self, public_keys: Sequence[str]) -> dict[str, DeviceIdentity]:
-        """Find the owners of public keys."""
-        found: dict[str, DeviceIdentity] = {}
-        for some in _portions(public_keys):
-            rows = self._connection.execute(
-                sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(some))
-            )
-            found |= {
-                row.public_key_sha256: DeviceIdentity(IdentityType(row.identity_type), row.identity)
-                for row in rows
-            }
-        return found
-
-    def insert(self, public_key: str, owner: DeviceIdentity) -> None:
-        """Note that a public key belongs to a device."""
-        self._connection.execute(
-            sa.insert(device_keys).values(
-                public_key_sha256=public_key, identity_type=owner.type, identity=owner.value
-            )
+def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
+    column = certificates.c
+    if wanted.identity_type is not None:
+        yield column.identity_type == wanted.identity_type
+    if wanted.identity is not None:
+        types = [wanted.identity_type] if wanted.identity_type else list(IdentityType)
+        yield _one_of_few(_SAME.c.identity_type.in_(types), _SAME.c.identity == wanted.identity)
+    if wanted.fingerprint_sha256 is not None:
+        yield _one_of_few(_SAME.c.fingerprint_sha256 == wanted.fingerprint_sha256)
+    if wanted.state is not None:
+        yield column.state == wanted.state
+    if wanted.expires_before is not None:
+        yield column.not_after < wanted.expires_before
+    # lower() on both sides, since LIKE minds case on one engine and not on the other.
+    if wanted.issuer is not None:
+        yield column.issuer.icontains(wanted.issuer, autoescape=True)
+    if wanted.text is not None:
+        yield sa.or_(
+            column.identity.icontains(wanted.text, autoescape=True),
+            column.subject.icontains(wanted.text, autoescape=True),
         )
 
-    def delete_unused(self, public_key: str) -> None:
-        """Forget to whom a public key belonged, unless a certificate with it is still kept."""
-        kept = sa.select(certificates.c.id).where(
-            certificates.c.kind == _DEVICE,
-            certificates.c.public_key_sha256 == public_key,
-            certificates.c.state != CertificateState.DELETED,
-        )
-        self._connection.execute(
-            sa.delete(device_keys).where(device_keys.c.public_key_sha256 == public_key, ~kept.exists())
-        )
 
-    def delete_of(self, identity_type: IdentityType, identities: Sequence[str]) -> None:
-        """Forget the public keys of some devices."""
-        for some in _portions(identities):
-            self._connection.execute(
-                sa.delete(device_keys).where(
-                    device_keys.c.identity_type == identity_type, device_keys.c.identity.in_(some)
-                )
-            )
-
-
-def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]
+def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Look few rows up by their own index: SQLite would rather walk all rows that are in order already."""
+    return certificates.c.id.in_(sa.select(_SAME.c.id).where(*conditions))
 
 
 def _columns(certificate: Certificate) -> dict[str, Any]:

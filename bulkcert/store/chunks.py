@@ -20,6 +20,8 @@ class Chunk:
 
     id: int
     request_id: str
+    first_position: int
+    last_position: int
     token: str
     attempts: int
     sealed_entries: bytes
@@ -31,11 +33,16 @@ class Chunks:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, chunk_id: int, request_id: str, sealed_entries: bytes) -> None:
-        """Keep a chunk that is ready to be claimed."""
+    def insert(self, chunk_id: int, request_id: str, positions: range, sealed_entries: bytes) -> None:
+        """Keep a chunk that is ready to be claimed; its items stand at some of these positions."""
         self._connection.execute(
             sa.insert(chunks).values(
-                id=chunk_id, request_id=request_id, attempts=0, sealed_entries=sealed_entries
+                id=chunk_id,
+                request_id=request_id,
+                first_position=positions[0],
+                last_position=positions[-1],
+                attempts=0,
+                sealed_entries=sealed_entries,
             )
         )
 
@@ -57,7 +64,15 @@ class Chunks:
             .values(leased_until=leased_until, token=str(uuid.uuid4()), attempts=chunks.c.attempts + 1)
             .returning(*chunks.c)
         ).one()
-        return Chunk(row.id, row.request_id, row.token, row.attempts, row.sealed_entries)
+        return Chunk(
+            id=row.id,
+            request_id=row.request_id,
+            first_position=row.first_position,
+            last_position=row.last_position,
+            token=row.token,
+            attempts=row.attempts,
+            sealed_entries=row.sealed_entries,
+        )
 
     def is_work_waiting(self, now: datetime) -> bool:
         """Tell whether `claim` would find something, without taking the write lock."""
@@ -72,6 +87,14 @@ class Chunks:
                 .where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
                 .values(leased_until=leased_until)
             ).rowcount
+        )
+
+    def release(self, chunk: Chunk) -> None:
+        """Give a chunk back before its lease ends."""
+        self._connection.execute(
+            sa.update(chunks)
+            .where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
+            .values(leased_until=None, token=None)
         )
 
     def finish(self, chunk: Chunk) -> bool:

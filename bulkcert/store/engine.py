@@ -11,7 +11,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from bulkcert.errors import StorageFull, Unavailable
 
-_BUSY_MILLISECONDS = 10_000
+BUSY_SECONDS = 10
+"""How long a writer waits for its turn."""
+
+_UNREACHABLE = ("locked", "busy", "unable to open", "connect", "terminat")
 _WRITING = "bulkcert_writing"
 
 
@@ -33,7 +36,7 @@ def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPool
         "synchronous=FULL",  # a commit that was answered survives a power loss
         "secure_delete=ON",  # deleted rows are overwritten with zeros
         "foreign_keys=ON",
-        f"busy_timeout={_BUSY_MILLISECONDS}",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -55,12 +58,17 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
     except PoolTimeout:
         raise Unavailable("The database has no free connection.") from None
     except OperationalError as failure:
-        raise _refusal(failure) from failure
+        if (refusal := _refusal(failure)) is None:
+            raise
+        raise refusal from failure
 
 
-def _refusal(failure: OperationalError) -> Unavailable | StorageFull:
+def _refusal(failure: OperationalError) -> Unavailable | StorageFull | None:
+    """Name what the database cannot do for the moment; None where the fault is ours."""
     # The driver's text is fixed; statement and values are not looked at, and do not leave this line.
     text = str(failure.orig)
     if "full" in text or "disk I/O" in text:
         return StorageFull("The data volume is full or cannot be written.")
-    return Unavailable("The database is busy or cannot be reached.")
+    if any(word in text for word in _UNREACHABLE):
+        return Unavailable("The database is busy or cannot be reached.")
+    return None

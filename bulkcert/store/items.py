@@ -13,6 +13,7 @@ from bulkcert.errors import DeletedMeanwhile
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Item, Outcome, Page, RequestKind, Result
 from bulkcert.store import cursors
+from bulkcert.store.portions import portions
 from bulkcert.store.requests import ACTIVE
 from bulkcert.store.schema import bulk_requests, items
 
@@ -48,12 +49,19 @@ class Items:
             self._connection.execute(sa.insert(items), rows)
 
     def page(
-        self, request_id: str, outcome: Outcome | None, limit: int, cursor: str | None
-    ) -> Page[Item]:  # fmt: skip
-        """List the items of a request in their order."""
+        self,
+        request_id: str,
+        outcome: Outcome | None,
+        limit: int,
+        cursor: str | None,
+        code: str | None = None,
+    ) -> Page[Item]:
+        """List the items of a request in their order: all, or those of an outcome, of a code, or of both."""
         query = sa.select(items).where(items.c.request_id == request_id)
         if outcome is not None:
             query = query.where(items.c.outcome == outcome)
+        if code is not None:
+            query = query.where(items.c.code == code)
         if cursor is not None:
             query = query.where(items.c.position > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
@@ -107,18 +115,28 @@ class Items:
             bulk_requests.c.identity_type == identity_type,
             bulk_requests.c.state.in_(ACTIVE),
         )
-        rows = self._connection.execute(
-            sa.update(items)
-            .where(
-                items.c.outcome.is_(None), items.c.identity.in_(identities), items.c.request_id.in_(active)
-            )
-            .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
-            .returning(items.c.request_id, items.c.identity)
-        )
         failed: dict[str, list[DeviceIdentity]] = {}
-        for row in rows:
-            failed.setdefault(row.request_id, []).append(DeviceIdentity(identity_type, row.identity))
+        for some in portions(identities):
+            rows = self._connection.execute(
+                sa.update(items)
+                .where(items.c.outcome.is_(None), items.c.identity.in_(some), items.c.request_id.in_(active))
+                .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
+                .returning(items.c.request_id, items.c.identity)
+            )
+            for row in rows:
+                failed.setdefault(row.request_id, []).append(DeviceIdentity(identity_type, row.identity))
         return failed
+
+    def waiting_positions(self, request_id: str, first: int, last: int) -> frozenset[int]:
+        """Tell which items of a range have no result yet."""
+        rows = self._connection.execute(
+            sa.select(items.c.position).where(
+                items.c.request_id == request_id,
+                items.c.position.between(first, last),
+                items.c.outcome.is_(None),
+            )
+        )
+        return frozenset(rows.scalars())
 
 
 def _result_columns(result: Result | None) -> dict[str, Any]:

@@ -74,6 +74,12 @@ class Requests:
             .values(state=RequestState.RUNNING, started_at=now)
         )
 
+    def forget_bundle(self, request_id: str) -> None:
+        """Let the same bundle be a new import from now on: a deletion changed what this one comes to."""
+        self._connection.execute(
+            sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(bundle_digest=None)
+        )
+
     def count(self, request_id: str, changes: Mapping[str, int], now: datetime) -> BulkRequest | None:
         """Add to the counts of a request; returns the request where that finished it, else None."""
         if not changes:

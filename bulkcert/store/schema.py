@@ -68,23 +68,36 @@ signing_keys = sa.Table(
     sa.Column("created_at", Time, nullable=False),
 )
 
-users = sa.Table(
-    "users",
+principals = sa.Table(
+    # Users (people, with a password and a role) and clients (machines, with secrets and scopes).
+    "principals",
     metadata,
     sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(10), nullable=False),
     sa.Column("login", sa.String(200), nullable=False, unique=True),
-    sa.Column("password_hash", sa.String(200), nullable=False),
-    sa.Column("role", sa.String(20), nullable=False),
-    sa.Column("is_disabled", sa.Boolean(name="users_is_disabled"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("password_hash", sa.String(200)),
+    sa.Column("role", sa.String(20)),
+    sa.Column("scopes", sa.Text),
+    sa.Column("is_disabled", sa.Boolean(name="principals_is_disabled"), nullable=False),
     sa.Column("tokens_valid_from", Time, nullable=False),
     sa.Column("created_at", Time, nullable=False),
+)
+
+client_secrets = sa.Table(
+    "client_secrets",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("principal_id", Number, sa.ForeignKey("principals.id"), nullable=False, index=True),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time),
 )
 
 tokens = sa.Table(
     "tokens",
     metadata,
     sa.Column("id", sa.String(40), primary_key=True),
-    sa.Column("user_id", Number, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("principal_id", Number, sa.ForeignKey("principals.id"), nullable=False, index=True),
     sa.Column("scopes", sa.Text, nullable=False),
     sa.Column("issued_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False, index=True),
@@ -147,6 +160,8 @@ chunks = sa.Table(
     metadata,
     sa.Column("id", Number, primary_key=True, autoincrement=False),
     sa.Column("request_id", sa.String(36), sa.ForeignKey("bulk_requests.id"), nullable=False, index=True),
+    sa.Column("first_position", sa.Integer, nullable=False),
+    sa.Column("last_position", sa.Integer, nullable=False),
     sa.Column("leased_until", Time, index=True),
     sa.Column("token", sa.String(36)),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -187,6 +202,7 @@ certificates = sa.Table(
     sa.Index("ix_certificates_identity", "identity_type", "identity", "id"),
     sa.Index("ix_certificates_kind_state_id", "kind", "state", "id"),
     sa.Index("ix_certificates_kind_id", "kind", "id"),
+    sa.Index("ix_certificates_kind_state_not_after", "kind", "state", "not_after"),
 )  # fmt: skip
 
 certificate_chains = sa.Table(

@@ -16,7 +16,7 @@ def filled(store: Store) -> Store:
     with store.writing() as tx:
         tx.requests.insert(REQUEST)
         for number in (1, 2):
-            tx.chunks.insert(number, "r", b"sealed")
+            tx.chunks.insert(number, "r", range(50), b"sealed")
     return store
 
 

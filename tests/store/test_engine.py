@@ -1,5 +1,6 @@
 """Connections: durable, consistent, and refusing plainly when the database cannot."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -101,3 +102,37 @@ def test_a_full_disk_keeps_nothing_and_the_store_recovers(store: Store) -> None:
         tx.keys.insert_check("x0", b"y")
     with store.engine.connect() as connection:
         assert connection.execute(sa.text("PRAGMA integrity_check")).scalar_one() == "ok"
+
+
+def test_traces_that_cannot_be_scrubbed_now_stop_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> object:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store.engine, "raw_connection", fail)
+
+    store.scrub()
+
+
+def test_a_writer_that_waits_for_its_turn_holds_no_connection(store: Store) -> None:
+    done: list[int] = []
+
+    def write() -> None:
+        with store.writing() as tx:
+            done.append(tx.draw_ids("chunks", 1)[0])
+
+    with store.writing():
+        threads = [threading.Thread(target=write) for _ in range(60)]  # more than the pool has
+        for thread in threads:
+            thread.start()
+        assert store.answers()
+    for thread in threads:
+        thread.join()
+
+    assert len(done) == 60
+
+
+def test_a_fault_in_a_statement_is_not_called_a_busy_database(store: Store) -> None:
+    with pytest.raises(OperationalError), store.writing() as tx:
+        tx._connection.exec_driver_sql("SELECT nothing FROM nowhere")

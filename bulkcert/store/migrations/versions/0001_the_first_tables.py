@@ -71,6 +71,23 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "principals",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("login", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("password_hash", sa.String(length=200), nullable=True),
+        sa.Column("role", sa.String(length=20), nullable=True),
+        sa.Column("scopes", sa.Text(), nullable=True),
+        sa.Column("is_disabled", sa.Boolean(name="principals_is_disabled"), nullable=False),
+        sa.Column("tokens_valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_principals")),
+        sa.UniqueConstraint("login", name=op.f("uq_principals_login")),
+    )
+    op.create_table(
         "sequences",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("next", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -83,20 +100,6 @@ def upgrade() -> None:
         sa.Column("sealed_private_pem", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signing_keys")),
-    )
-    op.create_table(
-        "users",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("login", sa.String(length=200), nullable=False),
-        sa.Column("password_hash", sa.String(length=200), nullable=False),
-        sa.Column("role", sa.String(length=20), nullable=False),
-        sa.Column("is_disabled", sa.Boolean(name="users_is_disabled"), nullable=False),
-        sa.Column("tokens_valid_from", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("login", name=op.f("uq_users_login")),
     )
     op.create_table(
         "vault_checks",
@@ -141,6 +144,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_certificates_kind_id", ["kind", "id"], unique=False)
         batch_op.create_index("ix_certificates_kind_state_id", ["kind", "state", "id"], unique=False)
         batch_op.create_index(
+            "ix_certificates_kind_state_not_after", ["kind", "state", "not_after"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_certificates_public_key_sha256"), ["public_key_sha256"], unique=False
         )
         batch_op.create_index(
@@ -164,6 +170,8 @@ def upgrade() -> None:
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("request_id", sa.String(length=36), nullable=False),
+        sa.Column("first_position", sa.Integer(), nullable=False),
+        sa.Column("last_position", sa.Integer(), nullable=False),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("token", sa.String(length=36), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -174,6 +182,20 @@ def upgrade() -> None:
     with op.batch_alter_table("chunks", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_chunks_leased_until"), ["leased_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_chunks_request_id"), ["request_id"], unique=False)
+
+    op.create_table(
+        "client_secrets",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("principal_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["principal_id"], ["principals.id"], name=op.f("fk_client_secrets_principal_id")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_client_secrets")),
+    )
+    with op.batch_alter_table("client_secrets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_client_secrets_principal_id"), ["principal_id"], unique=False)
 
     op.create_table(
         "items",
@@ -212,18 +234,18 @@ def upgrade() -> None:
     op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("principal_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("scopes", sa.Text(), nullable=False),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_tokens_user_id")),
+        sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name=op.f("fk_tokens_principal_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
     )
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tokens_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_tokens_user_id"), ["user_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tokens_principal_id"), ["principal_id"], unique=False)
 
     op.create_table(
         "certificate_chains",

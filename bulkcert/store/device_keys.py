@@ -1,0 +1,100 @@
+"""Keys of devices: the sealed ones, and the rule that a public key belongs to one device identity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bulkcert.certificates import CertificateState
+from bulkcert.errors import NotFound
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.store.certificates import DEVICE
+from bulkcert.store.portions import portions
+from bulkcert.store.schema import certificate_chains, certificates, device_keys
+
+
+@dataclass(frozen=True)
+class KeptKey:
+    """What a release needs: the sealed key, the DER of leaf and chain, and whose they are."""
+
+    id: int
+    identity: DeviceIdentity
+    fingerprint_sha256: str
+    sealed_private_key: bytes
+    der: bytes
+    chain: tuple[bytes, ...]
+
+
+class DeviceKeys:
+    """To which device identity a public key belongs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def owners(self, public_keys: Sequence[str]) -> dict[str, DeviceIdentity]:
+        """Find the owners of public keys."""
+        found: dict[str, DeviceIdentity] = {}
+        for some in portions(public_keys):
+            rows = self._connection.execute(
+                sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(some))
+            )
+            found |= {
+                row.public_key_sha256: DeviceIdentity(IdentityType(row.identity_type), row.identity)
+                for row in rows
+            }
+        return found
+
+    def insert(self, public_key: str, owner: DeviceIdentity) -> None:
+        """Note that a public key belongs to a device."""
+        self._connection.execute(
+            sa.insert(device_keys).values(
+                public_key_sha256=public_key, identity_type=owner.type, identity=owner.value
+            )
+        )
+
+    def delete_unused(self, public_key: str) -> None:
+        """Forget to whom a public key belonged, unless a certificate with it is still kept."""
+        kept = sa.select(certificates.c.id).where(
+            certificates.c.kind == DEVICE,
+            certificates.c.public_key_sha256 == public_key,
+            certificates.c.state != CertificateState.DELETED,
+        )
+        self._connection.execute(
+            sa.delete(device_keys).where(device_keys.c.public_key_sha256 == public_key, ~kept.exists())
+        )
+
+    def delete_of(self, identity_type: IdentityType, identities: Sequence[str]) -> None:
+        """Forget the public keys of some devices."""
+        for some in portions(identities):
+            self._connection.execute(
+                sa.delete(device_keys).where(
+                    device_keys.c.identity_type == identity_type, device_keys.c.identity.in_(some)
+                )
+            )
+
+    def find_sealed(self, certificate_id: int) -> KeptKey:
+        """Read the sealed key of a device certificate that is not deleted, or raise `NotFound`."""
+        row = self._connection.execute(
+            sa.select(certificates).where(
+                certificates.c.id == certificate_id,
+                certificates.c.kind == DEVICE,
+                certificates.c.state != CertificateState.DELETED,
+            )
+        ).first()
+        if row is None:
+            raise NotFound("There is no such certificate.")
+        chain = self._connection.execute(
+            sa.select(certificates.c.der)
+            .join(certificate_chains, certificate_chains.c.chain_id == certificates.c.id)
+            .where(certificate_chains.c.certificate_id == certificate_id)
+            .order_by(certificate_chains.c.position)
+        ).scalars()
+        return KeptKey(
+            id=row.id,
+            identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+            fingerprint_sha256=row.fingerprint_sha256,
+            sealed_private_key=row.sealed_private_key,
+            der=row.der,
+            chain=tuple(chain),
+        )

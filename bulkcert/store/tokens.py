@@ -1,0 +1,96 @@
+"""Tokens that were issued: one row each, so that each can be revoked."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.principals import Scope, Session
+from bulkcert.reports import Page
+from bulkcert.store import cursors
+from bulkcert.store.schema import principals, tokens
+
+
+class Tokens:
+    """Issue, find, list and revoke tokens."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, session: Session) -> None:
+        """Keep a new token."""
+        self._connection.execute(
+            sa.insert(tokens).values(
+                id=session.token_id,
+                principal_id=session.principal_id,
+                scopes=" ".join(sorted(session.scopes)),
+                issued_at=session.issued_at,
+                expires_at=session.expires_at,
+                last_used_at=session.issued_at,
+            )
+        )
+
+    def find(
+        self, token_id: str, now: datetime, used_after: datetime | None
+    ) -> tuple[Session, datetime] | None:
+        """Look up a token that is valid at `now`, with the time of its last use.
+
+        A token is valid unless it has ended, was revoked, was issued before its principal's
+        `tokens_valid_from`, belongs to a disabled principal, or was last used before `used_after`.
+        """
+        row = self._connection.execute(_valid(now, used_after).where(tokens.c.id == token_id)).first()
+        return None if row is None else (_session(row), row.last_used_at)
+
+    def page(
+        self,
+        principal_id: int | None,
+        now: datetime,
+        used_after: datetime | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Session]:
+        """List valid tokens, of one principal or of all."""
+        query = _valid(now, used_after)
+        if principal_id is not None:
+            query = query.where(tokens.c.principal_id == principal_id)
+        if cursor is not None:
+            query = query.where(tokens.c.id > cursors.read_text(cursor))
+        rows = self._connection.execute(query.order_by(tokens.c.id).limit(limit + 1))
+        return cursors.page([(row.id, _session(row)) for row in rows], limit)
+
+    def touch(self, token_id: str, now: datetime) -> None:
+        """Note that a token was used."""
+        self._connection.execute(sa.update(tokens).where(tokens.c.id == token_id).values(last_used_at=now))
+
+    def revoke(self, token_id: str, principal_id: int | None, now: datetime) -> bool:
+        """Revoke a token, of one principal or of anybody; tells whether there was one to revoke."""
+        query = sa.update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+        if principal_id is not None:
+            query = query.where(tokens.c.principal_id == principal_id)
+        return bool(self._connection.execute(query.values(revoked_at=now)).rowcount)
+
+    def delete_ended(self, before: datetime) -> None:
+        """Forget tokens that ended before a time."""
+        self._connection.execute(sa.delete(tokens).where(tokens.c.expires_at < before))
+
+
+def _valid(now: datetime, used_after: datetime | None) -> sa.Select[Any]:
+    query = sa.select(tokens, principals.c.login).join(principals).where(
+        tokens.c.revoked_at.is_(None),
+        tokens.c.expires_at > now,
+        tokens.c.issued_at >= principals.c.tokens_valid_from,
+        principals.c.is_disabled.is_(False),
+    )  # fmt: skip
+    return query if used_after is None else query.where(tokens.c.last_used_at >= used_after)
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        token_id=row.id,
+        principal_id=row.principal_id,
+        login=row.login,
+        scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
+        issued_at=row.issued_at,
+        expires_at=row.expires_at,
+    )

@@ -1,0 +1,66 @@
+"""Listing certificates: the questions that are asked often are answered by an index."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bulkcert.certificates import CertificateFilter, CertificateState
+from bulkcert.identities import IdentityType
+from bulkcert.store import Store
+
+CURRENT, MOMENT = CertificateState.CURRENT, datetime(2027, 1, 31, tzinfo=UTC)
+
+
+def plan_of(store: Store, wanted: CertificateFilter) -> str:
+    """How SQLite answers the listing of device certificates."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        with store.reading() as tx:
+            assert tx.certificates.page(wanted, 100, None).items == ()
+    finally:
+        sa.event.remove(store.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = [each for each in asked if each[0].startswith("SELECT")]
+    with store.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "\n".join(row.detail for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (CertificateFilter(), "ix_certificates_kind_id (kind=?)"),
+        (CertificateFilter(state=CURRENT), "ix_certificates_kind_state_id (kind=? AND state=?)"),
+        (
+            CertificateFilter(state=CURRENT, expires_before=MOMENT),
+            "ix_certificates_kind_state_not_after (kind=? AND state=? AND not_after<?)",
+        ),
+        *(
+            (
+                CertificateFilter(identity="A12BC3D4EFGH", identity_type=kind, state=state),
+                "ix_certificates_identity (identity_type=? AND identity=?)",
+            )
+            for kind in (None, IdentityType.IMEI)
+            for state in (None, CURRENT)
+        ),
+        *(
+            (
+                CertificateFilter(fingerprint_sha256="0" * 64, state=state, expires_before=moment),
+                "ix_certificates_fingerprint_sha256 (fingerprint_sha256=?)",
+            )
+            for state in (None, CURRENT)
+            for moment in (None, MOMENT)
+        ),
+    ],
+)
+def test_an_index_answers(store: Store, wanted: CertificateFilter, index: str) -> None:
+    plan = plan_of(store, wanted)
+
+    assert f"INDEX {index}" in plan
+    assert "SCAN" not in plan
