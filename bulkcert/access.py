@@ -1,35 +1,34 @@
 """Who may come in: passwords, sessions, and the keys that tokens are signed with.
 
 Passwords are hashed by argon2id at 19 MiB and two passes (OWASP password storage), at most two at a time:
-a flood of logins must not take the machine's memory. Failed logins slow down their source, never the
-login itself for everybody else, so nobody can lock the administrator out.
+a flood of logins must not take the machine's memory. Failed logins slow their source down (`throttle`).
 """
 
 import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bulkcert.errors import TooManyRequests, Unauthenticated, WrongCredentials
+from bulkcert.errors import InvalidScope, Unauthenticated, Unavailable, WrongCredentials
 from bulkcert.events import Event, EventType
-from bulkcert.principals import SCOPES_OF, Caller, Role, Session
+from bulkcert.principals import Caller, Principal, Role, Scope, Session
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
-from bulkcert.store.access import KeptSigningKey, User
+from bulkcert.store.access import KeptSigningKey
+from bulkcert.store.principals import User
+from bulkcert.throttle import FORGET_AFTER, Throttle
 from bulkcert.vault import Place, Vault
 
-_WRONG = "Login and password do not belong together."
-_FREE_FAILURES = 5
-_FREE_FAILURES_OF_SOURCE = 50
-_LONGEST_DELAY = timedelta(seconds=60)
-_FORGET_AFTER = timedelta(hours=1)
+_WRONG = "Login and password (or client id and secret) do not belong together."
 _TOUCH_AFTER = timedelta(seconds=30)
 """The use of a token is noted at most this often, so that reading does not become writing."""
 
@@ -80,29 +79,26 @@ class Access:
         self._passwords = passwords
         self._rules = rules
         self._now = now
-
-    def create_user(self, login: str, password: Secret, role: Role) -> None:
-        """Keep a new user."""
-        password_hash = self._passwords.hash(password)
-        with self._store.writing() as tx:
-            self._insert_user(tx, login, password_hash, role)
+        self._throttle = Throttle(store, now)
 
     def begin(self, tx: Transaction, administrator: str, password: Secret) -> None:
         """Make the first administrator and the first signing key, in the transaction of `init`."""
-        self._insert_user(tx, administrator, self._passwords.hash(password), Role.OWNER)
+        now = self._now()
+        tx.principals.insert_user(administrator, self._passwords.hash(password), Role.OWNER, now)
+        facts = {"login": administrator, "role": Role.OWNER}
+        tx.events.append(Event(EventType.USER_CREATED, now, "system", facts))
         self._insert_signing_key(tx)
 
     def log_in(self, login: str, password: Secret, source: str) -> Session:
         """Open a session, or raise `WrongCredentials` or `TooManyRequests`. source: the client's address."""
-        throttles = _throttles(login, source)
+        self._throttle.admit(login, source)
         with self._store.reading() as tx:
-            self._refuse_throttled(tx, throttles)
-            user = tx.users.find(login)
-        known = user is not None and not user.is_disabled
+            user = tx.principals.find_user(login)
+        known = user is not None and not user.principal.is_disabled
         if not self._passwords.matches(user.password_hash if user and known else None, password):
-            self._refuse(login, source, throttles)
+            self._refuse(login, source)
         assert user is not None
-        return self._open_session(user, password, source, throttles)
+        return self._open_session(user, password, source)
 
     def find_session(self, token_id: str) -> Session:
         """Find the live session of a token and note its use, or raise `Unauthenticated`."""
@@ -114,7 +110,8 @@ class Access:
             raise Unauthenticated("The token was revoked or has ended.")
         session, last_used_at = found
         if self._rules.inactivity and now - last_used_at > min(_TOUCH_AFTER, self._rules.inactivity / 4):
-            with self._store.writing() as tx:
+            # A busy database must not turn reading into waiting: the next request notes its use.
+            with suppress(Unavailable), self._store.writing() as tx:
                 tx.tokens.touch(token_id, now)
         return session
 
@@ -137,11 +134,6 @@ class Access:
         with self._store.reading() as tx:
             return {key.id: key.public_pem.encode() for key in tx.keys.signing_keys()}
 
-    def _insert_user(self, tx: Transaction, login: str, password_hash: str, role: Role) -> None:
-        now = self._now()
-        tx.users.insert(login, password_hash, role, now)
-        tx.events.append(Event(EventType.USER_CREATED, now, "system", {"login": login, "role": role}))
-
     def _insert_signing_key(self, tx: Transaction) -> None:
         key = Ed25519PrivateKey.generate()
         key_id = secrets.token_hex(8)
@@ -156,57 +148,65 @@ class Access:
         tx.keys.insert_signing_key(KeptSigningKey(key_id, public_pem.decode(), sealed), now)
         tx.events.append(Event(EventType.SIGNING_KEY_CREATED, now, "system", {"key_id": key_id}))
 
-    def _open_session(
-        self, user: User, password: Secret, source: str, throttles: Mapping[str, int]
-    ) -> Session:  # fmt: skip
+    def log_in_client(self, client_id: str, secret: Secret, wanted: str | None, source: str) -> Session:
+        """Open a session for a machine (RFC 6749 §4.4).
+
+        Raises `WrongCredentials`, `TooManyRequests` or `InvalidScope`.
+
+        secret: 256 random bits, so a plain digest is kept of it; failures are throttled only because each is
+        recorded. wanted: scopes apart by spaces; None or nothing is all that the client has.
+        """
+        self._throttle.admit(client_id, source)
+        with self._store.reading() as tx:
+            client = tx.client_secrets.find_owner(client_id, digest_of(secret), self._now())
+        if client is None:
+            self._refuse(client_id, source)
         now = self._now()
-        session = Session(
+        with self._store.writing() as tx:
+            self._throttle.forgive(tx, client_id, source)  # the secret was right, whatever it is asked for
+        session = self._new_session(client, now, _granted(client, wanted))
+        with self._store.writing() as tx:
+            self._keep_session(tx, session, source, now)
+        return session
+
+    def _new_session(self, principal: Principal, now: datetime, scopes: frozenset[Scope]) -> Session:
+        return Session(
             token_id=secrets.token_hex(16),
-            user_id=user.id,
-            login=user.login,
-            role=user.role,
-            scopes=SCOPES_OF[user.role],
+            principal_id=principal.id,
+            login=principal.login,
+            scopes=scopes,
             issued_at=now,
             expires_at=now + self._rules.lifetime,
         )
+
+    def _keep_session(self, tx: Transaction, session: Session, source: str, now: datetime) -> None:
+        self._throttle.forgive(tx, session.login, source)
+        tx.tokens.insert(session)
+        tx.tokens.delete_ended(now - FORGET_AFTER)
+        tx.events.append(Event(EventType.LOGIN, now, session.login, {"source": source}))
+
+    def _open_session(self, user: User, password: Secret, source: str) -> Session:
+        now = self._now()
+        session = self._new_session(user.principal, now, user.principal.scopes)
         upgraded = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
         with self._store.writing() as tx:
-            tx.tokens.insert(session)
-            tx.tokens.delete_ended(now - _FORGET_AFTER)
-            for throttle_id in throttles:
-                tx.throttles.clear(throttle_id, now - _FORGET_AFTER)
             if upgraded:
-                tx.users.upgrade_hash(user.id, upgraded)
-            tx.events.append(Event(EventType.LOGIN, now, user.login, {"source": source}))
+                tx.principals.upgrade_hash(user.principal.id, upgraded)
+            self._keep_session(tx, session, source, now)
         return session
 
-    def _refuse_throttled(self, tx: Transaction, throttles: Mapping[str, int]) -> None:
-        now = self._now()
-        for throttle_id, free in throttles.items():
-            throttle = tx.throttles.find(throttle_id)
-            if throttle is None or throttle.failures < free:
-                continue
-            delay = min(timedelta(seconds=2.0 ** min(throttle.failures - free, 10)), _LONGEST_DELAY)
-            left = throttle.last_failed_at + delay - now
-            if left > timedelta(0):
-                raise TooManyRequests("Too many logins failed.", retry_after=int(left.total_seconds()) + 1)
-
-    def _refuse(self, login: str, source: str, throttles: Mapping[str, int]) -> None:
+    def _refuse(self, login: str, source: str) -> NoReturn:
         now = self._now()
         with self._store.writing() as tx:
-            for throttle_id in throttles:
-                throttle = tx.throttles.find(throttle_id)
-                fresh = throttle is not None and now - throttle.last_failed_at < _FORGET_AFTER
-                tx.throttles.set(throttle_id, (throttle.failures if throttle and fresh else 0) + 1, now)
             # A login that does not exist may be a password typed into the wrong field: it is not recorded.
-            actor = login if tx.users.find(login) else "unknown"
+            actor = login if tx.principals.has_login(login) else "unknown"
             tx.events.append(Event(EventType.LOGIN_REFUSED, now, actor, {"source": source}))
         raise WrongCredentials(_WRONG)
 
     def _revoke(self, caller: Caller, token_id: str, event: EventType) -> None:
         now = self._now()
         with self._store.writing() as tx:
-            if tx.tokens.revoke(token_id, caller.user_id, now):
+            if tx.tokens.revoke(token_id, caller.principal_id, now):
                 tx.events.append(Event(event, now, caller.login, {"token_id": token_id}))
 
 
@@ -214,8 +214,17 @@ def _signing_key_place(key_id: str) -> Place:
     return Place("signing_keys", key_id, "sealed_private_pem")
 
 
-def _throttles(login: str, source: str) -> dict[str, int]:
-    """Name the two counts that a login falls under, and how many failures each has free."""
-    both = hashlib.sha256(f"login\x00{source}\x00{login}".encode(errors="surrogatepass")).hexdigest()
-    alone = hashlib.sha256(f"source\x00{source}".encode(errors="surrogatepass")).hexdigest()
-    return {both: _FREE_FAILURES, alone: _FREE_FAILURES_OF_SOURCE}
+def digest_of(secret: Secret) -> str:
+    """Digest a client's secret for keeping: SHA-256 is enough for what has 256 random bits."""
+    return hashlib.sha256(b"bulkcert client secret\x00" + secret.reveal()).hexdigest()
+
+
+def _granted(client: Principal, wanted: str | None) -> frozenset[Scope]:
+    """Give the scopes that a client asks for, which are no wider than its own (RFC 6749 §3.3)."""
+    words = frozenset((wanted or "").split())
+    if not words:
+        return client.scopes
+    if beyond := words - client.scopes:
+        shown = ", ".join(sorted(beyond & set(Scope))) or "something unknown"
+        raise InvalidScope(f"The client was not given {shown}.")
+    return frozenset(Scope(word) for word in words)

@@ -1,6 +1,8 @@
 """Passwords, sessions, throttling and signing keys."""
 
+import contextlib
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,13 +31,18 @@ def access(store: Store, vault: Vault, clock: Clock) -> Access:
     return access
 
 
+def add_user(access: Access, login: str, role: Role) -> None:
+    with access._store.writing() as tx:
+        tx.principals.insert_user(login, PASSWORDS.hash(RIGHT), role, access._now())
+
+
 def caller_of(access: Access, login: str = "administrator") -> Caller:
     session = access.log_in(login, RIGHT, "192.0.2.1")
-    return Caller(session.user_id, session.login, session.token_id, session.scopes)
+    return Caller(session.principal_id, session.login, session.token_id, session.scopes)
 
 
 def test_the_right_password_opens_a_session_with_the_scopes_of_the_role(access: Access) -> None:
-    access.create_user("olga", RIGHT, Role.OPERATOR)
+    add_user(access, "olga", Role.OPERATOR)
     session = access.log_in("olga", RIGHT, "192.0.2.1")
 
     assert session.scopes == SCOPES_OF[Role.OPERATOR]
@@ -63,7 +70,7 @@ def test_a_disabled_user_cannot_log_in_and_its_tokens_end(access: Access, store:
     caller = caller_of(access)
     clock.pass_by(seconds=1)
     with store.writing() as tx:
-        tx.users.disable(caller.user_id, clock())
+        tx.principals.disable(caller.principal_id, clock())
 
     with pytest.raises(Unauthenticated):
         access.find_session(caller.token_id)
@@ -75,7 +82,7 @@ def test_a_changed_password_ends_the_tokens_before_it(access: Access, store: Sto
     caller = caller_of(access)
     clock.pass_by(seconds=1)
     with store.writing() as tx:
-        tx.users.change_password(caller.user_id, PASSWORDS.hash(WRONG), clock())
+        tx.principals.change_password(caller.principal_id, PASSWORDS.hash(WRONG), clock())
 
     with pytest.raises(Unauthenticated):
         access.find_session(caller.token_id)
@@ -92,7 +99,7 @@ def test_logging_out_ends_this_token_and_no_other(access: Access) -> None:
 
 
 def test_a_token_of_somebody_else_is_not_revoked(access: Access) -> None:
-    access.create_user("olga", RIGHT, Role.OPERATOR)
+    add_user(access, "olga", Role.OPERATOR)
     mine, hers = caller_of(access), caller_of(access, "olga")
     access.revoke(mine, hers.token_id)
     access.revoke(mine, "unknown")
@@ -201,13 +208,13 @@ def test_an_outdated_hash_is_made_anew_at_the_next_login(access: Access, store: 
 
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT.reveal())
     with store.writing() as tx:
-        user = tx.users.find("administrator")
+        user = tx.principals.find_user("administrator")
         assert user is not None
-        tx.users.upgrade_hash(user.id, weak)
+        tx.principals.upgrade_hash(user.principal.id, weak)
     access.log_in("administrator", RIGHT, "192.0.2.1")
 
     with store.reading() as tx:
-        user = tx.users.find("administrator")
+        user = tx.principals.find_user("administrator")
     assert user is not None
     assert "m=19456" in user.password_hash
 
@@ -222,3 +229,30 @@ def test_the_signing_key_is_sealed_in_the_database(access: Access, store: Store,
     assert "PRIVATE" not in dump
     with pytest.raises(BrokenSeal):
         an_access(store, Vault((new_master_key(),)), clock).signing_key()
+
+
+def test_guesses_at_the_same_moment_are_counted_before_they_are_looked_at(access: Access) -> None:
+    tried: list[Secret] = []
+    matches = access._passwords.matches
+
+    def look(password_hash: str | None, password: Secret) -> bool:
+        tried.append(password)
+        if len(tried) < 20:  # the next guess comes while this one is being looked at
+            with contextlib.suppress(WrongCredentials, TooManyRequests):
+                access.log_in("administrator", WRONG, "192.0.2.1")
+        return matches(password_hash, password)
+
+    access._passwords = SimpleNamespace(matches=look)  # type: ignore[assignment]
+    with pytest.raises(WrongCredentials):
+        access.log_in("administrator", WRONG, "192.0.2.1")
+
+    assert len(tried) <= 6
+
+
+def test_all_addresses_of_one_ipv6_network_are_one_source(access: Access) -> None:
+    for number in range(5):
+        fail(access, 1, source=f"2001:db8::{number}")
+
+    with pytest.raises(TooManyRequests):
+        access.log_in("administrator", RIGHT, "2001:db8::ffff")
+    access.log_in("administrator", RIGHT, "2001:db8:0:1::1")

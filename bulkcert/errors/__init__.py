@@ -33,6 +33,7 @@ from bulkcert.errors.items import (
     WrongPassword,
 )
 from bulkcert.errors.requests import (
+    AlreadyExists,
     AmbiguousCredentialsFile,
     BundleTooLarge,
     CredentialsFileTooLarge,
@@ -41,6 +42,8 @@ from bulkcert.errors.requests import (
     EncryptedZip,
     InsufficientScope,
     InternalFault,
+    InvalidScope,
+    LastOwner,
     MalformedRequest,
     MalformedZip,
     MethodNotAllowed,
@@ -60,6 +63,7 @@ from bulkcert.errors.requests import (
     UnknownIdentityType,
     UnsupportedMediaType,
     UnsupportedZip,
+    WeakPassword,
     WrongCredentials,
 )
 from bulkcert.errors.root import (
@@ -76,6 +80,7 @@ from bulkcert.errors.service import (
 )
 
 __all__ = [
+    "AlreadyExists",
     "AmbiguousCredentialsFile",
     "BadSettings",
     "BrokenSeal",
@@ -94,9 +99,11 @@ __all__ = [
     "InternalFault",
     "InvalidIdentity",
     "InvalidPassword",
+    "InvalidScope",
     "ItemRefusal",
     "KeyMismatch",
     "KeyTooLarge",
+    "LastOwner",
     "MalformedCertificate",
     "MalformedPkcs12",
     "MalformedRequest",
@@ -132,6 +139,7 @@ __all__ = [
     "UnsupportedMediaType",
     "UnsupportedZip",
     "WeakKey",
+    "WeakPassword",
     "WrongCredentials",
     "WrongMasterKey",
     "WrongPassword",

@@ -120,10 +120,10 @@ class EmptyList(RequestRefusal):
 
 
 class WrongCredentials(RequestRefusal):
-    """Login and password do not belong together, or the user is disabled."""
+    """Login and password (or client id and secret) do not belong together, or whose they are is disabled."""
 
     code = "wrong_credentials"
-    remedy = "Check login and password."
+    remedy = "Check login and password, or client id and secret."
 
 
 class Unauthenticated(RequestRefusal):
@@ -137,7 +137,35 @@ class InsufficientScope(RequestRefusal):
     """The token is valid but does not carry the scope that this path needs."""
 
     code = "insufficient_scope"
-    remedy = "Use a user whose role has the scope."
+    remedy = "Use a user whose role, or a client whose scopes, allow it."
+
+
+class InvalidScope(RequestRefusal):
+    """A client asks for a scope that it was not given, or for one that does not exist."""
+
+    code = "invalid_scope"
+    remedy = "Ask for scopes that the client has (bulkcert client list), or for none to get all of them."
+
+
+class WeakPassword(RequestRefusal):
+    """The password is too short, or of too few different characters, to protect a key or a login."""
+
+    code = "weak_password"
+    remedy = "Use a longer password, or leave it out and have one generated."
+
+
+class AlreadyExists(RequestRefusal):
+    """There is a user of this login already."""
+
+    code = "already_exists"
+    remedy = "Choose another login."
+
+
+class LastOwner(RequestRefusal):
+    """The last user with the role owner would be disabled or lose the role; nobody could administer then."""
+
+    code = "last_owner"
+    remedy = "Make another owner first."
 
 
 class NotFound(RequestRefusal):
@@ -158,7 +186,7 @@ class NotAcceptable(RequestRefusal):
     """No representation that the Accept header names is offered."""
 
     code = "not_acceptable"
-    remedy = "Ask for application/json."
+    remedy = "Ask for a media type that openapi.yaml names for the path."
 
 
 class TooManyRequests(RequestRefusal):

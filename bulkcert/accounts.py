@@ -1,0 +1,301 @@
+"""Users, clients and their sessions: make, list, disable, change, revoke.
+
+Nobody gives what they do not have. `within` are the scopes of whoever acts: a user or client with more
+of them is neither made, nor given a new password or secret: `admin` alone does not become `keys:release`.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bulkcert.access import Passwords, digest_of
+from bulkcert.errors import (
+    AlreadyExists,
+    InsufficientScope,
+    LastOwner,
+    MalformedRequest,
+    NotFound,
+    TooManyRequests,
+    WeakPassword,
+    WrongCredentials,
+)
+from bulkcert.events import Event, EventType
+from bulkcert.principals import (
+    SCOPES_OF,
+    Caller,
+    IssuedClient,
+    IssuedUser,
+    Principal,
+    PrincipalKind,
+    Role,
+    Scope,
+    Session,
+)
+from bulkcert.reports import Page
+from bulkcert.secret import Secret
+from bulkcert.store import Store, Transaction
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 1024
+LONGEST_NAME = 100
+EVERYTHING = frozenset(Scope)
+
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
+_NOBODYS_LOGINS = {"system", "unknown"}
+"""Events name them as actors; the ones of commands (`cli:root`) have a colon, which no login has."""
+
+_FREE_GUESSES = 5
+_GUESS_DELAY = timedelta(seconds=60)
+_FORGET_GUESSES_AFTER = timedelta(hours=1)
+_SECRET_PREFIX = "bcs_"  # noqa: S105 - lets scanners of repositories recognise a secret that got there
+
+
+class Accounts:
+    """Who may come in. `inactivity` as in `access.TokenRules`."""
+
+    def __init__(
+        self, store: Store, passwords: Passwords, inactivity: timedelta | None, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._inactivity = inactivity
+        self._now = now
+
+    # --- users ---
+
+    def create_user(
+        self,
+        login: str,
+        role: Role,
+        password: Secret | None,
+        actor: str,
+        within: frozenset[Scope] = EVERYTHING,
+    ) -> IssuedUser:
+        """Make a user; a password is generated where none is given.
+
+        Raises `AlreadyExists`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        """
+        _check_login(login)
+        _check_within(SCOPES_OF[role], within)
+        given = _generated() if password is None else password
+        check_login_password(given)
+        password_hash = self._passwords.hash(given)
+        now = self._now()
+        with self._store.writing() as tx:
+            if tx.principals.has_login(login):
+                raise AlreadyExists("There is a user of this login already.")
+            user = tx.principals.insert_user(login, password_hash, role, now)
+            tx.events.append(Event(EventType.USER_CREATED, now, actor, {"login": login, "role": role}))
+        return IssuedUser(user, given if password is None else None)
+
+    def users(self, limit: int, cursor: str | None) -> Page[Principal]:
+        """List users."""
+        return self._page(PrincipalKind.USER, limit, cursor)
+
+    def disable_user(self, login: str, actor: str) -> Principal:
+        """Disable a user; its tokens end at once. Raises `NotFound`, `LastOwner`."""
+        with self._store.writing() as tx:
+            user = tx.principals.find(PrincipalKind.USER, login)
+            self._keep_an_owner(tx, user)
+            return self._disable(tx, user, EventType.USER_DISABLED, actor)
+
+    def change_role(
+        self, login: str, role: Role, actor: str, within: frozenset[Scope] = EVERYTHING
+    ) -> Principal:
+        """Give a user another role; its tokens end at once.
+
+        Raises `NotFound`, `LastOwner`, `InsufficientScope`.
+        """
+        now = self._now()
+        _check_within(SCOPES_OF[role], within)
+        with self._store.writing() as tx:
+            user = tx.principals.find(PrincipalKind.USER, login)
+            if role is not Role.OWNER:
+                self._keep_an_owner(tx, user)
+            tx.principals.change_role(user.id, role, now)
+            tx.events.append(Event(EventType.ROLE_CHANGED, now, actor, {"login": login, "role": role}))
+            return tx.principals.find(PrincipalKind.USER, login)
+
+    def set_password(
+        self, login: str, password: Secret | None, actor: str, within: frozenset[Scope] = EVERYTHING
+    ) -> IssuedUser:
+        """Give a user another password (generated where None); its tokens end at once.
+
+        Raises `NotFound`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        """
+        given = _generated() if password is None else password
+        check_login_password(given)
+        password_hash = self._passwords.hash(given)
+        now = self._now()
+        with self._store.writing() as tx:
+            user = tx.principals.find(PrincipalKind.USER, login)
+            _check_within(user.scopes, within)
+            tx.principals.change_password(user.id, password_hash, now)
+            tx.events.append(Event(EventType.PASSWORD_CHANGED, now, actor, {"login": login}))
+        return IssuedUser(user, given if password is None else None)
+
+    def change_own_password(self, caller: Caller, current: Secret, new: Secret) -> None:
+        """Change the caller's own password; all of its tokens end.
+
+        Whoever found a token must not learn the password by guessing: after five wrong ones, one a minute.
+        Raises `WrongCredentials` (a client has none either), `TooManyRequests`, `WeakPassword`,
+        `MalformedRequest`.
+        """
+        check_login_password(new)
+        guesses = hashlib.sha256(f"password\x00{caller.principal_id}".encode()).hexdigest()
+        with self._store.reading() as tx:
+            self._refuse_guessing(tx, guesses)
+            user = tx.principals.find_user(caller.login)
+        if not self._passwords.matches(user.password_hash if user else None, current):
+            self._note_guess(guesses, caller)
+            raise WrongCredentials("The current password is not right.")
+        self.set_password(caller.login, new, caller.login)
+        with self._store.writing() as tx:
+            tx.throttles.clear(guesses, self._now() - _FORGET_GUESSES_AFTER)
+
+    def _refuse_guessing(self, tx: Transaction, guesses: str) -> None:
+        throttle = tx.throttles.find(guesses)
+        if throttle is None or throttle.failures < _FREE_GUESSES:
+            return
+        left = throttle.last_failed_at + _GUESS_DELAY - self._now()
+        if left > timedelta(0):
+            raise TooManyRequests("Too many passwords were wrong.", int(left.total_seconds()) + 1)
+
+    def _note_guess(self, guesses: str, caller: Caller) -> None:
+        now = self._now()
+        with self._store.writing() as tx:
+            throttle = tx.throttles.find(guesses)
+            tx.throttles.set(guesses, (throttle.failures if throttle else 0) + 1, now)
+            facts = {"token_id": caller.token_id}
+            tx.events.append(Event(EventType.LOGIN_REFUSED, now, caller.login, facts))
+
+    # --- clients ---
+
+    def create_client(
+        self, name: str, scopes: frozenset[Scope], actor: str, within: frozenset[Scope] = EVERYTHING
+    ) -> IssuedClient:
+        """Make a client with a first secret, which is shown once.
+
+        Raises `MalformedRequest`, `InsufficientScope`.
+        """
+        _check_name(name)
+        _check_within(scopes, within)
+        if not scopes:
+            raise MalformedRequest("A client needs a scope at least.")
+        secret = _new_secret()
+        now = self._now()
+        with self._store.writing() as tx:
+            client = tx.principals.insert_client(f"client-{secrets.token_hex(8)}", name, scopes, now)
+            tx.client_secrets.insert(client.id, digest_of(secret), now)
+            facts = {"client_id": client.login, "name": name, "scopes": " ".join(sorted(scopes))}
+            tx.events.append(Event(EventType.CLIENT_CREATED, now, actor, facts))
+        return IssuedClient(client, secret)
+
+    def clients(self, limit: int, cursor: str | None) -> Page[Principal]:
+        """List clients."""
+        return self._page(PrincipalKind.CLIENT, limit, cursor)
+
+    def rotate_client(
+        self, client_id: str, overlap: timedelta, actor: str, within: frozenset[Scope] = EVERYTHING
+    ) -> IssuedClient:
+        """Give a client another secret; the ones before end after `overlap`.
+
+        Raises `NotFound` (a disabled one is of no use either), `InsufficientScope`.
+        """
+        secret = _new_secret()
+        now = self._now()
+        with self._store.writing() as tx:
+            client = tx.principals.find(PrincipalKind.CLIENT, client_id)
+            if client.is_disabled:
+                raise NotFound("There is no such client.")
+            _check_within(client.scopes, within)
+            tx.client_secrets.end(client.id, now + overlap)
+            tx.client_secrets.insert(client.id, digest_of(secret), now)
+            facts = {"client_id": client_id, "overlap_seconds": int(overlap.total_seconds())}
+            tx.events.append(Event(EventType.CLIENT_SECRET_ROTATED, now, actor, facts))
+        return IssuedClient(client, secret)
+
+    def disable_client(self, client_id: str, actor: str) -> Principal:
+        """Disable a client; its tokens end at once. Raises `NotFound`."""
+        with self._store.writing() as tx:
+            client = tx.principals.find(PrincipalKind.CLIENT, client_id)
+            return self._disable(tx, client, EventType.CLIENT_DISABLED, actor)
+
+    # --- sessions ---
+
+    def sessions(self, of: Caller | None, limit: int, cursor: str | None) -> Page[Session]:
+        """List live sessions, the caller's own or everybody's (None)."""
+        now = self._now()
+        with self._store.reading() as tx:
+            return tx.tokens.page(of.principal_id if of else None, now, self._used_after(now), limit, cursor)
+
+    def revoke_session(self, token_id: str, of: Caller | None, actor: str) -> None:
+        """End a live session, one of the caller's own or anybody's (None), or raise `NotFound`."""
+        now = self._now()
+        with self._store.writing() as tx:
+            is_live = tx.tokens.find(token_id, now, self._used_after(now)) is not None
+            if not is_live or not tx.tokens.revoke(token_id, of.principal_id if of else None, now):
+                raise NotFound("There is no such session.")
+            tx.events.append(Event(EventType.TOKEN_REVOKED, now, actor, {"token_id": token_id}))
+
+    def _used_after(self, now: datetime) -> datetime | None:
+        return now - self._inactivity if self._inactivity else None
+
+    def _page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
+        with self._store.reading() as tx:
+            return tx.principals.page(kind, limit, cursor)
+
+    def _disable(self, tx: Transaction, principal: Principal, event: EventType, actor: str) -> Principal:
+        if principal.is_disabled:
+            return principal
+        now = self._now()
+        tx.principals.disable(principal.id, now)
+        tx.events.append(Event(event, now, actor, {"login": principal.login}))
+        return tx.principals.find(principal.kind, principal.login)
+
+    def _keep_an_owner(self, tx: Transaction, user: Principal) -> None:
+        is_owner = user.role is Role.OWNER and not user.is_disabled
+        if is_owner and tx.principals.count_owners() == 1:
+            raise LastOwner("This is the last user with the role owner.")
+
+
+def check_login_password(password: Secret) -> None:
+    """Refuse a password that is easy to guess (`WeakPassword`) or no text (`MalformedRequest`)."""
+    try:
+        text = password.reveal().decode()
+    except UnicodeDecodeError:
+        raise MalformedRequest("The password is not UTF-8.") from None
+    if len(text) > LONGEST_PASSWORD:
+        raise MalformedRequest(f"A password has at most {LONGEST_PASSWORD} characters.")
+    if len(text) < SHORTEST_PASSWORD or len(set(text)) < 5:
+        raise WeakPassword(
+            f"A password has at least {SHORTEST_PASSWORD} characters, five different ones among them."
+        )
+
+
+def _check_within(scopes: frozenset[Scope], within: frozenset[Scope]) -> None:
+    if beyond := scopes - within:
+        raise InsufficientScope(f"The token does not carry what it would give: {' '.join(sorted(beyond))}.")
+
+
+def _check_login(login: str) -> None:
+    # It stands in paths, and in events as the name of who did it: nothing that reads like another one.
+    if not _LOGIN.fullmatch(login) or login in _NOBODYS_LOGINS:
+        raise MalformedRequest(
+            "A login has 1 to 100 letters and digits (ASCII), and any of `.` `_` `@` `+` `-`."
+        )
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise MalformedRequest(f"A name has 1 to {LONGEST_NAME} characters, and none that controls.")
+
+
+def _generated() -> Secret:
+    return Secret(secrets.token_urlsafe(18).encode())
+
+
+def _new_secret() -> Secret:
+    return Secret((_SECRET_PREFIX + secrets.token_urlsafe(32)).encode())
