@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from bulkcert.access import Access, Passwords, TokenRules
+from bulkcert.accounts import Accounts
 from bulkcert.bulk_requests import BulkRequests
 from bulkcert.config import Config
 from bulkcert.draining import is_draining
@@ -17,6 +19,7 @@ from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
 from bulkcert.opening import Opener
+from bulkcert.releaser import Releaser
 from bulkcert.secret import Secret
 from bulkcert.spool import Spool
 from bulkcert.store import Store, migration
@@ -43,6 +46,8 @@ class Service:
     limits: Limits
     now: Clock
     access: Access
+    accounts: Accounts
+    releaser: Releaser
     importer: Importer
     inventory: Inventory
     requests: BulkRequests
@@ -74,12 +79,21 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
         lifetime=timedelta(seconds=config.token_lifetime_seconds),
         inactivity=inactivity if config.login_timeout == "inactivity" else None,
     )
+    passwords = Passwords()
+
+    def new_spool() -> BinaryIO:
+        return cast("BinaryIO", Spool(config.spool_dir))
+
     return Service(
         config=config,
         limits=config.limits,
         now=now,
-        access=Access(store, vault, Passwords(), rules, now),
-        importer=Importer(store, vault, config.limits, now, is_draining),
+        access=Access(store, vault, passwords, rules, now),
+        accounts=Accounts(store, passwords, rules.inactivity, now),
+        releaser=Releaser(store, vault, now),
+        importer=Importer(
+            store, vault, config.limits, now, is_draining, lambda: cast("BinaryIO", Spool(config.spool_dir))
+        ),
         inventory=Inventory(store, config.limits, now),
         requests=BulkRequests(store),
         store=store,
@@ -168,7 +182,9 @@ def initialise(config: Config, administrator_password: Secret) -> bool:
     key_file = _master_key_file(config)
     if not key_file.exists():
         if _has_database(config):
-            raise NotInitialised("There is a database, but its master key file is missing.")
+            raise WrongMasterKey(
+                "There is a database, but its master key file is missing: restore it from its backup."
+            )
         write_key_file(key_file, (new_master_key(),))
     vault = Vault(read_key_file(key_file))
     store = Store(config.database_url)

@@ -122,6 +122,6 @@ def test_init_does_not_make_a_new_key_for_an_old_database(config: Config) -> Non
     initialise(config, PASSWORD)
     lose_the_key(config)
 
-    with pytest.raises(NotInitialised):
+    with pytest.raises(WrongMasterKey):
         initialise(config, PASSWORD)
     assert not (config.data_dir / "master.key").exists()

@@ -1,6 +1,6 @@
 """Files changed at random: nothing comes of them but a refusal, or what the file held.
 
-A few seconds by default; BULKCERT_FUZZ_SECONDS makes it longer.
+A few seconds by default; FUZZ_SECONDS makes it longer.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.builders import an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import VECTORS, a_pair, der, der_of, forged, specimens
 
-SECONDS = float(os.environ.get("BULKCERT_FUZZ_SECONDS", "4"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
 LIMITS = Limits(kdf_iterations=100_000)
 SLOWEST_SECONDS = 5  # a second is what it takes at most on an idle machine; tests run on busy ones
 

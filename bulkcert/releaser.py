@@ -1,0 +1,78 @@
+"""Hand a device's key and certificate out: a recorded, visible act.
+
+The event is committed before anything is returned, in a transaction that finds the certificate still there;
+where it cannot be written, nothing leaves (promise P14).
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from bulkcert.certificates import CertificateState
+from bulkcert.errors import NotFound
+from bulkcert.events import Event, EventType
+from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
+from bulkcert.keeping import key_place
+from bulkcert.releases import Encryption, Released, ReleaseFormat, check_password
+from bulkcert.secret import Secret
+from bulkcert.store import Store
+from bulkcert.store.device_keys import KeptKey
+from bulkcert.vault import Vault
+
+
+class Releaser:
+    """Opens sealed keys for whoever may have them."""
+
+    def __init__(self, store: Store, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._vault = vault
+        self._now = now
+
+    def release(
+        self,
+        certificate_id: int,
+        release_format: ReleaseFormat,
+        encryption: Encryption,
+        password: Secret | None,
+        actor: str,
+    ) -> Released:
+        """Make a PKCS#12 or PEM of a current or superseded certificate, under a password.
+
+        encryption: of a PKCS#12; the PEM form has one of its own. password: UTF-8; one of 24 random
+        characters is made where it is None. actor: whom the event names. Raises `NotFound` (deleted ones
+        too), `WeakPassword` or `MalformedRequest`, and whatever keeps the event from being written.
+        """
+        if password is None:
+            password = Secret(secrets.token_urlsafe(18).encode())
+        check_password(password)
+        with self._store.reading() as tx:
+            kept = tx.device_keys.find_sealed(certificate_id)
+        content = self._make(kept, release_format, encryption, password)
+        self._record(kept, release_format, encryption, actor)
+        return Released(release_format, content, password, kept.fingerprint_sha256)
+
+    def _make(
+        self, kept: KeptKey, release_format: ReleaseFormat, encryption: Encryption, password: Secret
+    ) -> Secret:  # fmt: skip
+        private_key = self._vault.open(kept.sealed_private_key, key_place(kept.id))
+        if release_format is ReleaseFormat.PEM:
+            return make_pem(private_key, kept.der, kept.chain, password)
+        return make_pkcs12(private_key, kept.der, kept.chain, kept.identity.value, password, encryption)
+
+    def _record(
+        self, kept: KeptKey, release_format: ReleaseFormat, encryption: Encryption, actor: str
+    ) -> None:  # fmt: skip
+        now = self._now()
+        facts = {
+            "certificate_id": kept.id,
+            "identity_type": kept.identity.type,
+            "identity": kept.identity.value,
+            "fingerprint_sha256": kept.fingerprint_sha256,
+            "format": release_format,
+            "encryption": encryption if release_format is ReleaseFormat.PKCS12 else None,
+        }
+        with self._store.writing() as tx:
+            # It was read in another transaction: a deletion that was answered since then wins.
+            if tx.certificates.find(kept.id).state is CertificateState.DELETED:
+                raise NotFound("There is no such certificate.")
+            tx.events.append(Event(EventType.KEY_RELEASED, now, actor, facts))
