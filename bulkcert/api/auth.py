@@ -9,6 +9,7 @@ Rules:
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,6 +31,9 @@ _REQUIREMENT = "_bulkcert_requirement"
 
 MOST_STRANGERS = 256
 """Half of the server's threads (cli/serve.py)."""
+
+MOST_OF_SOURCE = 64
+"""So that one address cannot keep everybody else from logging in."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -79,28 +83,52 @@ def install(app: Flask) -> None:
     """Guard all routes of an app; raises LookupError where one does not say what it needs."""
     for rule in app.url_map.iter_rules():
         requirement_of(app, rule.endpoint)
-    strangers = threading.BoundedSemaphore(MOST_STRANGERS)
+    strangers = Strangers()
     app.before_request(_admit)
     app.before_request(lambda: _seat(strangers))
     app.teardown_request(lambda _error: _leave(strangers))
 
 
-def _seat(strangers: threading.BoundedSemaphore) -> None:
-    """Let only so many callers without a token send a body at the same time.
+class Strangers:
+    """Callers without a token that are sending a body, counted by their address.
 
     Whoever stalls in the middle of one holds a thread of the server; the rest are for callers with a token.
     """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seated: Counter[str] = Counter()
+
+    def take_seat(self, source: str) -> bool:
+        """Take a seat; False where all are taken, or all that one address may have."""
+        with self._lock:
+            if self._seated.total() >= MOST_STRANGERS or self._seated[source] >= MOST_OF_SOURCE:
+                return False
+            self._seated[source] += 1
+            return True
+
+    def leave(self, source: str) -> None:
+        """Give a seat back."""
+        with self._lock:
+            self._seated[source] -= 1
+            if not self._seated[source]:
+                del self._seated[source]
+
+
+def _seat(strangers: Strangers) -> None:
+    """Let only so many callers without a token send a body at the same time."""
     has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     if "caller" in g or not has_body:
         return
-    if not strangers.acquire(blocking=False):
+    source = request.remote_addr or ""
+    if not strangers.take_seat(source):
         raise Unavailable("Too many requests without a token are being sent at this moment.")
-    g.has_seat = True
+    g.seat = source
 
 
-def _leave(strangers: threading.BoundedSemaphore) -> None:
-    if g.pop("has_seat", False):
-        strangers.release()
+def _leave(strangers: Strangers) -> None:
+    if (source := g.pop("seat", None)) is not None:
+        strangers.leave(source)
 
 
 def _admit() -> None:
@@ -111,7 +139,7 @@ def _admit() -> None:
     if requirement.is_public:
         return
     session = current.service().access.find_session(verify_token(shown_token()))
-    g.caller = Caller(session.user_id, session.login, session.token_id, session.scopes)
+    g.caller = Caller(session.principal_id, session.login, session.token_id, session.scopes)
     if not session.scopes or not requirement.scopes <= session.scopes:
         g.missing_scopes = requirement.scopes
         wanted = " ".join(sorted(requirement.scopes)) or "any scope"
@@ -152,7 +180,8 @@ def challenge(refusal: Refusal) -> str | None:
     """Write the WWW-Authenticate header that goes with a refusal (RFC 6750 §3), None where none does."""
     if isinstance(refusal, InsufficientScope):
         scopes = " ".join(sorted(g.get("missing_scopes", ())))
-        return f'Bearer realm="bulkcert", error="insufficient_scope", scope="{scopes}"'
+        wanted = f', scope="{scopes}"' if scopes else ""
+        return f'Bearer realm="bulkcert", error="insufficient_scope"{wanted}'
     if not isinstance(refusal, Unauthenticated):
         return 'Bearer realm="bulkcert"'
     # RFC 6750 §3.1: no error code for a request that shows no token at all.
@@ -169,7 +198,7 @@ def issue_token(session: Session) -> str:
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "sub": str(session.user_id),
+        "sub": str(session.principal_id),
         "iat": session.issued_at,
         "exp": session.expires_at,
         "jti": session.token_id,

@@ -22,12 +22,15 @@ from bulkcert.errors import Refusal
 STATUS: dict[type[Refusal], int] = {
     errors.MalformedRequest: 400,
     errors.NotSupported: 400,
+    errors.InvalidScope: 400,
     errors.WrongCredentials: 401,
     errors.Unauthenticated: 401,
     errors.InsufficientScope: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
+    errors.AlreadyExists: 409,
+    errors.LastOwner: 409,
     errors.BundleTooLarge: 413,
     errors.TooManyEntries: 413,
     errors.CredentialsFileTooLarge: 413,
@@ -42,6 +45,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.UndecodableCredentialsFile: 422,
     errors.UnknownIdentityType: 422,
     errors.EmptyList: 422,
+    errors.WeakPassword: 422,
     errors.ItemRefusal: 422,  # and all below it: where a request is about one item alone
     errors.TooManyRequests: 429,
     errors.InternalFault: 500,

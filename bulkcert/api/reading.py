@@ -7,6 +7,7 @@ it may be a password in the wrong place.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,9 @@ from bulkcert.errors import Fault, MalformedRequest, UnsupportedMediaType
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+MOST_FAULTS = 100
+"""More than these help nobody."""
+
 SMALL_BODY_BYTES = 64 * 1024
 """Enough for a login or a token."""
 
@@ -106,7 +110,7 @@ def _load(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(values)
     except ValidationError as error:
-        faults = tuple(_faults(error.messages, ""))
+        faults = tuple(islice(_faults(error.messages, ""), MOST_FAULTS))
     else:
         return loaded
     raise MalformedRequest("The request is not of the form that the contract says.", faults)

@@ -18,7 +18,7 @@ from bulkcert import wiring
 from bulkcert.api import auth, create_app
 from bulkcert.config import Config
 from bulkcert.keeper import Keeper
-from bulkcert.principals import Scope, Session
+from bulkcert.principals import PrincipalKind, Scope, Session
 from bulkcert.secret import Secret
 from bulkcert.vault import Vault, read_key_file
 from bulkcert.wiring import Service
@@ -121,14 +121,12 @@ def refused(new_service: NewService) -> ApiCaller:
 def a_session(service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> Session:
     """A session of the administrator as `log_in` keeps it, without the cost of a password."""
     with service.store.reading() as tx:
-        user = tx.users.find("administrator")
-    assert user is not None
+        user = tx.principals.find(PrincipalKind.USER, "administrator")
     now = service.now()
     session = Session(
         token_id=secrets.token_hex(16),
-        user_id=user.id,
+        principal_id=user.id,
         login=user.login,
-        role=user.role,
         scopes=frozenset(scopes),
         issued_at=now,
         expires_at=now + timedelta(hours=1),

@@ -1,6 +1,7 @@
 """What is kept, as door two shows it."""
 
 import dataclasses
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -93,10 +94,63 @@ def three(caller: ApiCaller, worker: Worker) -> ApiCaller:
         ("?state=superseded", []),
         ("?identity=unknown", []),
         ("?limit=1000", [FIRST, SECOND, THIRD]),
+        ("?expires_before=2000-01-01", []),
+        ("?expires_before=9000-01-01", [FIRST, SECOND, THIRD]),
+        ("?expires_before=9000-01-01T00:00:00Z&state=current", [FIRST, SECOND, THIRD]),
+        ("?expires_before=9999-12-31t23:59:59.999999z", [FIRST, SECOND, THIRD]),
+        ("?expires_before=9000-01-01T00:00:00%2B14:00", [FIRST, SECOND, THIRD]),
+        ("?expires_before=1000-01-01T00:00:00-23:59", []),
+        ("?issuer=test%20ca", [FIRST, SECOND, THIRD]),
+        ("?issuer=nobody", []),
+        (f"?q={SECOND[:4].lower()}", [SECOND]),
+        ("?q=cn%3D", [FIRST, SECOND, THIRD]),
+        ("?q=%25", []),
+        ("?q=_", []),
+        ("?q=" + "x" * 1024, []),
+        (
+            f"?q={THIRD}&issuer=CA&expires_before=9000-01-01&state=current&identity_type=SERIAL_NUMBER",
+            [THIRD],
+        ),
+        (f"?q={THIRD}&identity={SECOND}", []),
+        ("?fingerprint_sha256=" + "0" * 64, []),
     ],
 )
 def test_filters_choose(three: ApiCaller, query: str, identities: list[str]) -> None:
     assert [certificate["identity"] for certificate in listed(three, query)] == identities
+
+
+def test_a_fingerprint_is_read_as_tools_write_it(three: ApiCaller) -> None:
+    found = listed(three)[1]
+    plain = found["fingerprint_sha256"]
+    colons = ":".join(plain[at : at + 2] for at in range(0, 64, 2))
+
+    for written in (plain, plain.upper(), colons, colons.upper()):
+        assert listed(three, f"?fingerprint_sha256={written}") == [found]
+
+
+def test_a_certificate_expires_before_a_moment_in_any_zone(caller: ApiCaller, worker: Worker) -> None:
+    key = an_ec_key()
+    made = a_certificate(key, FIRST, not_after=datetime(2049, 5, 1, 12, tzinfo=UTC))
+    imported(caller, worker, a_bundle([FIRST], files={FIRST: a_pkcs12(key=key, certificate=made)}))
+
+    def expires_before(moment: str) -> bool:
+        return bool(listed(caller, f"?expires_before={moment}"))
+
+    assert not expires_before("2049-05-01")
+    assert expires_before("2049-05-02")
+    assert not expires_before("2049-05-01T12:00:00Z")
+    assert expires_before("2049-05-01T12:00:00.1Z")
+    assert expires_before("2049-05-01T12:00:01z")
+    assert not expires_before("2049-05-01T14:00:00%2B02:00")
+    assert expires_before("2049-05-01T07:00:01-05:00")
+
+
+def test_pages_keep_to_the_filters(three: ApiCaller) -> None:
+    page = three.get("/api/v1/certificates?q=12bc&limit=2").json
+    assert page is not None
+    rest = listed(three, f"?q=12bc&limit=2&cursor={page['next_cursor']}")
+
+    assert [each["identity"] for each in page["items"] + rest] == [FIRST, SECOND, THIRD]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
@@ -118,7 +172,17 @@ def test_pages_hold_each_certificate_once(three: ApiCaller, limit: int) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
-        *((f"{name}=x", 400, "not_supported") for name in ("expires_before", "issuer", "fingerprint_sha256", "q")),
+        *((f"expires_before={moment}", 400, "malformed_request") for moment in (
+            "", "x", "2027", "2027-01", "20270101", "2027-W01-1", "2027-13-01", "2027-02-29", "0000-01-01", "27-01-01",
+            "2027-01-01T00:00:00", "2027-01-01T00:00Z", "2027-01-01T24:00:00Z", "2027-01-01T00:00:00+01:00",
+            "2027-01-01T00:00:00%2B0100", "2027-01-01T00:00:00%2B25:00", "2027-01-01%20", "1798761600",
+            "9999-12-31T23:59:59-01:00", "%D9%A2027-01-01", "2027-01-01T00:00:00.Z")),
+        *((f"fingerprint_sha256={digits}", 400, "malformed_request") for digits in (
+            "", "x", "a" * 63, "a" * 65, "g" * 64, "aa:" * 32, ":".join(["aa"] * 31), "aaaa:" + "a" * 60,
+            "a" * 64 + "%0A", "%D9%A1" * 64)),
+        *((f"{name}={text}", 400, "malformed_request") for name in ("issuer", "q") for text in (
+            "", "%00", "a%00b", "x" * 1025)),
+        ("text=x", 400, "malformed_request"),
         *((f"limit={limit}", 400, "malformed_request") for limit in ("0", "1001", "-1", "1_0", "1.0", "+1", " 1",
                                                                       "x", "", "9" * 5000, "%D9%A1", "%00")),
         *((f"cursor={cursor}", 400, "malformed_request") for cursor in ("", "x", "!!", "x" * 600, "%00", "%ff",

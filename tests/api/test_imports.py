@@ -524,7 +524,7 @@ def test_an_outcome_that_no_import_has_is_refused(caller: ApiCaller, query: str)
 def test_an_import_of_somebody_else_is_seen_by_those_who_may_read(
     app: Flask, client: Client, service: Service, caller: ApiCaller
 ) -> None:
-    service.access.create_user("auditor", Secret(PASSWORD.encode()), Role.AUDITOR)
+    service.accounts.create_user("auditor", Role.AUDITOR, Secret(PASSWORD.encode()), "administrator")
     accepted = upload(caller, a_bundle([FIRST]))
     login = client.post("/api/v1/sessions", json={"login": "auditor", "password": PASSWORD})
     assert login.json is not None

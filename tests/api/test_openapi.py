@@ -11,9 +11,11 @@ from openapi_spec_validator import validate
 
 from bulkcert import errors
 from bulkcert.api import auth, problems
-from bulkcert.api.v1 import schemas
+from bulkcert.api.v1 import access_schemas, schemas
 from bulkcert.certificates import CertificateState, KeyType, WarningCode
 from bulkcert.identities import IdentityType
+from bulkcert.principals import Role, Scope
+from bulkcert.releases import Encryption, ReleaseFormat
 from bulkcert.reports import OnConflict, Outcome, RequestState
 from tests.api.conftest import NewService, an_app
 from tests.api.contract import document, resolved
@@ -110,6 +112,12 @@ def component(name: str) -> dict[str, Any]:
         ("DeletionCounts", schemas.DeletionCounts),
         ("Item", schemas.Item),
         ("Certificate", schemas.Certificate),
+        ("User", access_schemas.User),
+        ("IssuedUser", access_schemas.IssuedUser),
+        ("Client", access_schemas.Client),
+        ("IssuedClient", access_schemas.IssuedClient),
+        ("Session", access_schemas.Session),
+        ("Released", access_schemas.Released),
     ],
 )
 def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schema: type[Schema]) -> None:
@@ -124,6 +132,13 @@ def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schem
         ("ImportForm", schemas.ImportOrder, "bundle"),
         ("DeletionForm", schemas.DeletionOrder, "identities"),
         ("DeletionOrder", schemas.Deletion, None),
+        ("NewUser", access_schemas.NewUser, None),
+        ("NewRole", access_schemas.NewRole, None),
+        ("NewPassword", access_schemas.NewPassword, None),
+        ("OwnPassword", access_schemas.OwnPassword, None),
+        ("NewClient", access_schemas.NewClient, None),
+        ("Rotation", access_schemas.Rotation, None),
+        ("ReleaseOrder", access_schemas.ReleaseOrder, None),
     ],
 )
 def test_a_request_has_the_members_of_the_contract_and_no_other(
@@ -143,6 +158,9 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
     [
         (("post", "/api/v1/imports"), schemas.ImportOrder),
         (("get", "/api/v1/imports"), schemas.PageQuery),
+        (("get", "/api/v1/sessions"), access_schemas.SessionsQuery),
+        (("get", "/api/v1/users"), schemas.PageQuery),
+        (("get", "/api/v1/clients"), schemas.PageQuery),
         (("get", "/api/v1/imports/{import_id}/items"), schemas.ImportItemsQuery),
         (("get", "/api/v1/deletions"), schemas.PageQuery),
         (("get", "/api/v1/deletions/{deletion_id}/items"), schemas.DeletionItemsQuery),
@@ -151,9 +169,8 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
 )
 def test_query_parameters_are_those_of_the_contract(operation: Operation, schema: type[Schema]) -> None:
     written = [resolved(parameter) for parameter in operations()[operation].get("parameters", [])]
-    not_yet = {"expires_before", "issuer", "fingerprint_sha256", "q"}
+    read = schema().fields
 
-    read = {name: field for name, field in schema().fields.items() if name not in not_yet}
     assert {each["name"] for each in written if each["in"] == "query"} == set(read)
     for each in written:
         field = read.get(each["name"])
@@ -170,6 +187,10 @@ def test_query_parameters_are_those_of_the_contract(operation: Operation, schema
         ("OnConflict", OnConflict),
         ("RequestState", RequestState),
         ("CertificateState", CertificateState),
+        ("Scope", Scope),
+        ("Role", Role),
+        ("ReleaseFormat", ReleaseFormat),
+        ("Encryption", Encryption),
     ],
 )
 def test_words_are_those_of_the_code(name: str, words: Any) -> None:
@@ -184,6 +205,21 @@ def test_words_inside_items_and_certificates_are_those_of_the_code() -> None:
     assert component("Certificate")["properties"]["key_type"]["enum"] == [*map(str, KeyType)]
 
 
+def test_the_form_of_a_grant_has_the_members_of_the_contract_and_others_are_ignored() -> None:
+    written = component("ClientCredentials")
+
+    assert set(written["properties"]) == set(access_schemas.ClientCredentials().fields)
+    assert "additionalProperties" not in written  # RFC 6749 §3.2
+
+
+def test_bounds_are_those_of_the_code() -> None:
+    overlap = component("Rotation")["properties"]["overlap_seconds"]
+
+    assert overlap["maximum"] == access_schemas.LONGEST_OVERLAP_SECONDS
+    assert overlap["default"] == access_schemas.DEFAULT_OVERLAP_SECONDS
+    assert component("NewClient")["properties"]["scopes"]["maxItems"] == len(Scope)
+
+
 @pytest.mark.parametrize(
     ("response", "status"),
     [
@@ -192,6 +228,7 @@ def test_words_inside_items_and_certificates_are_those_of_the_code() -> None:
         ("InsufficientScope", 403),
         ("NotFound", 404),
         ("NotAcceptable", 406),
+        ("Conflict", 409),
         ("TooLarge", 413),
         ("WrongContentType", 415),
         ("Unusable", 422),

@@ -17,7 +17,7 @@ from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_toke
 def service(new_service: NewService) -> Service:
     service = new_service()
     for role in (Role.OPERATOR, Role.DEPLOYER, Role.AUDITOR):
-        service.access.create_user(role, Secret(PASSWORD.encode()), role)
+        service.accounts.create_user(role, role, Secret(PASSWORD.encode()), "administrator")
     return service
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_login_says_nothing_of_which_part_was_wrong(
     assert answer.status_code == 401
     assert answer.json is not None
     assert answer.json["code"] == "wrong_credentials"
-    assert answer.json["detail"] == "Login and password do not belong together."
+    assert answer.json["detail"] == "Login and password (or client id and secret) do not belong together."
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="bulkcert"'
 
 
@@ -174,7 +174,7 @@ def test_a_user_who_is_disabled_has_no_token_any_more(new_service: NewService) -
     app = an_app(service)
     caller = ApiCaller(a_client(app), a_token(app, service))
     with service.store.writing() as tx:
-        tx.users.disable(1, service.now())
+        tx.principals.disable(1, service.now())
 
     assert caller.get("/api/v1/limits").status_code == 401
     answer = caller.client.post("/api/v1/sessions", json={"login": "administrator", "password": PASSWORD})

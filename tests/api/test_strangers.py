@@ -46,3 +46,14 @@ def test_a_request_without_a_body_needs_no_seat(monkeypatch: pytest.MonkeyPatch)
     auth.install(app)
 
     assert app.test_client().get("/").text == "200"
+
+
+def test_one_address_cannot_take_all_seats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MOST_STRANGERS", 4)
+    monkeypatch.setattr(auth, "MOST_OF_SOURCE", 3)
+    strangers = auth.Strangers()
+
+    assert [strangers.take_seat("192.0.2.1") for _ in range(4)] == [True, True, True, False]
+    assert [strangers.take_seat("192.0.2.2") for _ in range(2)] == [True, False]
+    strangers.leave("192.0.2.1")
+    assert strangers.take_seat("192.0.2.2") is True

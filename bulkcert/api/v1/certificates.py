@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
 from bulkcert.api.v1 import pages, schemas
+from bulkcert.certificates import CertificateFilter
 from bulkcert.principals import Scope
 
 _ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -19,7 +20,8 @@ blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
 def index() -> Response:
     """List device certificates, the oldest first."""
     query = read_query(schemas.CertificatesQuery())
-    page = current.service().inventory.page(**query)
+    limit, cursor = query.pop("limit"), query.pop("cursor")
+    page = current.service().inventory.page(CertificateFilter(**query), limit, cursor)
     return jsonify(pages.write(page, schemas.Certificate()))
 
 

@@ -5,12 +5,15 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from bulkcert.api import auth, current
 from bulkcert.api.reading import JSON, read_json, read_query
 from bulkcert.api.uploads import MULTIPART
-from bulkcert.api.v1 import pages, schemas
+from bulkcert.api.v1 import negotiation, pages, reports, schemas
 from bulkcert.api.v1.conditions import refuse_idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.principals import Scope
 from bulkcert.reports import BulkRequest, RequestKind
+
+MOST_JSON_BYTES = 4 * 1024**2
+"""A list of all the devices that a request may name fits; parsed, it takes some ten times that in memory."""
 
 blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 
@@ -48,11 +51,10 @@ def show(deletion_id: str) -> Response:
 
 @blueprint.get("/<deletion_id>/items")
 @auth.needs(Scope.CERTIFICATES_READ)
+@negotiation.offers(*reports.FORMATS)
 def items(deletion_id: str) -> Response:
     """List the devices of a deletion, in the order of the list."""
-    query = read_query(schemas.DeletionItemsQuery())
-    page = current.service().requests.items(RequestKind.DELETION, deletion_id, **query)
-    return jsonify(pages.write(page, schemas.Item()))
+    return reports.items(RequestKind.DELETION, deletion_id, schemas.DeletionItemsQuery)
 
 
 def _delete() -> BulkRequest:
@@ -61,7 +63,7 @@ def _delete() -> BulkRequest:
         order, file = read_file_and_fields("identities", schemas.DeletionOrder())
         return inventory.delete_listed(file, order["identity_type"], current.caller())
     if request.mimetype == JSON:
-        most_bytes = current.service().limits.credentials_file_bytes
+        most_bytes = min(MOST_JSON_BYTES, current.service().limits.credentials_file_bytes)
         order = read_json(schemas.Deletion(), most_bytes)
         return inventory.delete(order["identities"], order["identity_type"], current.caller())
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

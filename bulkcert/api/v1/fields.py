@@ -4,11 +4,14 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from bulkcert.errors import NotSupported
+from bulkcert.api import current
+from bulkcert.api.reading import MOST_FAULTS
+from bulkcert.errors import NotSupported, TooManyEntries
 from bulkcert.identities import IdentityType
 from bulkcert.secret import Secret
 
@@ -55,13 +58,6 @@ class PageLimit(fields.String):
         return int(written)
 
 
-class NotYet(fields.Field[None]):
-    """Something that the contract will have: refused as `NotSupported`, for to ignore it would mislead."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any) -> None:
-        raise NotSupported(f"{attr} is not supported in this release.")
-
-
 class FalseForNow(fields.Field[bool]):
     """A switch that may be named but not yet turned on: a boolean, or a word where `as_text`."""
 
@@ -83,3 +79,26 @@ class Timestamp(fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Names(fields.Field[list[str]]):
+    """A list of texts of at most 4,096 characters each; of a million that are none, the first are told."""
+
+    _MOST = 4096
+    _WRONG = "Not a text of at most 4096 characters without a NUL."
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
+    ) -> list[str]:
+        most = current.service().limits.entries
+        if not isinstance(value, list):
+            raise ValidationError("Not a list.")
+        if len(value) > most:
+            raise TooManyEntries(f"The list has more than {most} names.")
+        wrong = (number for number, name in enumerate(value) if not self._is_name(name))
+        if faults := {number: [self._WRONG] for number in islice(wrong, MOST_FAULTS)}:
+            raise ValidationError(faults)
+        return value
+
+    def _is_name(self, name: object) -> bool:
+        return isinstance(name, str) and len(name) <= self._MOST and "\x00" not in name

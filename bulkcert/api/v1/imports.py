@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
 from bulkcert.api.uploads import MULTIPART, read_raw
-from bulkcert.api.v1 import pages, schemas
+from bulkcert.api.v1 import negotiation, pages, reports, schemas
 from bulkcert.api.v1.conditions import Wait, refuse_idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
 from bulkcert.errors import NotSupported, UnsupportedMediaType
@@ -53,11 +53,18 @@ def show(import_id: str) -> Response:
 
 @blueprint.get("/<import_id>/items")
 @auth.needs(Scope.IMPORTS_READ)
+@negotiation.offers(*reports.FORMATS)
 def items(import_id: str) -> Response:
     """List the devices of an import, in the order of the bundle."""
-    query = read_query(schemas.ImportItemsQuery())
-    page = current.service().requests.items(RequestKind.IMPORT, import_id, **query)
-    return jsonify(pages.write(page, schemas.Item()))
+    return reports.items(RequestKind.IMPORT, import_id, schemas.ImportItemsQuery)
+
+
+@blueprint.get("/<import_id>/retry-list")
+@auth.needs(Scope.IMPORTS_READ)
+@negotiation.offers(reports.TEXT)
+def retry_list(import_id: str) -> Response:
+    """Begin the credentials file of another try: a line for each device that failed."""
+    return reports.retry_list(import_id)
 
 
 @blueprint.post("/<import_id>/cancel")

@@ -5,16 +5,18 @@ from marshmallow import Schema, fields, validate
 from bulkcert.api.v1.fields import (
     FalseForNow,
     IdentityTypeName,
-    NotYet,
+    Names,
     PageLimit,
     Password,
     Text,
     Timestamp,
 )
+from bulkcert.api.v1.filters import Fingerprint, ItemCode, Moment
 from bulkcert.certificates import CertificateState
 from bulkcert.reports import OnConflict, Outcome
 
 MOST_CURSOR = 512
+MOST_IN_NAME = 1024
 
 
 _IMPORT_OUTCOMES = (Outcome.CREATED, Outcome.REPLACED, Outcome.UNCHANGED, Outcome.FAILED)
@@ -61,7 +63,7 @@ class DeletionOrder(Schema):
 class Deletion(DeletionOrder):
     """The JSON body of POST /deletions. A name that is no identity is an item that fails, however long."""
 
-    identities = fields.List(Text(least=0, most=4096), required=True)
+    identities = Names(required=True)
     validate_only = FalseForNow()
 
 
@@ -72,12 +74,17 @@ class PageQuery(Schema):
     cursor = Text(most=MOST_CURSOR, load_default=None)
 
 
+PAGE_PARAMETERS = tuple(PageQuery().fields)
+"""What a report that is given whole does not know."""
+
+
 class ImportItemsQuery(PageQuery):
     """Which items of an import to give."""
 
     outcome = fields.Enum(
         Outcome, by_value=fields.String, load_default=None, validate=validate.OneOf(_IMPORT_OUTCOMES)
     )
+    code = ItemCode(load_default=None)
 
 
 class DeletionItemsQuery(PageQuery):
@@ -86,6 +93,7 @@ class DeletionItemsQuery(PageQuery):
     outcome = fields.Enum(
         Outcome, by_value=fields.String, load_default=None, validate=validate.OneOf(_DELETION_OUTCOMES)
     )
+    code = ItemCode(load_default=None)
 
 
 class CertificatesQuery(PageQuery):
@@ -94,10 +102,10 @@ class CertificatesQuery(PageQuery):
     identity_type = IdentityTypeName(load_default=None)
     identity = Text(load_default=None)
     state = fields.Enum(CertificateState, by_value=fields.String, load_default=None)
-    expires_before = NotYet()
-    issuer = NotYet()
-    fingerprint_sha256 = NotYet()
-    q = NotYet()
+    expires_before = Moment(load_default=None)
+    issuer = Text(most=MOST_IN_NAME, load_default=None)
+    fingerprint_sha256 = Fingerprint(load_default=None)
+    q = Text(attribute="text", most=MOST_IN_NAME, load_default=None)
 
 
 # --- written ----------------------------------------------------------------------------------------

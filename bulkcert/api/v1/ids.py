@@ -1,0 +1,20 @@
+"""What stands in a path. One that is malformed gets the very answer of one that is unknown."""
+
+import re
+
+from bulkcert.errors import NotFound
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_WORD = re.compile(r"[A-Za-z0-9._@+-]{1,100}")
+
+
+def number(written: str) -> int:
+    """Read the number of a certificate; 0, which is nobody's, where it is none."""
+    return int(written) if _NUMBER.fullmatch(written) else 0
+
+
+def word(written: str, kind: str) -> str:
+    """Read a login, a client's or a session's id, or raise `NotFound`; kind: what there is none of."""
+    if not _WORD.fullmatch(written):
+        raise NotFound(f"There is no such {kind}.")
+    return written

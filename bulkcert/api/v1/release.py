@@ -1,0 +1,33 @@
+"""Hand a device's key and certificate out."""
+
+from flask import Blueprint, Response, jsonify
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_json, read_query
+from bulkcert.api.v1 import access_schemas, ids, schemas
+from bulkcert.errors import Fault, MalformedRequest
+from bulkcert.principals import Scope
+from bulkcert.releases import Encryption, ReleaseFormat
+
+blueprint = Blueprint("release", __name__, url_prefix="/certificates")
+
+
+@blueprint.post("/<certificate_id>/release")
+@auth.needs(Scope.KEYS_RELEASE)
+def create(certificate_id: str) -> Response:
+    """Make a PKCS#12 or PEM of a certificate and its key, once this is recorded."""
+    read_query(schemas.Nothing())
+    order = read_json(access_schemas.ReleaseOrder())
+    if order["format"] is ReleaseFormat.PEM and order["encryption"] is not None:
+        fault = Fault("encryption", "PEM has one of its own: leave this out.")
+        raise MalformedRequest("The request is not of the form that the contract says.", (fault,))
+    released = current.service().releaser.release(
+        ids.number(certificate_id),
+        order["format"],
+        order["encryption"] or Encryption.AES256,
+        order["password"],
+        current.caller().login,
+    )
+    response = jsonify(access_schemas.Released().dump(released))
+    response.headers["Cache-Control"] = "no-store"
+    return response
