@@ -8,9 +8,13 @@ import click
 
 from bulkcert import __version__
 from bulkcert.cli.check import check
+from bulkcert.cli.client import client
 from bulkcert.cli.db import db
 from bulkcert.cli.init import init
+from bulkcert.cli.release import release
 from bulkcert.cli.serve import serve
+from bulkcert.cli.session import session
+from bulkcert.cli.user import user
 from bulkcert.cli.worker import worker
 from bulkcert.errors import Refusal
 
@@ -41,8 +45,5 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys in clear
 
 
-main.add_command(check)
-main.add_command(db)
-main.add_command(init)
-main.add_command(serve)
-main.add_command(worker)
+for _command in (check, client, db, init, release, serve, session, user, worker):
+    main.add_command(_command)
