@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "bulkcert"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 VALUES = frozenset(
-    "errors secret identities certificates reports events expiry principals limits entries".split()
+    "errors secret identities certificates reports events expiry principals limits entries releases".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),
@@ -21,14 +21,19 @@ ARROWS: dict[str, frozenset[str]] = {
     "draining": frozenset(),
     "logs": frozenset(),
     "opening": VALUES | {"formats"},
-    "access": VALUES | {"store", "vault"},
+    "throttle": VALUES | {"store"},
+    "access": VALUES | {"store", "throttle", "vault"},
     "bulk_requests": VALUES | {"store"},
+    "accounts": VALUES | {"access", "store"},
+    "releaser": VALUES | {"formats", "keeping", "store", "vault"},
     "importer": VALUES | {"formats", "store", "vault"},
     "keeping": VALUES | {"importer", "store", "vault"},
     "keeper": VALUES | {"importer", "keeping", "store", "vault"},
     "inventory": VALUES | {"formats", "importer", "store"},
     "wiring": VALUES
-    | set("config vault store spool opening draining access importer keeper inventory bulk_requests".split()),
+    | set(
+        "config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
+    ),
     "worker": frozenset({"wiring", "config", "errors", "logs"}),
     "api": VALUES | {"wiring", "config"},
     "cli": VALUES | set("api worker wiring config formats draining logs".split()),

@@ -51,17 +51,45 @@ def by_openssl(
     return out.read_bytes()
 
 
-def by_keytool(directory: Path, common_name: str, password: str) -> bytes:
-    """Java's keytool, which makes key and (self-signed) certificate itself."""
+def by_keytool(directory: Path, common_name: str, password: str, *key_options: str) -> bytes:
+    """Java's keytool, which makes key (by default on P-256) and self-signed certificate itself."""
     require("keytool")
     directory.mkdir(parents=True, exist_ok=True)
     out = directory / "out.p12"
     (directory / "password").write_text(password)
     run(
         "keytool", "-genkeypair", "-keystore", out, "-storetype", "PKCS12", "-storepass:file", directory / "password",
-        "-alias", "device", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "365",
+        "-alias", "device", *(key_options or ("-keyalg", "EC", "-groupname", "secp256r1")), "-validity", "365",
         "-dname", f"CN={common_name}", "-ext", "eku=clientAuth",
     )  # fmt: skip
+    return out.read_bytes()
+
+
+def by_certtool(directory: Path, common_name: str, password: str, cipher: str = "aes-256") -> bytes:
+    """GnuTLS's `certtool --to-p12`. It takes the password as an argument or from a terminal alone."""
+    require("certtool")
+    key, certificate, ca = pem_files(directory, common_name)
+    out = directory / "out.p12"
+    run(
+        "certtool", "--to-p12", "--load-privkey", key, "--load-certificate", certificate, "--load-ca-certificate", ca,
+        "--p12-name", common_name, "--password", password, "--pkcs-cipher", cipher, "--outder", "--outfile", out,
+    )  # fmt: skip
+    return out.read_bytes()
+
+
+def by_pk12util(directory: Path, common_name: str, password: str, *options: str) -> bytes:
+    """NSS's `pk12util -o`, out of a database of its own that was filled from a file of openssl's."""
+    for tool in ("pk12util", "certutil"):
+        require(tool)
+    (directory / "source").mkdir(parents=True)
+    source = directory / "source" / "in.p12"
+    source.write_bytes(by_openssl(directory, common_name, password))
+    (directory / "password").write_text(password + "\n")
+    database, out = f"sql:{directory}", directory / "out.p12"
+    with_password = ("-d", database, "-w", directory / "password")
+    run("certutil", "-N", "-d", database, "--empty-password")
+    run("pk12util", "-i", source, *with_password)
+    run("pk12util", "-o", out, "-n", common_name, *with_password, *options)
     return out.read_bytes()
 
 
