@@ -31,7 +31,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.api.contract import document
 from tests.builders import DAY, NOW, a_certificate, a_credentials_file, a_pkcs12, a_zip
 from tests.canaries import Marker, Searcher, Watch, files_below
-from tests.live import LiveService, wait_until
+from tests.live import LIVE, LiveService, wait_until
+
+pytestmark = LIVE
 
 DOOR_ONE = "/xenmobile/api/v1"
 SERIALS = {"identityType": "SERIAL_NUMBER"}
