@@ -29,6 +29,11 @@ hypothesis.settings.register_profile("bulkcert", deadline=None)
 hypothesis.settings.load_profile("bulkcert")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: keys and certificates differ from one run, and one xdist worker, to the next."""
+    return argname if isinstance(val, bytes | bytearray) else None
+
+
 class Clock:
     """A clock that stands still until it is moved."""
 
