@@ -57,6 +57,13 @@ class Element:
         content, allowance = self.content, self.allowance
         at, end = 0, len(content)
         while at < end:
+            # Nearly all elements are short: what `_header` says of them, without the call.
+            if (start := at + 2) <= end and (length := content[at + 1]) < _INDEFINITE:
+                tag, stop = content[at], start + length
+                if stop <= end and tag & _LONG_TAG != _LONG_TAG:
+                    found.append(Element(tag, content[start:stop], allowance))
+                    at = stop
+                    continue
             tag, start, stop = _header(content, at)
             after = stop
             if stop < 0:
