@@ -95,7 +95,11 @@ def test_no_code_is_explained_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    sorted(path for path in ROOT.rglob("*.md") if ".venv" not in path.parts),
+    sorted(
+        path
+        for path in ROOT.rglob("*.md")
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    ),
     ids=lambda path: path.name,
 )
 def test_links_lead_somewhere(page: Path) -> None:
