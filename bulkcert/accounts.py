@@ -18,10 +18,10 @@ from bulkcert.errors import (
     MalformedRequest,
     NotFound,
     TooManyRequests,
-    WeakPassword,
     WrongCredentials,
 )
 from bulkcert.events import Event, EventType
+from bulkcert.passwords import read_text, refuse_weak
 from bulkcert.principals import (
     SCOPES_OF,
     Caller,
@@ -37,7 +37,6 @@ from bulkcert.reports import Page
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 
-SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 LONGEST_NAME = 100
 EVERYTHING = frozenset(Scope)
@@ -263,16 +262,7 @@ class Accounts:
 
 def check_login_password(password: Secret) -> None:
     """Refuse a password that is easy to guess (`WeakPassword`) or no text (`MalformedRequest`)."""
-    try:
-        text = password.reveal().decode()
-    except UnicodeDecodeError:
-        raise MalformedRequest("The password is not UTF-8.") from None
-    if len(text) > LONGEST_PASSWORD:
-        raise MalformedRequest(f"A password has at most {LONGEST_PASSWORD} characters.")
-    if len(text) < SHORTEST_PASSWORD or len(set(text)) < 5:
-        raise WeakPassword(
-            f"A password has at least {SHORTEST_PASSWORD} characters, five different ones among them."
-        )
+    refuse_weak(read_text(password, LONGEST_PASSWORD))
 
 
 def _check_within(scopes: frozenset[Scope], within: frozenset[Scope]) -> None:

@@ -3,10 +3,10 @@
 import enum
 from dataclasses import dataclass
 
-from bulkcert.errors import MalformedRequest, WeakPassword
+from bulkcert.errors import MalformedRequest
+from bulkcert.passwords import read_text, refuse_weak
 from bulkcert.secret import Secret
 
-SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 128
 """Characters. Devices and tools differ in what longer ones they take."""
 
@@ -45,15 +45,7 @@ def check_password(password: Secret) -> None:
     Raises `WeakPassword` below 12 characters or of fewer than 5 different ones, `MalformedRequest` where it
     has more than 128 characters, holds a control character, or is not UTF-8.
     """
-    try:
-        text = password.reveal().decode()
-    except UnicodeDecodeError:
-        raise MalformedRequest("The password is not UTF-8.") from None
-    if len(text) > LONGEST_PASSWORD or not text.isprintable():
-        raise MalformedRequest(
-            f"A password has at most {LONGEST_PASSWORD} characters, and none that controls."
-        )
-    if len(text) < SHORTEST_PASSWORD or len(set(text)) < 5:
-        raise WeakPassword(
-            f"A password has at least {SHORTEST_PASSWORD} characters, five different ones among them."
-        )
+    text = read_text(password, LONGEST_PASSWORD)
+    if not text.isprintable():
+        raise MalformedRequest("A password holds no character that controls.")
+    refuse_weak(text)

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "bulkcert"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 VALUES = frozenset(
-    "errors secret identities certificates reports events expiry principals limits entries releases".split()
+    "errors secret identities certificates reports events expiry principals limits entries releases passwords".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),

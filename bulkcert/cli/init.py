@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import click
 
+from bulkcert import passwords
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import BadSettings, Fault
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
-
-_SHORTEST_PASSWORD = 12
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def _administrator_password() -> _Password:
     given = os.environ.get(ADMIN_PASSWORD)
     if given is None:
         return _Password(Secret(secrets.token_urlsafe(18).encode()), is_generated=True)
-    if len(given) < _SHORTEST_PASSWORD:
-        fault = Fault(ADMIN_PASSWORD, f"must have at least {_SHORTEST_PASSWORD} characters")
+    if len(given) < passwords.SHORTEST:
+        fault = Fault(ADMIN_PASSWORD, f"must have at least {passwords.SHORTEST} characters")
         raise BadSettings("Settings are wrong.", (fault,))
     return _Password(Secret(given.encode(errors="surrogateescape")), is_generated=False)
