@@ -1,16 +1,15 @@
 """X.509: what a certificate says of itself, and how the certificates of one file hang together (RFC 5280).
 
 Reading is the library's (`cryptography.x509`). It reads lazily, so every look at a certificate may still
-find it malformed: all looks stand inside `_strictly`, which turns what the library raises into one refusal.
+find it malformed: all looks go through `_strictly`, which turns what the library raises into one refusal.
 
 Tolerated: extensions that cannot be read. The certificate is kept with no alternative names, and is not
 held to allow client authentication, since nothing shows that it does.
 """
 
-import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -18,12 +17,14 @@ from typing import TypeVar, cast
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
 from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name
 from bulkcert.errors import MalformedCertificate
 
+T = TypeVar("T")
 E = TypeVar("E", bound=x509.ExtensionType)
 Extensions = Mapping[type[x509.ExtensionType], x509.ExtensionType]
 
@@ -47,9 +48,13 @@ _CACHED_CERTIFICATES = 64  # a fleet shares its chain: the same few certificates
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """All that is taken from one certificate. issuer_key, own_key: key identifiers, None where not told."""
+    """All that is taken from one certificate. issuer_key, own_key: key identifiers, None where not told.
+
+    public_key: None where the library does not know its kind.
+    """
 
     certificate: Certificate
+    public_key: PublicKey | None
     allows_client_auth: bool
     issuer_key: bytes | None
     own_key: bytes | None
@@ -72,6 +77,11 @@ def allows_client_auth(certificate: Certificate) -> bool:
     return _read(certificate.der).allows_client_auth
 
 
+def is_issued_for(certificate: Certificate, public_key: PublicKey) -> bool:
+    """Tell whether a certificate's key is this one: the numbers count, not how they are written."""
+    return _read(certificate.der).public_key == public_key
+
+
 def order_chain(leaf: Certificate, others: Sequence[Certificate]) -> tuple[tuple[Certificate, ...], bool]:
     """Order what came with a leaf: its issuer first, towards the root; certificates of no use are left out.
 
@@ -92,7 +102,7 @@ def order_chain(leaf: Certificate, others: Sequence[Certificate]) -> tuple[tuple
 
 def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Tell by name and by key identifier (RFC 5280 §4.2.1.1), or by signature where one is missing."""
-    if certificate.facts.issuer != issuer.facts.subject:
+    if certificate.facts.issuer.text != issuer.facts.subject.text:
         return False
     wanted, given = _read(certificate.der).issuer_key, _read(issuer.der).own_key
     if wanted is not None and given is not None:
@@ -102,14 +112,17 @@ def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)
 def _is_signed_by(der: bytes, issuer_der: bytes) -> bool:
-    with _strictly():
-        certificate = x509.load_der_x509_certificate(der)
-        issuer = x509.load_der_x509_certificate(issuer_der)
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
-            return False
-        return True
+    return _strictly(_verify, der, issuer_der)
+
+
+def _verify(der: bytes, issuer_der: bytes) -> bool:
+    certificate = x509.load_der_x509_certificate(der)
+    issuer = x509.load_der_x509_certificate(issuer_der)
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
+        return False
+    return True
 
 
 def forget() -> None:
@@ -123,13 +136,11 @@ def fingerprint_of_key(public_key_info: bytes) -> str:
     return hashlib.sha256(public_key_info).hexdigest()
 
 
-@contextlib.contextmanager
-def _strictly() -> Iterator[None]:
+def _strictly(look: Callable[..., T], *ders: bytes) -> T:
     """Turn what the library raises on a hostile certificate into a refusal, and keep its warnings quiet."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
-            yield
+            return look(*ders)
         except (
             ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion,
             x509.DuplicateExtension,
@@ -140,27 +151,34 @@ def _strictly() -> Iterator[None]:
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)
 def _read(der: bytes) -> _Reading:
-    with _strictly():
-        certificate = x509.load_der_x509_certificate(der)
-        extensions = _extensions(certificate)
-        facts = _facts(der, certificate, extensions or {})
-        authority = _extension(extensions, x509.AuthorityKeyIdentifier)
-        subject = _extension(extensions, x509.SubjectKeyIdentifier)
+    return _strictly(_look, der)
+
+
+def _look(der: bytes) -> _Reading:
+    certificate = x509.load_der_x509_certificate(der)
+    extensions = _extensions(certificate)
+    public_key = _public_key(certificate)
+    facts = _facts(der, certificate, public_key, extensions or {})
+    authority = _extension(extensions, x509.AuthorityKeyIdentifier)
+    subject = _extension(extensions, x509.SubjectKeyIdentifier)
     return _Reading(
         Certificate(der, facts),
+        public_key,
         extensions is not None and _names_client_auth(_extension(extensions, x509.ExtendedKeyUsage)),
         authority.key_identifier if authority else None,
         subject.digest if subject else None,
     )
 
 
-def _facts(der: bytes, certificate: x509.Certificate, extensions: Extensions) -> CertificateFacts:
-    public_key_info, key_type, key_size = _public_key(certificate)
+def _facts(
+    der: bytes, certificate: x509.Certificate, public_key: PublicKey | None, extensions: Extensions
+) -> CertificateFacts:
+    key_type, key_size = _kind_and_size(public_key)
     algorithm = certificate.signature_algorithm_oid
     alternative_names = _extension(extensions, x509.SubjectAlternativeName)
     return CertificateFacts(
         fingerprint_sha256=hashlib.sha256(der).hexdigest(),
-        public_key_sha256=fingerprint_of_key(public_key_info),
+        public_key_sha256=fingerprint_of_key(_public_key_info(certificate, public_key)),
         serial_number=str(certificate.serial_number),
         subject=_name(certificate.subject),
         issuer=_name(certificate.issuer),
@@ -169,7 +187,7 @@ def _facts(der: bytes, certificate: x509.Certificate, extensions: Extensions) ->
         not_after=certificate.not_valid_after_utc,
         key_type=key_type,
         key_size=key_size,
-        signature_algorithm=_SIGNATURE_NAMES.get(algorithm, algorithm.dotted_string),
+        signature_algorithm=_SIGNATURE_NAMES.get(algorithm) or algorithm.dotted_string,
     )
 
 
@@ -177,34 +195,45 @@ def _names_client_auth(usages: x509.ExtendedKeyUsage | None) -> bool:
     return usages is None or any(usage in _CLIENT_USAGES for usage in usages)
 
 
-def _public_key(certificate: x509.Certificate) -> tuple[bytes, KeyType, int]:
-    """Give the SubjectPublicKeyInfo (DER), kind and bits of the certificate's key.
-
-    The library writes the info anew, so that one key has one form. A key that it does not know is a CA's new
-    one: the certificate's own content stands in for it.
-    """
+def _public_key(certificate: x509.Certificate) -> PublicKey | None:
     try:
-        key = certificate.public_key()
+        return certificate.public_key()
     except UnsupportedAlgorithm:
-        return certificate.tbs_certificate_bytes, KeyType.OTHER, 0
-    info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    match key:
+        return None
+
+
+def _public_key_info(certificate: x509.Certificate, public_key: PublicKey | None) -> bytes:
+    """Give the SubjectPublicKeyInfo (DER) of the certificate's key.
+
+    The library writes it anew, so that one key has one form. A key that it does not know is a CA's new one:
+    the certificate's own content stands in for it.
+    """
+    if public_key is None:
+        return certificate.tbs_certificate_bytes
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _kind_and_size(public_key: PublicKey | None) -> tuple[KeyType, int]:
+    """Give the kind and the bits of a key."""
+    match public_key:
         case rsa.RSAPublicKey():
-            return info, KeyType.RSA, key.key_size
+            return KeyType.RSA, public_key.key_size
         case ec.EllipticCurvePublicKey():
-            return info, KeyType.EC, key.key_size
+            return KeyType.EC, public_key.key_size
         case ed25519.Ed25519PublicKey():
-            return info, KeyType.ED25519, 256
+            return KeyType.ED25519, 256
         case ed448.Ed448PublicKey():
-            return info, KeyType.ED448, 456
+            return KeyType.ED448, 456
         case _:
-            return info, KeyType.OTHER, int(getattr(key, "key_size", 0))
+            return KeyType.OTHER, int(getattr(public_key, "key_size", 0))
 
 
 def _name(name: x509.Name) -> Name:
     """Give a name's text and its well-known attributes: of several, the last is the most specific one."""
-    last = {attribute.oid: str(attribute.value) for attribute in name}
-    found = {field: last[oid] for oid, field in _ATTRIBUTES.items() if oid in last}
+    found: dict[str, str] = {}
+    for attribute in name:
+        if field := _ATTRIBUTES.get(attribute.oid):
+            found[field] = str(attribute.value)
     return Name(name.rfc4514_string(_WRITTEN_OUT), **found)
 
 

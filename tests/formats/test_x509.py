@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bulkcert.certificates import Certificate, KeyType, Name
 from bulkcert.errors import MalformedCertificate
-from bulkcert.formats.x509 import allows_client_auth, order_chain, parse_certificate
+from bulkcert.formats.x509 import allows_client_auth, is_issued_for, order_chain, parse_certificate
 from tests.builders import DAY, NOW, a_ca, a_certificate, an_ec_key, an_rsa_key
 
 VECTORS = Path(cryptography_vectors.__file__).parent / "x509"
@@ -114,6 +114,31 @@ def test_kind_and_size_of_the_key_are_read(key, expected):
     facts = parsed(build(key=key)).facts
 
     assert (facts.key_type, facts.key_size) == expected
+
+
+def test_a_certificate_is_issued_for_its_own_key_and_for_no_other():
+    keys = [
+        an_rsa_key(),
+        an_ec_key(),
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP384R1()),
+        ed25519.Ed25519PrivateKey.generate(),
+        ed448.Ed448PrivateKey.generate(),
+    ]
+    certificates = [parsed(build(key=key)) for key in keys]
+
+    for key in keys:
+        fitting = [is_issued_for(certificate, key.public_key()) for certificate in certificates]
+        assert fitting == [other is key for other in keys]
+
+
+def test_a_certificate_on_a_key_of_an_unknown_kind_is_issued_for_nobody_here():
+    content = der(build(key=an_ec_key()))
+    curve = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+    unknown = parse_certificate(content.replace(curve, curve[:-1] + b"\x7f"))
+
+    assert unknown.facts.key_type is KeyType.OTHER
+    assert not is_issued_for(unknown, an_ec_key().public_key())
 
 
 def test_of_several_attributes_the_most_specific_one_counts():

@@ -44,6 +44,12 @@ def is_decrypted_here(scheme: Scheme) -> bool:
     return scheme.cipher.oid in oids.AES_KEY_SIZES or scheme.cipher.oid == oids.DES_EDE3_CBC
 
 
+def has_right_key_size(scheme: Pbes2) -> bool:
+    """Tell whether PBKDF2's key size, which may be left out, is the cipher's (RFC 8018 §A.2)."""
+    derivation = scheme.derivation
+    return isinstance(derivation, Pbkdf2) and derivation.key_size in {None, _key_size(scheme)}
+
+
 def decrypt(encrypted: Encrypted, passwords: Passwords, budget: Budget) -> Iterator[bytes]:
     """Decrypt with one encoding of the password after the other; each derivation is charged beforehand.
 
@@ -77,8 +83,8 @@ def _decrypt(scheme: Scheme, password: bytes, content: bytes) -> tuple[bytes, in
 def _decrypt_pbes2(scheme: Pbes2, password: bytes, content: bytes) -> tuple[bytes, int]:
     """Decrypt as RFC 8018 §6.2.2 says; the parameters of the cipher are its IV (§B.2)."""
     derivation = scheme.derivation
-    size = oids.AES_KEY_SIZES.get(scheme.cipher.oid, _3DES_KEY_SIZE)
-    if not isinstance(derivation, Pbkdf2) or derivation.key_size not in {None, size}:
+    size = _key_size(scheme)
+    if not isinstance(derivation, Pbkdf2) or not has_right_key_size(scheme):
         raise broken("the size of a key does not fit its cipher")
     if scheme.cipher.parameters is None:
         raise broken("the parameters of a cipher are missing")
@@ -87,6 +93,10 @@ def _decrypt_pbes2(scheme: Pbes2, password: bytes, content: bytes) -> tuple[byte
     key = kdf.derive_pbkdf2(prf, password, derivation.salt, derivation.iterations, size)
     cipher = AES(key) if scheme.cipher.oid in oids.AES_KEY_SIZES else TripleDES(key)
     return _decrypt_cbc(cipher, iv, content), cipher.block_size // 8
+
+
+def _key_size(scheme: Pbes2) -> int:
+    return oids.AES_KEY_SIZES.get(scheme.cipher.oid, _3DES_KEY_SIZE)
 
 
 def _decrypt_pbes1(scheme: Pbes1, password: bytes, content: bytes) -> tuple[bytes, int]:

@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from bulkcert.formats.pkcs12.private_key import PrivateKey
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """keys: PrivateKeyInfo, DER (RFC 5958 §2). certificates: X.509, DER. opened_by: "own" or "library"."""
+    """keys: PrivateKeyInfo, DER (RFC 5958 §2). certificates: X.509, DER. opened_by: "own" or "library".
+
+    loaded: the only key, where it was decrypted and loaded in one step; keys is empty then.
+    """
 
     keys: tuple[bytes, ...] = field(repr=False)
     certificates: tuple[bytes, ...]
     opened_by: str
+    loaded: PrivateKey | None = field(default=None, repr=False)

@@ -5,9 +5,11 @@ from typing import TypeVar
 
 from bulkcert.errors import MalformedPkcs12
 from bulkcert.formats.pkcs12.budget import Budget
-from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, is_decrypted_here
+from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, has_right_key_size, is_decrypted_here
 from bulkcert.formats.pkcs12.contents import Contents
 from bulkcert.formats.pkcs12.pfx import Bags, Encrypted, Pfx, read_bags
+from bulkcert.formats.pkcs12.private_key import LONGEST_SHORT_KEY, PrivateKey, load_short_key
+from bulkcert.formats.pkcs12.schemes import Pbes2
 from bulkcert.formats.pkcs12.structure import SEQUENCE, Element, read
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
     Raises `RareAlgorithm` where a part is for the library, once all others are decoded: they may hide costs.
     """
     keys: list[bytes] = []
+    shrouded_keys: list[Encrypted] = []
     certificates: list[bytes] = []
     hidden: list[Encrypted] = []
     is_common = True
@@ -43,12 +46,31 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
         budget.certificates(len(bags.certificates))
         certificates += bags.certificates
         keys += bags.keys
-        common = [key for key in bags.shrouded_keys if is_decrypted_here(key.scheme)]
-        keys += [_decrypt(key, _read_key, pfx, passwords, budget) for key in common]
-        is_common = is_common and len(common) == len(bags.shrouded_keys)
+        shrouded_keys += bags.shrouded_keys
+    common = [key for key in shrouded_keys if is_decrypted_here(key.scheme)]
+    is_common = is_common and len(common) == len(shrouded_keys)
+    if is_common and len(common) == 1 and not keys and (loaded := _load(common[0], passwords, budget)):
+        return Contents((), tuple(certificates), "own", loaded)
+    keys += [_decrypt(key, _read_key, pfx, passwords, budget) for key in common]
     if not is_common:
         raise RareAlgorithm(hidden)
     return Contents(tuple(keys), tuple(certificates), "own")
+
+
+def _load(key: Encrypted, passwords: Passwords, budget: Budget) -> PrivateKey | None:
+    """Load the only key in one step, if it is a short one; None where it is to be decoded part by part.
+
+    Only where that could be paid after a failure too, so that a refusal never comes of having tried this.
+    """
+    scheme = key.scheme
+    if len(key.key_info) > LONGEST_SHORT_KEY or len(passwords.pbkdf2) > 1:
+        return None
+    if not isinstance(scheme, Pbes2) or not has_right_key_size(scheme):  # the library does not look at it
+        return None
+    if not budget.can_afford(2 * scheme.iterations):
+        return None
+    scheme.charge(budget)
+    return load_short_key(key.key_info, passwords.pbkdf2[0])
 
 
 def _decrypt(

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import cache
 
 from bulkcert.errors import MalformedPkcs12, WrongPassword
 from bulkcert.formats.pkcs12 import kdf, oids
@@ -58,9 +59,14 @@ def check_integrity(pfx: Pfx, password: str, budget: Budget) -> int | None:
 
 def _compute(authenticated: bytes, mac: Mac, digest: str, password: bytes) -> bytes:
     """Compute the MAC of RFC 7292 §4: an HMAC whose key is as long as its digest."""
-    size = hashlib.new(digest, usedforsecurity=False).digest_size
-    key = kdf.derive_pkcs12(digest, password, mac.salt, mac.iterations, size, kdf.Purpose.MAC)
+    key = kdf.derive_pkcs12(digest, password, mac.salt, mac.iterations, _size(digest), kdf.Purpose.MAC)
     return hmac.digest(key, authenticated, digest)
+
+
+@cache
+def _size(digest: str) -> int:
+    """Give the octets of a digest."""
+    return hashlib.new(digest, usedforsecurity=False).digest_size
 
 
 def _check_pbmac1(authenticated: bytes, mac: Mac, password: str, budget: Budget) -> None:

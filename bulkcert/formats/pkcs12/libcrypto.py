@@ -7,6 +7,7 @@ and Python does the same work. Whoever uses a function compares it with Python f
 
 import ctypes
 from ctypes import c_char_p, c_int, c_long, c_void_p
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,8 +29,9 @@ class Derivation:
     """PKCS#12's key derivation."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self._digest = library.EVP_get_digestbyname
-        self._digest.restype, self._digest.argtypes = c_void_p, (c_char_p,)
+        find_digest = library.EVP_get_digestbyname
+        find_digest.restype, find_digest.argtypes = c_void_p, (c_char_p,)
+        self._digest = cache(lambda name: find_digest(name.replace("_", "-").encode()))
         self._derive = library.PKCS12_key_gen_uni
         self._derive.argtypes = (
             c_char_p, c_int, c_char_p, c_int, c_int, c_int, c_int, c_char_p, c_void_p,
@@ -39,7 +41,7 @@ class Derivation:
         self, digest: str, password: bytes, salt: bytes, iterations: int, size: int, purpose: int
     ) -> bytes:
         """Do what `kdf.derive_pkcs12` does. Raises `ValueError` where libcrypto does not."""
-        method = self._digest(digest.replace("_", "-").encode())
+        method = self._digest(digest)
         derived = ctypes.create_string_buffer(size)
         salted = (password, len(password), salt, len(salt))
         if not method or not self._derive(*salted, purpose, iterations, size, derived, method):

@@ -7,6 +7,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from bulkcert.formats.pkcs12 import kdf
+from bulkcert.formats.pkcs12.legacy import write_legacy
 from bulkcert.releases import Encryption
 from bulkcert.secret import Secret
 
@@ -29,6 +31,8 @@ def make_pkcs12(
 
     name: the friendly name of key and certificate (RFC 2985 §5.5.1).
     """
+    if encryption is Encryption.APPLE_LEGACY and kdf.engine() == "libcrypto":
+        return write_legacy(private_key, leaf, chain, name, password, ITERATIONS)
     content = pkcs12.serialize_key_and_certificates(
         name.encode(),
         _load(private_key),

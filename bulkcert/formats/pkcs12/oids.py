@@ -34,6 +34,12 @@ CERTIFICATE_BAG = oid("1.2.840.113549.1.12.10.1.3")
 SAFE_CONTENTS_BAG = oid("1.2.840.113549.1.12.10.1.6")
 X509_CERTIFICATE = oid("1.2.840.113549.1.9.22.1")
 
+# Attributes of bags: RFC 2985 §5.5.
+FRIENDLY_NAME = oid("1.2.840.113549.1.9.20")
+LOCAL_KEY_ID = oid("1.2.840.113549.1.9.21")
+
+SHA1 = oid("1.3.14.3.2.26")
+
 # Digests: RFC 8017 Appendix B.1 and NIST's register. The values are hashlib's names.
 DIGESTS = _available({
     "1.2.840.113549.2.5": "md5",

@@ -19,10 +19,14 @@ class Mac(NamedTuple):
 
 
 class Encrypted(NamedTuple):
-    """Octets, and the scheme that they are encrypted with."""
+    """Octets, and the scheme that they are encrypted with.
+
+    key_info: of a key, all of its EncryptedPrivateKeyInfo (RFC 5958 §3); empty for a safe.
+    """
 
     scheme: Scheme
     content: bytes
+    key_info: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def _read_certificate(value: Element) -> list[bytes]:
 def _read_shrouded_key(value: Element) -> Encrypted:
     """Read EncryptedPrivateKeyInfo (RFC 5958 §3)."""
     algorithm, content = value.sequence(2, 2)
-    return Encrypted(read_scheme(algorithm), content.octets())
+    return Encrypted(read_scheme(algorithm), content.octets(), value.encode())
 
 
 def _read_safe(element: Element) -> Bags | Encrypted:

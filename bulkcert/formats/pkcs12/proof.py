@@ -5,7 +5,7 @@ import secrets
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bulkcert.certificates import Certificate, OpenedCertificate
 from bulkcert.errors import KeyMismatch, MalformedPkcs12, NoCertificate, NoPrivateKey, SeveralPrivateKeys
@@ -16,17 +16,17 @@ from bulkcert.formats.pkcs12.private_key import (
     load_private_key,
     read_private_key_info,
 )
-from bulkcert.formats.x509 import allows_client_auth, fingerprint_of_key, order_chain, parse_certificate
+from bulkcert.formats.x509 import allows_client_auth, is_issued_for, order_chain, parse_certificate
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 
 
 def prove(contents: Contents, limits: Limits) -> OpenedCertificate:
     """Check what a file held, and give it as an opened certificate; each fault is a refusal of its own."""
-    info = _only_key(contents)
+    info = contents.loaded or _only_key(contents)
     if not contents.certificates:
         raise NoCertificate("The file holds a private key, but no certificate.")
-    key = load_private_key(info, limits)
+    key = load_private_key(info, limits) if isinstance(info, PrivateKeyInfo) else info
     certificates = [parse_certificate(der) for der in dict.fromkeys(contents.certificates)]
     leaf = _find_leaf(key, certificates)
     if isinstance(key, rsa.RSAPrivateKey):
@@ -57,9 +57,8 @@ def _find_leaf(key: PrivateKey, certificates: list[Certificate]) -> Certificate:
 
     A renewed certificate may stand beside the old one on the same key: the one that ends last is meant.
     """
-    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    wanted = fingerprint_of_key(public)
-    fitting = [certificate for certificate in certificates if certificate.facts.public_key_sha256 == wanted]
+    public = key.public_key()
+    fitting = [certificate for certificate in certificates if is_issued_for(certificate, public)]
     if not fitting:
         raise KeyMismatch("No certificate in the file belongs to its private key.")
     return max(fitting, key=lambda certificate: certificate.facts.not_after)

@@ -18,22 +18,24 @@ CONTEXT_0, CONTEXT_0_CONSTRUCTED = 0x80, 0xA0
 _CONSTRUCTED = 0x20
 _LONG_TAG = 0x1F
 _INDEFINITE = 0x80
+_IN_ONE_OCTET, _IN_TWO_OCTETS = 0x81, 0x82
 _LONGEST_LENGTH = 4  # octets of a long-form length: 4 GiB, far beyond any file that is read
+_TOO_EARLY, _ODD_TAG = "it ends too early", "it has a tag that no PKCS#12 has"
 
 
 class Allowance:
     """How many more elements of one file may be read."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("left",)
 
     def __init__(self, elements: int = MOST_ELEMENTS) -> None:
-        self._left = elements
+        self.left = elements
 
     def take(self, elements: int) -> None:
         """Count elements."""
-        self._left -= elements
-        if self._left < 0:
-            raise MalformedPkcs12("The file has too many parts for a PKCS#12 of one device.")
+        self.left -= elements
+        if self.left < 0:
+            raise too_many()
 
 
 class Element:
@@ -53,29 +55,13 @@ class Element:
         """Read the elements in the contents of a constructed element."""
         if not self.tag & _CONSTRUCTED:
             raise broken("a structure is missing")
-        found = []
-        content, allowance = self.content, self.allowance
-        at, end = 0, len(content)
-        while at < end:
-            # Nearly all elements are short: what `_header` says of them, without the call.
-            if (start := at + 2) <= end and (length := content[at + 1]) < _INDEFINITE:
-                tag, stop = content[at], start + length
-                if stop <= end and tag & _LONG_TAG != _LONG_TAG:
-                    found.append(Element(tag, content[start:stop], allowance))
-                    at = stop
-                    continue
-            tag, start, stop = _header(content, at)
-            after = stop
-            if stop < 0:
-                stop, after = _end_of_contents(content, start, allowance)
-            found.append(Element(tag, content[start:stop], allowance))
-            at = after
-        allowance.take(len(found))
-        return found
+        return _read_elements(self.content, self.allowance)
 
     def sequence(self, least: int, most: int) -> list["Element"]:
         """Read the elements of a SEQUENCE that has so many."""
-        parts = self.expect(SEQUENCE).children()
+        if self.tag != SEQUENCE:
+            raise misplaced(self.tag, SEQUENCE)
+        parts = _read_elements(self.content, self.allowance)
         if not least <= len(parts) <= most:
             raise broken("a structure has too few or too many parts")
         return parts
@@ -83,12 +69,14 @@ class Element:
     def expect(self, tag: int) -> "Element":
         """Give the element itself if it has this tag."""
         if self.tag != tag:
-            raise broken(f"a part has the tag {self.tag:#04x} where {tag:#04x} belongs")
+            raise misplaced(self.tag, tag)
         return self
 
     def explicit(self) -> "Element":
         """Give the one element inside [0] EXPLICIT."""
-        parts = self.expect(CONTEXT_0_CONSTRUCTED).children()
+        if self.tag != CONTEXT_0_CONSTRUCTED:
+            raise misplaced(self.tag, CONTEXT_0_CONSTRUCTED)
+        parts = _read_elements(self.content, self.allowance)
         if len(parts) != 1:
             raise broken("a part does not hold exactly one other")
         return parts[0]
@@ -113,13 +101,17 @@ class Element:
 
     def integer(self) -> int:
         """Give the value of an INTEGER (X.690 §8.3)."""
-        if not self.expect(INTEGER).content:
+        if self.tag != INTEGER:
+            raise misplaced(self.tag, INTEGER)
+        if not self.content:
             raise broken("an INTEGER is empty")
         return int.from_bytes(self.content, signed=True)
 
     def oid(self) -> bytes:
         """Give an object identifier as it is encoded (X.690 §8.19)."""
-        return self.expect(OBJECT_IDENTIFIER).content
+        if self.tag != OBJECT_IDENTIFIER:
+            raise misplaced(self.tag, OBJECT_IDENTIFIER)
+        return self.content
 
 
 def broken(what: str) -> MalformedPkcs12:
@@ -127,26 +119,73 @@ def broken(what: str) -> MalformedPkcs12:
     return MalformedPkcs12(f"The file is not a readable PKCS#12: {what}.")
 
 
+def too_many() -> MalformedPkcs12:
+    """Say that the file has more elements than are read."""
+    return MalformedPkcs12("The file has too many parts for a PKCS#12 of one device.")
+
+
+def misplaced(tag: int, wanted: int) -> MalformedPkcs12:
+    """Say that a part of the file has another tag than its place demands."""
+    return broken(f"a part has the tag {tag:#04x} where {wanted:#04x} belongs")
+
+
 def read(data: bytes, allowance: Allowance) -> Element:
     """Read the one element that `data` is; zero octets may follow it, as real files have them."""
     allowance.take(1)
-    tag, start, stop = _header(data, 0)
-    after = stop
-    if stop < 0:
-        stop, after = _end_of_contents(data, start, allowance)
+    tag, start, stop, after = _extent(data, 0, allowance)
     if after < len(data) and data[after:].strip(b"\0"):
         raise broken("something follows its end")
     return Element(tag, data[start:stop], allowance)
+
+
+def _read_elements(content: bytes, allowance: Allowance) -> list[Element]:
+    """Read the elements that stand in contents, one after the other."""
+    found: list[Element] = []
+    at, end = 0, len(content)
+    try:
+        while at < end:
+            # A file has a hundred, nearly all with one of these three forms of length: read without a call.
+            tag, length = content[at], content[at + 1]
+            if length < _INDEFINITE:
+                start = at + 2
+                at = start + length
+            elif length == _IN_TWO_OCTETS:
+                start = at + 4
+                at = start + (content[at + 2] << 8 | content[at + 3])
+            elif length == _IN_ONE_OCTET:
+                start = at + 3
+                at = start + content[at + 2]
+            else:
+                tag, start, stop, at = _extent(content, at, allowance)
+                found.append(Element(tag, content[start:stop], allowance))
+                continue
+            if at > end:
+                raise broken(_TOO_EARLY)
+            if tag & _LONG_TAG == _LONG_TAG:
+                raise broken(_ODD_TAG)
+            found.append(Element(tag, content[start:at], allowance))
+    except IndexError:
+        raise broken(_TOO_EARLY) from None
+    allowance.left -= len(found)  # as `take` does, without a call
+    if allowance.left < 0:
+        raise too_many()
+    return found
+
+
+def _extent(data: bytes, at: int, allowance: Allowance) -> tuple[int, int, int, int]:
+    """Read an element's tag, where its contents start and end, and where the next element starts."""
+    tag, start, stop = _header(data, at)
+    return tag, start, *((stop, stop) if stop >= 0 else _end_of_contents(data, start, allowance))
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int]:
     """Read identifier and length octets; give the tag and where the contents start and end (-1: unsaid)."""
     start = at + 2
     if start > len(data):
-        raise broken("it ends too early")
+        raise broken(_TOO_EARLY)
     tag, length = data[at], data[at + 1]
     if tag & _LONG_TAG == _LONG_TAG:
-        raise broken("it has a tag that no PKCS#12 has")
+        raise broken(_ODD_TAG)
     if length >= _INDEFINITE:
         if length == _INDEFINITE and tag & _CONSTRUCTED:
             return tag, start, -1
@@ -157,7 +196,7 @@ def _header(data: bytes, at: int) -> tuple[int, int, int]:
         start += size
     end = start + length
     if end > len(data):
-        raise broken("it ends too early")
+        raise broken(_TOO_EARLY)
     return tag, start, end
 
 

@@ -110,6 +110,16 @@ def test_what_is_made_opens_here_to_the_same(kind: str, encryption: Encryption) 
     assert [link.der for link in opened.chain] == CHAIN_DER
 
 
+@pytest.mark.parametrize("kind", KEYS)
+def test_without_libcrypto_the_library_makes_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "write_legacy", None)
+    monkeypatch.setattr(making.kdf, "engine", lambda: "python")
+    opened = open_pkcs12(made(kind, Encryption.APPLE_LEGACY), Secret(PASSWORD.encode()))
+
+    assert opened.private_key.reveal() == plain(KEYS[kind])
+    assert [opened.leaf.der, *(link.der for link in opened.chain)] == [LEAVES[kind], *CHAIN_DER]
+
+
 @pytest.mark.parametrize("encryption", Encryption)
 @pytest.mark.parametrize("kind", KEYS)
 def test_what_is_made_opens_by_openssl_to_the_same(tmp_path: Path, kind: str, encryption: Encryption) -> None:
