@@ -50,6 +50,9 @@ _GUESS_DELAY = timedelta(seconds=60)
 _FORGET_GUESSES_AFTER = timedelta(hours=1)
 _SECRET_PREFIX = "bcs_"  # noqa: S105 - lets scanners of repositories recognise a secret that got there
 
+_OWNERS = "owners"
+"""The lock under which an owner ceases to be one: of two who do so at once, one stays."""
+
 
 class Accounts:
     """Who may come in. `inactivity` as in `access.TokenRules`."""
@@ -96,6 +99,7 @@ class Accounts:
     def disable_user(self, login: str, actor: str) -> Principal:
         """Disable a user; its tokens end at once. Raises `NotFound`, `LastOwner`."""
         with self._store.writing() as tx:
+            tx.lock(_OWNERS)
             user = tx.principals.find(PrincipalKind.USER, login)
             self._keep_an_owner(tx, user)
             return self._disable(tx, user, EventType.USER_DISABLED, actor)
@@ -110,6 +114,7 @@ class Accounts:
         now = self._now()
         _check_within(SCOPES_OF[role], within)
         with self._store.writing() as tx:
+            tx.lock(_OWNERS)
             user = tx.principals.find(PrincipalKind.USER, login)
             if role is not Role.OWNER:
                 self._keep_an_owner(tx, user)
@@ -165,6 +170,7 @@ class Accounts:
     def _note_guess(self, guesses: str, caller: Caller) -> None:
         now = self._now()
         with self._store.writing() as tx:
+            tx.lock(f"throttle {guesses}")
             throttle = tx.throttles.find(guesses)
             tx.throttles.set(guesses, (throttle.failures if throttle else 0) + 1, now)
             facts = {"token_id": caller.token_id}

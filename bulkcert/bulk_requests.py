@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bulkcert.errors import ReportPruned
 from bulkcert.reports import BulkRequest, Item, Outcome, Page, RequestKind
 from bulkcert.store import Store
 
@@ -33,32 +34,55 @@ class BulkRequests:
         cursor: str | None,
         code: str | None = None,
     ) -> Page[Item]:
-        """List the items of one in their order, or raise `NotFound`. `code`: only those that failed so."""
-        with self._store.reading() as tx:
-            tx.requests.find(request_id, kind)
-            return tx.items.page(request_id, outcome, limit, cursor, code)
+        """List the items of one in their order. `code`: only those that failed so.
+
+        Raises `NotFound`, and `ReportPruned` where the items are not kept any more.
+        """
+        return self._items(kind, request_id, outcome, limit, cursor, code)
 
     def report(
         self, kind: RequestKind, request_id: str, outcome: Outcome | None = None, code: str | None = None
     ) -> Iterator[tuple[Item, ...]]:
-        """Walk over all items of one in their order, page by page; raises `NotFound` before the first.
+        """Walk over all items of one in their order, page by page; raises as `items` does before the first.
 
         There is one page at least, which may be empty. Each page shows the items as they stand when it is
-        read, and no transaction is open between pages: a slow reader holds nobody up.
+        read, and no transaction is open between pages: a slow reader holds nobody up. Where the items are
+        pruned meanwhile, `ReportPruned` is raised rather than an end.
         """
-        self.find(kind, request_id)
-        return self._walk(request_id, outcome, code)
+        _refuse_pruned(self.find(kind, request_id))
+        return self._walk(kind, request_id, outcome, code)
 
-    def _walk(self, request_id: str, outcome: Outcome | None, code: str | None) -> Iterator[tuple[Item, ...]]:
+    def _walk(
+        self, kind: RequestKind, request_id: str, outcome: Outcome | None, code: str | None
+    ) -> Iterator[tuple[Item, ...]]:
         cursor: str | None = None
         while True:
-            with self._store.reading() as tx:
-                page = tx.items.page(request_id, outcome, _PAGE, cursor, code)
+            page = self._items(kind, request_id, outcome, _PAGE, cursor, code)
             yield page.items
             if (cursor := page.next_cursor) is None:
                 return
+
+    def _items(
+        self,
+        kind: RequestKind,
+        request_id: str,
+        outcome: Outcome | None,
+        limit: int,
+        cursor: str | None,
+        code: str | None,
+    ) -> Page[Item]:
+        with self._store.reading() as tx:
+            page = tx.items.page(request_id, outcome, limit, cursor, code)
+            # Asked after the items were read: a page that was pruned before would look like the last one.
+            _refuse_pruned(tx.requests.find(request_id, kind))
+            return page
 
     def failures(self, request_id: str, most: int) -> tuple[Item, ...]:
         """List the first items that failed."""
         with self._store.reading() as tx:
             return tx.items.page(request_id, Outcome.FAILED, most, None).items
+
+
+def _refuse_pruned(request: BulkRequest) -> None:
+    if request.report_pruned_at is not None:
+        raise ReportPruned("The items are not kept any more; the counts are.")

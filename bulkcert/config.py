@@ -5,6 +5,7 @@ which `docs/operations.md` is held complete by a test.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,11 @@ ADMIN_PASSWORD = "BULKCERT_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
 """Read by `bulkcert init` alone, and never kept in a Config."""
 
 
-def _setting(name: str, default: Any, meaning: str, read: Callable[[str], Any]) -> Any:
-    return field(default=default, metadata={"variable": PREFIX + name, "help": meaning, "read": read})
+def _setting(
+    name: str, default: Any, meaning: str, read: Callable[[str], Any], *, is_shown: bool = True
+) -> Any:
+    metadata = {"variable": PREFIX + name, "help": meaning, "read": read}
+    return field(default=default, metadata=metadata, repr=is_shown)
 
 
 def _path(text: str) -> Path:
@@ -31,6 +35,12 @@ def _path(text: str) -> Path:
 def _text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,40}(\.[A-Za-z0-9-]{1,40}){1,5}", text):
+        raise ValueError("must be a domain, reversed, such as com.example.vpn")
     return text
 
 
@@ -62,10 +72,41 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-def _sqlite_url(text: str) -> str:
-    if not text.startswith("sqlite:///"):
-        raise ValueError("must begin with sqlite:/// (other databases are not supported yet)")
-    return text
+_POSTGRES = re.compile(
+    r"postgresql(?:\+psycopg)?://"
+    r"(?P<login>[A-Za-z0-9._~%!$&'()*+,;=-]*(?::[A-Za-z0-9._~%!$&'()*+,;=-]*)?@)?"
+    r"(?P<server>(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?)"
+    r"/(?P<database>[A-Za-z0-9._~%-]+)"
+    r"(?:\?(?P<options>[A-Za-z0-9._~%/:,=&@*+-]+))?"
+)
+"""What is not of this form is refused before any library reads it: what they say about it may quote a part of
+the password."""
+
+_LIBPQ_OPTIONS = frozenset(
+    {
+        *("host", "port", "passfile", "target_session_attrs", "load_balance_hosts"),
+        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir", "sslsni", "sslnegotiation"),
+        *("ssl_min_protocol_version", "channel_binding", "require_auth", "requirepeer"),
+        *("gssencmode", "krbsrvname"),
+    }
+)
+
+
+def _database_url(text: str) -> str:
+    """Read SQLite's or PostgreSQL's URL. No fault quotes it: it may hold a password."""
+    if text.startswith("sqlite:///"):
+        return text
+    if not text.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+    if (match := _POSTGRES.fullmatch(text)) is None:
+        raise ValueError(
+            "must be postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE, where what is none of"
+            " A-Z a-z 0-9 . _ - is written as %XX in user and password"
+        )
+    options = {word.partition("=")[0] for word in (match["options"] or "").split("&") if word}
+    if options - _LIBPQ_OPTIONS:
+        raise ValueError(f"takes after the ? only {', '.join(sorted(_LIBPQ_OPTIONS))}")
+    return "postgresql+psycopg://" + text.partition("://")[2]
 
 
 @dataclass(frozen=True)
@@ -76,7 +117,23 @@ class Config:
         "DATA_DIR", Path("bulkcert-data"), "directory of everything that is kept", _path
     )
     database_url: str = _setting(
-        "DATABASE_URL", "", "SQLAlchemy URL; default: SQLite in the data directory", _sqlite_url
+        "DATABASE_URL",
+        "",
+        "`sqlite:///...` or `postgresql+psycopg://...`; default: SQLite in the data directory",
+        _database_url,
+        is_shown=False,  # it may hold a password
+    )
+    database_pool_size: int = _setting(
+        "DATABASE_POOL_SIZE", 20, "connections to the database that a process keeps open at most", _positive
+    )
+    database_pool_overflow: int = _setting(
+        "DATABASE_POOL_OVERFLOW", 20, "connections that it may open beyond them at a peak", _whole
+    )
+    database_timeout_seconds: int = _setting(
+        "DATABASE_TIMEOUT_SECONDS",
+        10,
+        "the longest wait for a free connection, and for the database to answer a new one",
+        _positive,
     )
     master_key_file: Path | None = _setting(
         "MASTER_KEY_FILE", None, "the master key; default: master.key in the data directory", _path
@@ -113,6 +170,36 @@ class Config:
         _positive,
     )
     lease_seconds: int = _setting("LEASE_SECONDS", 20, "how long a worker keeps a chunk to itself", _positive)
+    report_days: int = _setting(
+        "REPORT_DAYS",
+        90,
+        "days that the items of an ended import or deletion are kept; counts stay",
+        _positive,
+    )
+    profile_namespace: str = _setting(
+        "PROFILE_NAMESPACE",
+        "com.bulkcert.vpn",
+        "what identifiers of VPN profiles begin with: your domain, reversed; a change installs all anew",
+        _namespace,
+    )
+    profile_certificate_file: Path | None = _setting(
+        "PROFILE_CERTIFICATE_FILE", None, "PEM certificate and chain that VPN profiles are signed with", _path
+    )
+    profile_key_file: Path | None = _setting(
+        "PROFILE_KEY_FILE", None, "PEM key that VPN profiles are signed with", _path
+    )
+    mdm_wait_seconds: int = _setting(
+        "MDM_WAIT_SECONDS",
+        600,
+        "how long nothing may be heard of a device that was sent something before it is woken or asked again",
+        _positive,
+    )
+    mdm_ca_file: Path | None = _setting(
+        "MDM_CA_FILE", None, "PEM certificates that verify the MDM server, instead of the system's", _path
+    )
+    mdm_allow_http: bool = _setting(
+        "MDM_ALLOW_HTTP", False, "`true`: plain HTTP to an MDM server on another machine", _yes_or_no
+    )
     log_level: str = _setting(
         "LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
     )
@@ -129,6 +216,8 @@ class Config:
         faults += [Fault(name, "is not a setting (docs/operations.md lists them)") for name in sorted(unread)]
         if (values.get("tls_certificate_file") is None) != (values.get("tls_key_file") is None):
             faults.append(Fault("BULKCERT_TLS_KEY_FILE", "certificate and key file go together"))
+        if (values.get("profile_certificate_file") is None) != (values.get("profile_key_file") is None):
+            faults.append(Fault("BULKCERT_PROFILE_KEY_FILE", "certificate and key file go together"))
         limits_read = Limits(**limits)
         if values.get("lease_seconds", cls.lease_seconds) <= 2 * limits_read.opening_wall_seconds:
             detail = "must be more than twice BULKCERT_LIMIT_OPENING_WALL_SECONDS"

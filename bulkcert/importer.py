@@ -15,17 +15,17 @@ from itertools import islice
 from typing import BinaryIO
 
 from bulkcert.entries import Entry, pack
-from bulkcert.errors import ItemRefusal
+from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests
 from bulkcert.events import Event, EventType
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
-from bulkcert.identities import IdentityType
+from bulkcert.idempotency import IdempotencyKey
 from bulkcert.limits import Limits
 from bulkcert.principals import Caller
 from bulkcert.reports import (
     BulkRequest,
     Counts,
+    ImportOrder,
     Item,
-    OnConflict,
     Outcome,
     RequestKind,
     RequestState,
@@ -37,7 +37,14 @@ from bulkcert.vault import Place, Vault
 ENTRIES_IN_CHUNK = 50
 """A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""
 
-_POLL_SECONDS = 0.05
+WORK = "work"
+"""The topic of workers that have nothing to do."""
+
+_LOOK_SECONDS = 1.0
+"""The longest time between two looks at an import that is waited for; a notice wakes earlier."""
+
+_RETRY_SECONDS = 10
+CANCELLED = "The import was cancelled before this device's turn came."
 
 
 def chunk_place(chunk_id: int) -> Place:
@@ -45,13 +52,22 @@ def chunk_place(chunk_id: int) -> Place:
     return Place("chunks", str(chunk_id), "sealed_entries")
 
 
-@dataclass(frozen=True)
-class Order:
-    """What an upload asks for besides its bytes."""
+def topic(request_id: str) -> str:
+    """Name what is told to whoever waits for an import when something of it is done."""
+    return f"request {request_id}"
 
-    identity_type: IdentityType
-    credentials_file: str | None
-    on_conflict: OnConflict
+
+@dataclass(frozen=True)
+class _Demand:
+    """An order, whose it is, and how it is recognised when it comes again.
+
+    digest: joins an unfinished import of the same bundle. key: gives what the key was first answered with.
+    """
+
+    order: ImportOrder
+    caller: Caller
+    digest: str | None = None
+    key: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True)
@@ -93,69 +109,104 @@ class Importer:
         self._new_spool = new_spool
 
     def accept(
-        self,
-        bundle: BinaryIO,
-        identity_type: IdentityType,
-        credentials_file: str | None,
-        on_conflict: OnConflict,
-        caller: Caller,
+        self, bundle: BinaryIO, order: ImportOrder, caller: Caller, idempotency_key: str | None = None
     ) -> BulkRequest:
         """Check a bundle (a seekable file) and keep it as work; everything of it, or nothing.
 
-        Raises a `RequestRefusal` where the bundle cannot be used as a whole.
+        idempotency_key: of the form that `idempotency.check_key` says. The same one with the same bundle and
+        order gives the import that it was accepted as, however that stands by now.
+        Raises a `RequestRefusal` where the bundle cannot be used as a whole, `IdempotencyKeyReused`, and
+        `TooManyRequests` where the caller, or everybody, has too much work waiting already.
         """
-        return self._accept(bundle, Order(identity_type, credentials_file, on_conflict), caller, None)
+        if idempotency_key is None:
+            return self._accept(bundle, _Demand(order, caller))
+        digest = self._digest(bundle, order, caller)
+        key = IdempotencyKey(caller.principal_id, "imports", idempotency_key, digest)
+        with self._store.reading() as tx:
+            if (known := tx.idempotency.find(key, self._now())) is not None:
+                return tx.requests.find(known)
+        return self._accept(bundle, _Demand(order, caller, key=key))
 
-    def join_or_accept(
-        self,
-        bundle: BinaryIO,
-        identity_type: IdentityType,
-        credentials_file: str | None,
-        on_conflict: OnConflict,
-        caller: Caller,
-    ) -> BulkRequest:
+    def join_or_accept(self, bundle: BinaryIO, order: ImportOrder, caller: Caller) -> BulkRequest:
         """Find this caller's unfinished import of the same bundle, or accept it as a new one."""
-        order = Order(identity_type, credentials_file, on_conflict)
         digest = self._digest(bundle, order, caller)
         with self._store.reading() as tx:
             running = tx.requests.find_active(digest)
-        return running or self._accept(bundle, order, caller, digest)
+        return running or self._accept(bundle, _Demand(order, caller, digest=digest))
 
     def wait(self, request_id: str, seconds: float) -> BulkRequest:
         """Return an import when it is finished, or as it stands when time is over or the service stops."""
         end = time.monotonic() + seconds
-        while True:
-            with self._store.reading() as tx:
-                request = tx.requests.find(request_id)
-            left = end - time.monotonic()
-            if request.state.is_finished or left <= 0 or self._is_draining():
-                return request
-            time.sleep(min(_POLL_SECONDS, left))
+        with self._store.watch(topic(request_id)) as watch:
+            while True:
+                with self._store.reading() as tx:
+                    request = tx.requests.find(request_id)
+                left = end - time.monotonic()
+                if request.state.is_finished or left <= 0 or self._is_draining():
+                    return request
+                watch.wait(min(_LOOK_SECONDS, left))
 
-    def _accept(self, file: BinaryIO, order: Order, caller: Caller, digest: str | None) -> BulkRequest:
+    def cancel(self, import_id: str, caller: Caller) -> BulkRequest:
+        """Stop what no worker has begun: those items fail as `cancelled`.
+
+        What is in a worker's hands is finished as usual; then the import ends as cancelled. One that is
+        cancelled already is returned as it stands. Raises `NotFound`, or `AlreadyFinished`.
+        """
+        with self._store.writing() as tx:
+            request = tx.requests.find(import_id, RequestKind.IMPORT)
+            if request.state is RequestState.CANCELLED:
+                return request
+            if request.state.is_finished:
+                raise AlreadyFinished("The import has ended already.")
+            self._stop(tx, request, caller)
+            request = tx.requests.find(import_id)
+        self._store.scrub()
+        return request
+
+    def _stop(self, tx: Transaction, request: BulkRequest, caller: Caller) -> None:
+        now = self._now()
+        withdrawn_bytes, in_hand = tx.chunks.withdraw(request.id, tx.time(self._now))
+        stopped = tx.items.cancel_waiting(request.id, in_hand, Cancelled.code, CANCELLED)
+        if not stopped:
+            return
+        tx.requests.cancel(request.id)
+        facts = {"import_id": request.id, "stopped": stopped}
+        tx.events.append(Event(EventType.IMPORT_CANCELLED, now, caller.login, facts))
+        finished = tx.requests.count(request.id, {"done": stopped, "failed": stopped}, now, withdrawn_bytes)
+        if finished is not None:
+            tx.events.append(import_finished(finished, now))
+        tx.notify(topic(request.id))
+
+    def _accept(self, file: BinaryIO, demand: _Demand) -> BulkRequest:
+        with self._store.reading() as tx:
+            self._check_load(tx, demand.caller)
+        order = demand.order
         bundle = read_bundle(file, order.identity_type, order.credentials_file, self._limits)
         now = self._now()
-        request = BulkRequest(
-            id=new_request_id(now),
-            kind=RequestKind.IMPORT,
-            identity_type=order.identity_type,
-            state=RequestState.PENDING,
-            counts=Counts(total=len(bundle.items) + bundle.ignored, ignored=bundle.ignored),
-            on_conflict=order.on_conflict,
-            requested_by=caller.login,
-            created_at=now,
-            started_at=None,
-            finished_at=None,
-        )
+        request = _new_request(demand, bundle, now)
         with self._new_spool() as spool:
             work = self._prepare(bundle, spool)
             spool.seek(0)
             with self._store.writing() as tx:
-                # Looked up again where nobody else can write: the same bundle may have come twice at once.
-                if digest is not None and (running := tx.requests.find_active(digest)) is not None:
-                    return running
-                tx.requests.insert(request, digest)
+                # Looked up again where nobody else can write: the same may have come twice at once.
+                if (known := _find_known(tx, demand, now)) is not None:
+                    return known
+                self._check_load(tx, demand.caller)
+                tx.requests.insert(request, demand.digest, sum(portion.sealed_bytes for portion in work))
+                if demand.key is not None:
+                    tx.idempotency.keep(demand.key, request.id, now)
                 return self._keep(tx, request, work, spool) or request
+
+    def _check_load(self, tx: Transaction, caller: Caller) -> None:
+        """Refuse more work than the workers may have before them: of one caller, or of all.
+
+        Several that come at once may each be counted without the others: the limit need not be exact.
+        """
+        own, every, limits = tx.requests.load(caller.login), tx.requests.load(), self._limits
+        if own.imports >= limits.waiting_imports or own.bytes >= limits.waiting_bytes:
+            raise TooManyRequests("Too many of your imports are unfinished.", _RETRY_SECONDS)
+        if every.bytes >= limits.waiting_bytes_of_all:
+            raise TooManyRequests("Too much work is waiting for the workers.", _RETRY_SECONDS)
 
     def _prepare(self, bundle: Bundle, spool: BinaryIO) -> list[_Portion]:
         """Read and seal every entry, outside any transaction: the database is not kept waiting for a zip."""
@@ -188,20 +239,28 @@ class Importer:
     ) -> BulkRequest | None:
         """Keep items, chunks and events; returns the request where it is finished already."""
         now = request.created_at
-        facts = {"import_id": request.id, "total": request.counts.total, "ignored": request.counts.ignored}
+        counts = request.counts
+        facts: dict[str, object] = {
+            "import_id": request.id,
+            "total": counts.total,
+            "ignored": counts.ignored,
+        }
+        if request.validate_only:
+            facts["validate_only"] = True
         tx.events.append(Event(EventType.IMPORT_ACCEPTED, now, request.requested_by, facts))
-        for portion in work:
+        for turn, portion in enumerate(work, tx.chunks.next_turn()):
             tx.items.insert(request.id, portion.items())
             if portion.sealed_bytes:
                 sealed = spool.read(portion.sealed_bytes)
-                tx.chunks.insert(portion.chunk_id, request.id, portion.positions, sealed)
+                tx.chunks.insert(portion.chunk_id, request.id, portion.positions, turn, sealed)
+        tx.notify(WORK)
         failed = sum(len(portion.failed) for portion in work)
         finished = tx.requests.count(request.id, {"done": failed, "failed": failed}, now)
         if finished is not None:
             tx.events.append(import_finished(finished, now))
         return finished
 
-    def _digest(self, bundle: BinaryIO, order: Order, caller: Caller) -> str:
+    def _digest(self, bundle: BinaryIO, order: ImportOrder, caller: Caller) -> str:
         """Recognise a bundle that is sent again. Keyed: a bundle holds passwords that could be guessed."""
         bundle.seek(0)
         content = hashlib.sha256()
@@ -211,9 +270,37 @@ class Importer:
             order.identity_type,
             order.credentials_file or "",
             order.on_conflict,
+            str(order.validate_only),
             str(caller.principal_id),
         )
         return self._vault.digest(content.digest() + "\x00".join(words).encode(), "bundle")
+
+
+def _find_known(tx: Transaction, demand: _Demand, now: datetime) -> BulkRequest | None:
+    if demand.digest is not None:
+        tx.lock(f"bundle {demand.digest}")
+        return tx.requests.find_active(demand.digest)
+    if demand.key is not None:
+        tx.lock(demand.key.lock)
+        known = tx.idempotency.find(demand.key, now)
+        return None if known is None else tx.requests.find(known)
+    return None
+
+
+def _new_request(demand: _Demand, bundle: Bundle, now: datetime) -> BulkRequest:
+    return BulkRequest(
+        id=new_request_id(now),
+        kind=RequestKind.IMPORT,
+        identity_type=demand.order.identity_type,
+        state=RequestState.PENDING,
+        counts=Counts(total=len(bundle.items) + bundle.ignored, ignored=bundle.ignored),
+        on_conflict=demand.order.on_conflict,
+        requested_by=demand.caller.login,
+        created_at=now,
+        started_at=None,
+        finished_at=None,
+        validate_only=demand.order.validate_only,
+    )
 
 
 def _read(bundle: Bundle, item: BundleItem) -> Entry | ItemRefusal:
@@ -240,7 +327,7 @@ def failure(refusal: ItemRefusal) -> Result:
 def import_finished(request: BulkRequest, now: datetime) -> Event:
     """Record the end of an import, with its counts."""
     counts = request.counts
-    facts = {
+    facts: dict[str, object] = {
         "import_id": request.id,
         "state": request.state,
         "created": counts.created,
@@ -248,6 +335,8 @@ def import_finished(request: BulkRequest, now: datetime) -> Event:
         "unchanged": counts.unchanged,
         "failed": counts.failed,
     }
+    if request.validate_only:
+        facts["validate_only"] = True
     return Event(EventType.IMPORT_FINISHED, now, "system", facts)
 
 

@@ -1,50 +1,49 @@
 """What is kept for each device: list it, look it up, delete it in bulk."""
 
-from collections import Counter
+import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate, DeviceCertificate
-from bulkcert.errors import EmptyList, InvalidIdentity, TooManyEntries
+from bulkcert.deleting import Deleting, DeviceList, read_devices
+from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.events import Event, EventType
 from bulkcert.formats.identity_list import read_identity_list
+from bulkcert.idempotency import IdempotencyKey
 from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.importer import failure, import_finished, new_request_id
+from bulkcert.importer import new_request_id
 from bulkcert.limits import Limits
 from bulkcert.principals import Caller
-from bulkcert.reports import (
-    BulkRequest,
-    Item,
-    Outcome,
-    Page,
-    RequestKind,
-    RequestState,
-    Result,
-    count,
-)
+from bulkcert.reports import BulkRequest, Page, RequestKind, count
 from bulkcert.store import Store, Transaction
-from bulkcert.store.certificates import Standing
+from bulkcert.vault import Vault
 
 _PAGE = 1000
-_MEANWHILE = "A deletion that was accepted later took this device out of the import."
+_MOST_ATTEMPTS = 3
+"""A deletion that met other writers at the same rows is tried again; all of it, or nothing, is done."""
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """One line of a deletion: as it was written, and the devices that it may mean."""
+class _Demand:
+    """What a deletion asks for, whose it is, and how it is recognised when it comes again."""
 
-    written: str
-    identities: tuple[DeviceIdentity, ...]
-    refusal: InvalidIdentity | None
+    devices: DeviceList
+    identity_type: IdentityType | None
+    caller: Caller
+    validate_only: bool
+    key: IdempotencyKey | None
+    removes: bool
 
 
 class Inventory:
     """Device certificates that are kept."""
 
-    def __init__(self, store: Store, limits: Limits, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, vault: Vault, limits: Limits, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._vault = vault
         self._limits = limits
         self._now = now
 
@@ -81,135 +80,130 @@ class Inventory:
                 return
 
     def delete_listed(
-        self, file: BinaryIO, identity_type: IdentityType | None, caller: Caller
-    ) -> BulkRequest:  # fmt: skip
+        self,
+        file: BinaryIO,
+        identity_type: IdentityType | None,
+        caller: Caller,
+        *,
+        validate_only: bool = False,
+        idempotency_key: str | None = None,
+        removes: bool = False,
+    ) -> BulkRequest:
         """Delete everything kept for the devices that an uploaded list names (see `delete`)."""
-        listed = read_identity_list(file, self._limits)
-        return self.delete([line.written for line in listed], identity_type, caller)
+        identities = [line.written for line in read_identity_list(file, self._limits)]
+        return self.delete(
+            identities,
+            identity_type,
+            caller,
+            validate_only=validate_only,
+            idempotency_key=idempotency_key,
+            removes=removes,
+        )
 
     def delete(
-        self, identities: Sequence[str], identity_type: IdentityType | None, caller: Caller
-    ) -> BulkRequest:  # fmt: skip
+        self,
+        identities: Sequence[str],
+        identity_type: IdentityType | None,
+        caller: Caller,
+        *,
+        validate_only: bool = False,
+        idempotency_key: str | None = None,
+        removes: bool = False,
+    ) -> BulkRequest:
         """Delete everything kept for the named devices, in one transaction, with an item for each.
 
         Sealed keys are destroyed at once; what unfinished imports still hold for the devices fails there.
         Without an identity type each name means every type that it is valid for. A device named again is
         counted as ignored.
+
+        validate_only: the same report of what would be deleted, and nothing is.
+        idempotency_key: of the form that `idempotency.check_key` says. The same one with the same list and
+        order gives the deletion that was done for it; with another one it raises `IdempotencyKeyReused`.
+        removes: what VPN policies put on the devices is to be taken off there, too.
         """
         if not identities:
             raise EmptyList("The list names no device identity.")
         if len(identities) > self._limits.entries:
             raise TooManyEntries(f"The list has more than {self._limits.entries} lines.")
-        listed = _read(identities, identity_type)
-        now = self._now()
-        request_id = new_request_id(now)
-        with self._store.writing() as tx:
-            accepted = {"deletion_id": request_id, "total": len(identities)}
-            tx.events.append(Event(EventType.DELETION_ACCEPTED, now, caller.login, accepted))
-            gone = self._delete(
-                tx, [identity for line in listed for identity in line.identities], caller, now
-            )
-            results = [_result(line, gone) for line in listed]
-            request = BulkRequest(
-                id=request_id,
-                kind=RequestKind.DELETION,
-                identity_type=identity_type,
-                state=RequestState.RUNNING,
-                counts=count(results, ignored=len(identities) - len(listed)),
-                on_conflict=None,
-                requested_by=caller.login,
-                created_at=now,
-                started_at=now,
-                finished_at=now,
-            )
-            request = replace(request, state=request.counts.state())
-            tx.requests.insert(request)
-            tx.items.insert(
-                request.id,
-                (
-                    Item(position, None, line.written, result)
-                    for position, (line, result) in enumerate(zip(listed, results, strict=True))
-                ),
-            )
-            tx.events.append(_finished(request, caller, now))
+        key = None
+        if idempotency_key is not None:
+            digest = self._digest([identity_type, validate_only, removes, list(identities)])
+            key = IdempotencyKey(caller.principal_id, "deletions", idempotency_key, digest)
+            with self._store.reading() as tx:
+                if (known := _find_known(tx, key, self._now())) is not None:
+                    return known
+        devices = read_devices(identities, identity_type)
+        done = self._delete(_Demand(devices, identity_type, caller, validate_only, key, removes))
         self._store.scrub()
+        return done
+
+    def _delete(self, demand: _Demand) -> BulkRequest:
+        for _ in range(_MOST_ATTEMPTS - 1):
+            with suppress(Contended), self._store.writing() as tx:
+                return self._delete_in(tx, demand)
+        with self._store.writing() as tx:
+            return self._delete_in(tx, demand)
+
+    def _delete_in(self, tx: Transaction, demand: _Demand) -> BulkRequest:
+        now = self._now()
+        if demand.key is not None:
+            tx.lock(demand.key.lock)
+            if (known := _find_known(tx, demand.key, now)) is not None:
+                return known
+        request_id = new_request_id(now)
+        tx.events.append(_accepted(request_id, demand, now))
+        deleting = Deleting(tx, demand.caller.login, now, removes=demand.removes)
+        act = deleting.foresee if demand.validate_only else deleting.delete
+        gone = act(demand.devices)
+        counts = count((item.result for item in gone.items(demand.devices)), demand.devices.ignored)
+        request = BulkRequest(
+            id=request_id,
+            kind=RequestKind.DELETION,
+            identity_type=demand.identity_type,
+            state=counts.state(),
+            counts=counts,
+            on_conflict=None,
+            requested_by=demand.caller.login,
+            created_at=now,
+            started_at=now,
+            finished_at=now,
+            validate_only=demand.validate_only,
+        )
+        tx.requests.insert(request)
+        tx.items.insert(request.id, gone.items(demand.devices))
+        if demand.key is not None:
+            tx.idempotency.keep(demand.key, request.id, now)
+        tx.events.append(_finished(request, now))
         return request
 
-    def _delete(
-        self, tx: Transaction, wanted: Sequence[DeviceIdentity], caller: Caller, now: datetime
-    ) -> dict[DeviceIdentity, int | None]:
-        """Delete what is kept, or still waits, for devices; returns those that had something, with an id."""
-        gone: dict[DeviceIdentity, int | None] = {}
-        for identity_type in IdentityType:
-            values = [identity.value for identity in wanted if identity.type is identity_type]
-            if not values:
-                continue
-            # First what still waits: whoever holds those items commits before the next statement reads.
-            waiting = tx.items.fail_waiting(identity_type, values, _MEANWHILE)
-            for request_id, failed in waiting.items():
-                gone.update(dict.fromkeys(failed))
-                tx.requests.forget_bundle(request_id)
-                self._count_failed(tx, request_id, len(failed), now)
-            standings = tx.certificates.standings(identity_type, values)
-            tx.certificates.delete([standing.id for standing in standings], now)
-            tx.device_keys.delete_of(identity_type, values)
-            tx.events.append(*(_deleted(standing, caller, now) for standing in standings))
-            gone |= {standing.identity: standing.id for standing in sorted(standings, key=_current_last)}
-        return gone
-
-    def _count_failed(self, tx: Transaction, request_id: str, number: int, now: datetime) -> None:
-        finished = tx.requests.count(request_id, Counter(done=number, failed=number), now)
-        if finished is not None:
-            tx.events.append(import_finished(finished, now))
+    def _digest(self, order: list[object]) -> str:
+        """Recognise a deletion that is sent again: by what it asks for, not by how it was sent."""
+        return self._vault.digest(json.dumps(order).encode(), "deletion")
 
 
-def _read(names: Sequence[str], identity_type: IdentityType | None) -> list[_Listed]:
-    """Read the names of devices; one that means the same as an earlier one is left out."""
-    listed: dict[object, _Listed] = {}
-    for written in names:
-        identities: list[DeviceIdentity] = []
-        refusal: InvalidIdentity | None = None
-        for candidate in [identity_type] if identity_type else IdentityType:
-            try:
-                identities.append(DeviceIdentity.parse(candidate, written))
-            except InvalidIdentity as reason:
-                refusal = reason
-        line = _Listed(
-            str(identities[0]) if identities else written, tuple(identities), None if identities else refusal
-        )
-        listed.setdefault(line.identities or written, line)
-    return list(listed.values())
+def _find_known(tx: Transaction, key: IdempotencyKey, now: datetime) -> BulkRequest | None:
+    known = tx.idempotency.find(key, now)
+    return None if known is None else tx.requests.find(known)
 
 
-def _result(line: _Listed, gone: dict[DeviceIdentity, int | None]) -> Result:
-    if line.refusal is not None:
-        return failure(line.refusal)
-    found = [identity for identity in line.identities if identity in gone]
-    if not found:
-        return Result(Outcome.NOT_FOUND)
-    return Result(Outcome.DELETED, certificate_id=gone[found[0]])
-
-
-def _current_last(standing: Standing) -> bool:
-    return standing.state is CertificateState.CURRENT
-
-
-def _deleted(standing: Standing, caller: Caller, now: datetime) -> Event:
-    facts = {
-        "certificate_id": standing.id,
-        "identity_type": standing.identity.type,
-        "identity": standing.identity.value,
-        "fingerprint_sha256": standing.fingerprint_sha256,
+def _accepted(request_id: str, demand: _Demand, now: datetime) -> Event:
+    facts: dict[str, object] = {
+        "deletion_id": request_id,
+        "total": len(demand.devices.lines) + demand.devices.ignored,
     }
-    return Event(EventType.CERTIFICATE_DELETED, now, caller.login, facts)
+    if demand.validate_only:
+        facts["validate_only"] = True
+    return Event(EventType.DELETION_ACCEPTED, now, demand.caller.login, facts)
 
 
-def _finished(request: BulkRequest, caller: Caller, now: datetime) -> Event:
-    facts = {
+def _finished(request: BulkRequest, now: datetime) -> Event:
+    facts: dict[str, object] = {
         "deletion_id": request.id,
         "state": request.state,
         "deleted": request.counts.deleted,
         "not_found": request.counts.not_found,
         "failed": request.counts.failed,
     }
-    return Event(EventType.DELETION_FINISHED, now, caller.login, facts)
+    if request.validate_only:
+        facts["validate_only"] = True
+    return Event(EventType.DELETION_FINISHED, now, request.requested_by, facts)

@@ -2,10 +2,14 @@
 
 A chunk is opened outside any transaction, and its results, certificates, events and counts are committed in
 one that begins by giving up the lease: a worker that was too slow finds it gone and changes nothing.
+
+A chunk whose workers died is tried again, and after a few times divided into its entries: what kills its
+worker fails alone then, as `crashed`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,22 +17,28 @@ from typing import Protocol
 import structlog
 
 from bulkcert.certificates import OpenedCertificate, WarningCode
-from bulkcert.entries import Entry, unpack
-from bulkcert.errors import BrokenSeal, Crashed, ItemRefusal, Unavailable
+from bulkcert.entries import Entry, pack, unpack
+from bulkcert.errors import BrokenSeal, Cancelled, Contended, Crashed, ItemRefusal, StorageFull, Unavailable
 from bulkcert.expiry import check_validity
-from bulkcert.importer import chunk_place
+from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
 from bulkcert.secret import Secret
-from bulkcert.store import Store
+from bulkcert.store import Store, Transaction
 from bulkcert.store.chunks import Chunk
 from bulkcert.vault import Vault
 
-MOST_ATTEMPTS = 25
-"""A chunk whose worker died this often is given up: what is left of it fails as `crashed`.
+MOST_ATTEMPTS_TOGETHER = 3
+"""A chunk whose worker died this often is divided into its entries."""
 
-What a file can do ends its opening process, never the worker, so these deaths come from outside (a person,
-the kernel short of memory), and a few of them must not fail good files.
+MOST_ATTEMPTS_ALONE = 5
+"""An entry whose worker died this often, by itself, fails as `crashed`.
+
+What a file can do ends its opening process, never the worker, so most of these deaths come from outside (a
+person, the kernel short of memory), and a few of them must not fail a good file.
 """
+
+_MOST_COMMITS = 10
+"""How often a commit is tried that meets others at the same rows (a chain that both keep first, say)."""
 
 _GIVEN_UP = "Working on this file ended without an answer, many times."
 
@@ -46,6 +56,15 @@ class Opener(Protocol):
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """A chunk, which of its items still wait, and whether its import is cancelled."""
+
+    chunk: Chunk
+    waiting: frozenset[int]
+    is_cancelled: bool
+
+
+@dataclass(frozen=True)
 class Judged:
     """An opened certificate, what is odd about it, and why it is not kept where it is not."""
 
@@ -58,49 +77,94 @@ class Keeper:
     """Does the work that imports left in the database."""
 
     def __init__(
-        self, store: Store, vault: Vault, opener: Opener, now: Callable[[], datetime], lease: timedelta
+        self,
+        store: Store,
+        vault: Vault,
+        opener: Opener,
+        now: Callable[[], datetime],
+        lease: timedelta,
+        worker_id: str | None = None,
+        *,
+        works_ahead: bool = False,
     ) -> None:
         self._store = store
         self._vault = vault
         self._opener = opener
         self._now = now
         self._lease = lease
+        self._worker_id = worker_id
+        self._committing = ThreadPoolExecutor(1, "committing") if works_ahead else None
+        self._pending: Future[None] | None = None
 
     def work_once(self) -> bool:
-        """Work on one chunk; False where none is waiting."""
+        """Work on one chunk; False where none is waiting, and all is committed that was opened.
+
+        Where it works ahead, a chunk is committed while the next one is opened: what goes wrong with it is
+        raised by the next call.
+        """
         claimed = self._claim()
         if claimed is None:
+            self._settle()
             return False
-        chunk, waiting = claimed
-        try:
-            answers = self._open(chunk, waiting)
-        except Exception:
-            # Whatever it was (no process to open files with, say), nobody need wait for the lease to end.
-            with suppress(Unavailable), self._store.writing() as tx:
-                tx.chunks.release(chunk)
-            raise
-        if answers is not None:
-            self._commit(chunk, answers)
+        with self._released_if_it_fails(claimed.chunk):
+            answers = self._open(claimed)
+            self._settle()
+            if answers is not None:
+                self._hand_over(claimed.chunk, answers)
         return True
 
-    def _claim(self) -> tuple[Chunk, frozenset[int]] | None:
-        """Claim a chunk, and tell which of its items still wait: a deletion may have failed some."""
-        now = self._now()
-        with self._store.reading() as tx:
-            if not tx.chunks.is_work_waiting(now):
-                return None
+    def close(self) -> None:
+        """Commit what is opened."""
+        if self._committing is not None:
+            self._committing.shutdown()
+
+    @contextmanager
+    def _released_if_it_fails(self, chunk: Chunk) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            # Whatever it was (no process to open files with, say), nobody need wait for the lease to end.
+            with suppress(Unavailable, StorageFull), self._store.writing() as tx:
+                tx.chunks.release(chunk)
+            raise
+
+    def _hand_over(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+        if self._committing is None:
+            self._commit(chunk, answers)
+        else:
+            self._pending = self._committing.submit(self._commit_or_release, chunk, answers)
+
+    def _commit_or_release(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+        with self._released_if_it_fails(chunk):
+            self._commit(chunk, answers)
+
+    def _settle(self) -> None:
+        """Wait for what is being committed; raises what went wrong."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def _claim(self) -> Claimed | None:
+        if self._pending is None:  # there may be nothing at all to do, for which no writer need wait
+            with self._store.reading() as tx:
+                if not tx.chunks.is_work_waiting(tx.time(self._now)):
+                    return None
         with self._store.writing() as tx:
-            chunk = tx.chunks.claim(now, now + self._lease)
+            now = tx.time(self._now)
+            chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)
             if chunk is None:
                 return None
-            tx.requests.start(chunk.request_id, now)
-            return chunk, tx.items.waiting_positions(
-                chunk.request_id, chunk.first_position, chunk.last_position
-            )
+            tx.requests.start(chunk.request_id, self._now())
+            waiting = tx.items.waiting_positions(chunk.request_id, chunk.first_position, chunk.last_position)
+            return Claimed(chunk, waiting, tx.requests.is_cancelled(chunk.request_id))
 
-    def _open(self, chunk: Chunk, waiting: frozenset[int]) -> dict[int, Judged | ItemRefusal] | None:
-        """Open and judge what waits; None where the lease was lost on the way."""
-        if chunk.attempts > MOST_ATTEMPTS:
+    def _open(self, claimed: Claimed) -> dict[int, Judged | ItemRefusal] | None:
+        """Open and judge what waits; None where it was divided, or the lease was lost on the way."""
+        chunk, waiting = claimed.chunk, claimed.waiting
+        if claimed.is_cancelled:
+            return dict.fromkeys(waiting, Cancelled(CANCELLED))
+        is_alone = len(chunk.positions) == 1
+        if is_alone and chunk.attempts > MOST_ATTEMPTS_ALONE:
             return dict.fromkeys(waiting, Crashed(_GIVEN_UP))
         try:
             unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
@@ -108,6 +172,14 @@ class Keeper:
             log.critical("a chunk does not unseal", chunk=chunk.id, import_id=chunk.request_id)
             return dict.fromkeys(waiting, Crashed(broken.detail))
         entries = [entry for entry in unsealed if entry.position in waiting]
+        if not is_alone and chunk.attempts > MOST_ATTEMPTS_TOGETHER:
+            self._divide(chunk, entries)
+            return None
+        return self._open_entries(chunk, entries)
+
+    def _open_entries(
+        self, chunk: Chunk, entries: Sequence[Entry]
+    ) -> dict[int, Judged | ItemRefusal] | None:  # fmt: skip
         opened = self._opener.open_all([(entry.pkcs12, entry.password) for entry in entries])
         answers: dict[int, Judged | ItemRefusal] = {}
         renew_at = self._now() + self._lease / 3
@@ -121,7 +193,25 @@ class Keeper:
 
     def _renew(self, chunk: Chunk) -> bool:
         with self._store.writing() as tx:
-            return tx.chunks.renew(chunk, self._now() + self._lease)
+            now = tx.time(self._now)
+            if self._worker_id is not None:
+                tx.workers.see(self._worker_id, now)
+            return tx.chunks.renew(chunk, now + self._lease)
+
+    def _divide(self, chunk: Chunk, entries: Sequence[Entry]) -> None:
+        """Make a chunk of each entry, so that only the one that kills its worker fails."""
+        log.warning("a chunk is divided", chunk=chunk.id, import_id=chunk.request_id, attempts=chunk.attempts)
+        with self._store.writing() as tx:
+            if not tx.chunks.finish(chunk):
+                return
+            size = 0
+            for chunk_id, entry in zip(tx.draw_ids("chunks", len(entries)), entries, strict=True):
+                sealed = self._vault.seal(pack([entry]), chunk_place(chunk_id))
+                size += len(sealed)
+                position = range(entry.position, entry.position + 1)
+                tx.chunks.insert(chunk_id, chunk.request_id, position, chunk.turn, sealed)
+            tx.requests.count(chunk.request_id, {}, self._now(), len(chunk.sealed_entries) - size)
+            tx.notify(WORK)
 
     def _judge(self, entry: Entry, answer: OpenedCertificate | ItemRefusal) -> Judged | ItemRefusal:
         """Check what the opener does not: the dates, which need a clock, and what deserves a warning."""
@@ -139,19 +229,37 @@ class Keeper:
             warnings.append(WarningCode.PASSWORD_ENDS_IN_SPACE)
         return Judged(answer, tuple(warnings))
 
-    def _commit(self, chunk: Chunk, answers: dict[int, Judged | ItemRefusal]) -> None:
-        now = self._now()
-        with self._store.writing() as tx:
-            if not tx.chunks.finish(chunk):
+    def _commit(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+        for attempt in range(1, _MOST_COMMITS + 1):
+            try:
+                with self._store.writing() as tx:
+                    self._keep(tx, chunk, answers)
+            except Contended:
+                if attempt == _MOST_COMMITS:
+                    raise
+            else:
                 return
-            keeping = Keeping(tx, self._vault, tx.requests.find(chunk.request_id), now)
+
+    def _keep(self, tx: Transaction, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+        now = self._now()
+        if not tx.chunks.finish(chunk):
+            return
+        request = tx.requests.find(chunk.request_id)
+        keeping = Keeping(tx, self._vault, request, now)
+        # Read, and held, before the trial: what its end gives back must not be what keeps a deletion waiting.
+        waiting = tx.items.waiting(chunk.request_id, list(answers))
+        with tx.trial() if request.validate_only else nullcontext():
             keeping.load(
-                tx.items.waiting(chunk.request_id, list(answers)),
-                {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)},
+                waiting, {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}
             )
             for position, answer in sorted(answers.items()):
                 if isinstance(answer, Judged):
                     keeping.keep(position, answer.opened, answer.warnings, answer.refusal)
                 else:
                     keeping.fail(position, answer)
-            keeping.finish()
+            keeping.write()
+            keeping.plan()
+        done = keeping.finish(len(chunk.sealed_entries))
+        if self._worker_id is not None:
+            tx.workers.see(self._worker_id, tx.time(self._now), done)
+        tx.notify(topic(chunk.request_id))

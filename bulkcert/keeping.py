@@ -4,6 +4,8 @@
 - A public key belongs to one device identity (`duplicate_key`). The same public key twice in one bundle
   fails both items, so the first is withdrawn when the second is found, in whichever chunk that is.
 - An item that a deletion has failed meanwhile is left alone.
+- Of an import that is only to be validated, the results are written, and nothing else: its caller runs all of
+  this but `finish` inside a transaction's `trial`.
 """
 
 from collections import Counter
@@ -12,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
-from bulkcert.errors import DuplicateKey, ItemRefusal
+from bulkcert.errors import Contended, DuplicateKey, ItemRefusal
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity
 from bulkcert.importer import failure, import_finished
 from bulkcert.reports import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.store import Transaction
-from bulkcert.store.certificates import Standing
+from bulkcert.store.certificates import NewCertificate, Standing
 from bulkcert.store.items import KeptItem
 from bulkcert.vault import Place, Vault
 
@@ -59,8 +61,12 @@ class Keeping:
         self._devices: dict[DeviceIdentity, _Device] = {}
         self._owners: dict[str, DeviceIdentity] = {}
         self._twins: dict[str, list[KeptItem]] = {}
+        self._twins_seen: set[int] = set()
         self._chain_ids: dict[str, int] = {}
         self._ids: Iterator[int] = iter(())
+        self._new: list[NewCertificate] = []
+        self._new_owners: dict[str, DeviceIdentity] = {}
+        self._changed: set[str] = set()  # devices that have another current certificate than before
         self._ended: dict[int, KeptItem] = {}
         self._changes: Counter[str] = Counter()
         self._events: list[Event] = []
@@ -75,6 +81,7 @@ class Keeping:
         keys = [found.leaf.facts.public_key_sha256 for found in opened.values()]
         self._owners = self._tx.device_keys.owners(keys)
         for kept in self._tx.items.of_keys(self._request.id, keys):
+            self._twins_seen.add(kept.item.position)
             self._twins.setdefault(kept.public_key_sha256 or "", []).append(kept)
         self._chain_ids = self._keep_chains(opened)
         self._ids = iter(self._tx.draw_ids("certificates", len(opened)))
@@ -110,13 +117,45 @@ class Keeping:
             warnings = (*warnings, WarningCode.IDENTITY_NOT_IN_CERTIFICATE)
         self._keep_for(identity, position, opened, warnings)
 
-    def finish(self) -> None:
-        """Write results, counts and events."""
-        self._tx.items.finish(self._request.id, self._ended.values())
-        finished = self._tx.requests.count(self._request.id, self._changes, self._now)
+    def write(self) -> None:
+        """Write the new certificates, and whose their keys are: all at once, for each by itself is slow."""
+        self._tx.device_keys.insert(self._new_owners)
+        self._tx.certificates.insert(self._new, self._request.id, self._now)
+        self._new_owners.clear()
+        self._new.clear()
+
+    def plan(self) -> None:
+        """Bring deployments to what VPN policies want of the certificates, once all are written."""
+        assert self._request.identity_type is not None
+        self._tx.planning.plan_devices(self._request.identity_type, sorted(self._changed), self._now)
+
+    def finish(self, done_bytes: int) -> int:
+        """Write results, counts and events, after `write`; returns how many items ended.
+
+        done_bytes: the size of the chunk, sealed. Raises `Contended` where another worker has kept one of
+        these public keys for the same import meanwhile: both items fail, and this one saw only its own.
+        """
+        self._tx.requests.hold(self._request.id)
+        known = self._twins_seen | self._ended.keys()
+        for kept in self._tx.items.of_keys(self._request.id, list(self._twins)):
+            if kept.item.position not in known:
+                raise Contended("Another worker has kept the same key pair.")
+        self._tx.items.finish(self._request.id, self._results())
+        finished = self._tx.requests.count(self._request.id, self._changes, self._now, done_bytes)
+        if self._request.validate_only:
+            self._events.clear()
         if finished is not None:
             self._events.append(import_finished(finished, self._now))
         self._tx.events.append(*self._events)
+        return len(self._ended)
+
+    def _results(self) -> Iterator[KeptItem]:
+        for kept in self._ended.values():
+            result = kept.item.result
+            assert result is not None
+            if self._request.validate_only and result.outcome in {Outcome.CREATED, Outcome.REPLACED}:
+                result = replace(result, certificate_id=None)  # it is not there
+            yield replace(kept, item=replace(kept.item, result=result))
 
     def _keep_for(
         self,
@@ -147,6 +186,7 @@ class Keeping:
         if current is not None:
             self._tx.certificates.supersede(current.id, self._now)
             device.set_state(current, CertificateState.SUPERSEDED)
+        self._changed.add(identity.value)
         certificate_id = self._make_current(identity, device, same, opened)
         outcome = Outcome.CREATED if current is None else Outcome.REPLACED
         result = replace(result, outcome=outcome, certificate_id=certificate_id, warnings=warnings)
@@ -163,16 +203,16 @@ class Keeping:
         facts = opened.leaf.facts
         certificate_id = next(self._ids)
         if facts.public_key_sha256 not in self._owners:
-            self._tx.device_keys.insert(facts.public_key_sha256, identity)
+            self._new_owners[facts.public_key_sha256] = identity
             self._owners[facts.public_key_sha256] = identity
-        self._tx.certificates.insert(
-            certificate_id,
-            identity,
-            opened.leaf,
-            [self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain],
-            self._vault.seal(opened.private_key, key_place(certificate_id)),
-            self._request.id,
-            self._now,
+        self._new.append(
+            NewCertificate(
+                certificate_id,
+                identity,
+                opened.leaf,
+                tuple(self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain),
+                self._vault.seal(opened.private_key, key_place(certificate_id)),
+            )
         )
         device.standings.append(
             Standing(
@@ -205,6 +245,8 @@ class Keeping:
         self._end(twin.item.position, failure(refusal), twin.public_key_sha256, item=twin.item)
 
     def _undo(self, twin: KeptItem, certificate_id: int) -> None:
+        self.write()
+        self._changed.add(twin.item.identity or "")
         kept = self._tx.certificates.find(certificate_id)
         if kept.state is CertificateState.DELETED:
             return

@@ -7,7 +7,7 @@ total = created + replaced + unchanged + deleted + not_found + failed + ignored.
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bulkcert.certificates import WarningCode
@@ -95,6 +95,40 @@ class BulkRequest:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    validate_only: bool = False
+    report_pruned_at: datetime | None = None
+
+    def items_per_second(self, now: datetime) -> float | None:
+        """How fast items got their results since the first chunk was claimed; None where none has one."""
+        if self.started_at is None or not self.counts.done:
+            return None
+        seconds = ((self.finished_at or now) - self.started_at).total_seconds()
+        return self.counts.done / seconds if seconds > 0 else None
+
+    def estimated_finish(self, now: datetime) -> datetime | None:
+        """When the last item will have its result if the rest goes on as fast; None where nobody can say."""
+        rate = self.items_per_second(now)
+        if self.state.is_finished or rate is None:
+            return None
+        left = self.counts.total - self.counts.ignored - self.counts.done
+        try:
+            return now + timedelta(seconds=left / rate)
+        except OverflowError:  # beyond the year 9999
+            return None
+
+
+@dataclass(frozen=True)
+class ImportOrder:
+    """What an upload asks for besides its bytes.
+
+    credentials_file: its name in the zip; None is the only `.txt`. validate_only: say what would happen, and
+    keep nothing.
+    """
+
+    identity_type: IdentityType
+    credentials_file: str | None = None
+    on_conflict: OnConflict = OnConflict.REPLACE
+    validate_only: bool = False
 
 
 @dataclass(frozen=True)

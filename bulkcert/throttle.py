@@ -33,7 +33,8 @@ class Throttle:
         now = self._now()
         with self._store.writing() as tx:
             failures: dict[str, int] = {}
-            for count_id, free in _counts(login, source).items():
+            for count_id, free in sorted(_counts(login, source).items()):
+                tx.lock(f"throttle {count_id}")  # a hundred at once are looked at one after the other
                 failures[count_id] = self._failures(tx, count_id, free, now)
             for count_id, number in failures.items():
                 tx.throttles.set(count_id, number + 1, now)

@@ -1,7 +1,8 @@
 """The one place where parts meet: what `serve`, the workers and the commands are made of."""
 
+import secrets
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,19 +12,30 @@ from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.accounts import Accounts
 from bulkcert.bulk_requests import BulkRequests
 from bulkcert.config import Config
+from bulkcert.deployer.profile import ProfileMaker
+from bulkcert.deployer.signing import ProfileSigner
+from bulkcert.deployments import Deployments
+from bulkcert.devices import Devices
 from bulkcert.draining import is_draining
-from bulkcert.errors import BrokenSeal, NotInitialised, Unavailable, WrongMasterKey
+from bulkcert.errors import BadSettings, BrokenSeal, NotInitialised, StorageFull, Unavailable, WrongMasterKey
 from bulkcert.events import Event, EventType
-from bulkcert.importer import Importer
+from bulkcert.importer import WORK, Importer
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
+from bulkcert.mdm.carrier import Carrier
+from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Opener
 from bulkcert.releaser import Releaser
+from bulkcert.roll import Roll
 from bulkcert.secret import Secret
 from bulkcert.spool import Spool
 from bulkcert.store import Store, migration
+from bulkcert.store.engine import PoolLimits
+from bulkcert.store.notices import Watch
+from bulkcert.upkeep import Upkeep
 from bulkcert.vault import Place, Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.vpn_policies import VpnPolicies
 
 ADMINISTRATOR = "administrator"
 
@@ -51,6 +63,11 @@ class Service:
     importer: Importer
     inventory: Inventory
     requests: BulkRequests
+    workers: Roll
+    vpn_policies: VpnPolicies
+    deployments: Deployments
+    devices: Devices
+    mdm: Mdm
     store: Store
 
     def new_spool(self) -> Spool:
@@ -94,27 +111,93 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
         importer=Importer(
             store, vault, config.limits, now, is_draining, lambda: cast("BinaryIO", Spool(config.spool_dir))
         ),
-        inventory=Inventory(store, config.limits, now),
+        inventory=Inventory(store, vault, config.limits, now),
         requests=BulkRequests(store),
+        workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
+        vpn_policies=VpnPolicies(store, now),
+        deployments=Deployments(store, vault, make_profiles(config, now), now),
+        devices=Devices(store),
+        mdm=make_mdm(store, vault, now, _mdm_rules(config)),
         store=store,
     )
+
+
+def make_profiles(config: Config, now: Clock) -> ProfileMaker:
+    """Make what makes profiles; raises `BadSettings` where they cannot be signed as the settings say."""
+    signer = None
+    key_file, certificate_file = config.profile_key_file, config.profile_certificate_file
+    if key_file is not None and certificate_file is not None:
+        try:
+            signer = ProfileSigner.from_pem(Secret(key_file.read_bytes()), certificate_file.read_bytes())
+        except OSError:
+            raise BadSettings("The key or the certificate that signs profiles cannot be read.") from None
+    return ProfileMaker(now, secrets.token_bytes, signer, config.profile_namespace)
+
+
+def _mdm_rules(config: Config) -> MdmRules:
+    wait = timedelta(seconds=config.mdm_wait_seconds)
+    return MdmRules(wait, config.profile_namespace, config.mdm_allow_http, config.mdm_ca_file)
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """What a process of the built-in deployer does, over and over."""
+
+    carrier: Carrier
+    store: Store
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.carrier.close()
+        self.store.close()
+
+
+def make_deployer(config: Config, now: Clock = utc_now) -> Deployer:
+    """Make what carries deployments; raises as `connect` does, or `MdmNotConfigured`."""
+    store, vault = _open_store(config)
+    try:
+        deployments = Deployments(store, vault, make_profiles(config, now), now)
+        return Deployer(make_carrier(store, vault, deployments, now, _mdm_rules(config)), store)
+    except BaseException:
+        store.close()
+        raise
 
 
 @dataclass(frozen=True)
 class Work:
     """What a worker process does, over and over."""
 
+    worker_id: str
     keeper: Keeper
+    roll: Roll
+    upkeep: Upkeep
     opener: Opener
     store: Store
+    watching: ExitStack
+    watch: Watch
 
     def work_once(self) -> bool:
         """Do one chunk of work; False where there is none."""
-        return self.keeper.work_once()
+        self.roll.beat(self.worker_id)
+        if self.keeper.work_once():
+            return True
+        self.upkeep.do_if_due()
+        return False
+
+    def rest(self, seconds: float) -> None:
+        """Do nothing for some time, or until the database tells of new work.
+
+        What it told of since the last rest counts: there was a look, but it may have been just before.
+        """
+        self.watch.wait(seconds)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Finish what is in hand, leave, and close what is open."""
+        self.keeper.close()
         self.opener.close()
+        with suppress(Unavailable, StorageFull):
+            self.roll.leave(self.worker_id)
+        self.watching.close()
         self.store.close()
 
 
@@ -122,21 +205,39 @@ def make_work(config: Config, now: Clock = utc_now) -> Work:
     """Make what a worker process does; raises as `connect` does."""
     store, vault = _open_store(config)
     opener = Opener(config.limits)
-    keeper = Keeper(store, vault, opener, now, timedelta(seconds=config.lease_seconds))
-    return Work(keeper, opener, store)
+    lease = timedelta(seconds=config.lease_seconds)
+    roll = Roll(store, now, lease)
+    worker_id = roll.join()
+    watching = ExitStack()
+    return Work(
+        watching=watching,
+        watch=watching.enter_context(store.watch(WORK)),
+        worker_id=worker_id,
+        keeper=Keeper(store, vault, opener, now, lease, worker_id, works_ahead=True),
+        roll=roll,
+        upkeep=Upkeep(store, now, timedelta(days=config.report_days)),
+        opener=opener,
+        store=store,
+    )
 
 
-def check_start(config: Config) -> None:
-    """Raise where the service would not start, and leave no connection open (before processes fork)."""
-    store, _ = _open_store(config)
-    store.close()
+def check_start(config: Config) -> bool:
+    """Raise where the service would not start, and leave no connection open (before processes fork).
+
+    Tells whether an MDM server is set, so that there is something for a deployer to do.
+    """
+    store, vault = _open_store(config)
+    try:
+        return make_mdm(store, vault, utc_now, _mdm_rules(config)).servers.find() is not None
+    finally:
+        store.close()
 
 
 def upgrade_database(config: Config) -> tuple[str | None, str | None]:
     """Bring the database to this release's schema; returns the revision before and after."""
     if not _has_database(config):
         raise NotInitialised("There is no database yet.")
-    store = Store(config.database_url)
+    store = _make_store(config)
     try:
         before = migration.revision(store)
         if before is None:
@@ -151,7 +252,7 @@ def _open_store(config: Config) -> tuple[Store, Vault]:
     vault = Vault(read_key_file(_master_key_file(config)))
     if not _has_database(config):
         raise NotInitialised("There is no database yet.")
-    store = Store(config.database_url)
+    store = _make_store(config)
     try:
         migration.check(store)
         check_master_key(store, vault)
@@ -161,8 +262,15 @@ def _open_store(config: Config) -> tuple[Store, Vault]:
     return store, vault
 
 
+def _make_store(config: Config) -> Store:
+    limits = PoolLimits(
+        config.database_pool_size, config.database_pool_overflow, config.database_timeout_seconds
+    )
+    return Store(config.database_url, limits)
+
+
 def _has_database(config: Config) -> bool:
-    """Look for SQLite's file first: connecting would make an empty one."""
+    """Look for SQLite's file first: connecting would make an empty one. Other databases say it themselves."""
     path = config.database_url.removeprefix("sqlite:///").partition("?")[0]
     return not config.database_url.startswith("sqlite:///") or Path(path).exists()
 
@@ -175,37 +283,47 @@ def initialise(config: Config, administrator_password: Secret) -> bool:
     """Make data directory, master key, tables, signing key and first administrator; False where they exist.
 
     A run that was interrupted is completed by the next one: what it would have printed is made in one
-    transaction, with the check of the master key.
+    transaction, with the check of the master key. Of several runs at once one does it, on whatever machine;
+    the others raise `WrongMasterKey` where its master key is not here.
     """
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     config.spool_dir.mkdir(mode=0o700, exist_ok=True)
     key_file = _master_key_file(config)
-    if not key_file.exists():
-        if _has_database(config):
-            raise WrongMasterKey(
-                "There is a database, but its master key file is missing: restore it from its backup."
-            )
-        write_key_file(key_file, (new_master_key(),))
-    vault = Vault(read_key_file(key_file))
-    store = Store(config.database_url)
+    store = _make_store(config)
     try:
-        return _initialise(store, vault, administrator_password)
+        if not _is_initialised(store) and _initialise(store, key_file, administrator_password):
+            return True
+        if not key_file.exists():
+            raise WrongMasterKey(
+                "The database is initialised, but its master key file is not here: copy it from the machine"
+                " that has it, or restore it from its backup."
+            )
+        check_master_key(store, Vault(read_key_file(key_file)))
+        return False
     finally:
         store.close()
 
 
-def _initialise(store: Store, vault: Vault, administrator_password: Secret) -> bool:
-    if migration.revision(store) is not None:
-        with store.reading() as tx:
-            if tx.keys.check(_CHECK) is not None:
-                check_master_key(store, vault)
-                return False
+def _is_initialised(store: Store) -> bool:
+    if migration.revision(store) is None:
+        return False
+    with store.reading() as tx:
+        return tx.keys.check(_CHECK) is not None
+
+
+def _initialise(store: Store, key_file: Path, administrator_password: Secret) -> bool:
+    """Do it, the key file first; False where another run has done it meanwhile."""
     migration.upgrade(store)
-    access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), utc_now)
-    sealed = vault.seal(Secret(b"bulkcert"), _CHECK_PLACE)
     with store.writing() as tx:
+        tx.lock("init")
+        if tx.keys.check(_CHECK) is not None:
+            return False
+        if not key_file.exists():
+            write_key_file(key_file, (new_master_key(),))
+        vault = Vault(read_key_file(key_file))
+        access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), utc_now)
         access.begin(tx, ADMINISTRATOR, administrator_password)
-        tx.keys.insert_check(_CHECK, sealed)
+        tx.keys.insert_check(_CHECK, vault.seal(Secret(b"bulkcert"), _CHECK_PLACE))
         tx.events.append(Event(EventType.INSTANCE_INITIALISED, utc_now(), "system"))
     return True
 

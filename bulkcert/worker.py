@@ -21,9 +21,11 @@ import structlog
 from bulkcert.config import Config
 from bulkcert.errors import StartRefusal, StorageFull, Unavailable
 from bulkcert.logs import configure_logging
-from bulkcert.wiring import make_work
+from bulkcert.wiring import Work, make_work
 
-_IDLE_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
+"""The longest time between two looks for work: notice wakes earlier, and SQLite is polled more often."""
+
 _DATABASE_SECONDS = 2.0
 """Between two tries where the database cannot be written for the moment."""
 
@@ -51,29 +53,47 @@ def main(arguments: Sequence[str]) -> int:
     try:
         config = Config.from_environment(os.environ)
         configure_logging(config.log_level)
-        work = make_work(config)
+        work = _make_work(config, stopping)
     except StartRefusal as refusal:
         log.critical("worker does not start", code=refusal.code, detail=refusal.detail)
         return 1
+    if work is None:
+        return 0
     try:
-        work_until(stopping, work.work_once)
+        work_until(stopping, work.work_once, work.rest)
     finally:
         work.close()
     return 0
 
 
-def work_until(
-    stopping: Callable[[], bool], work_once: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Work, and look for work where there is none, until `stopping` says so between two chunks."""
+def _make_work(config: Config, stopping: Callable[[], bool]) -> Work | None:
+    """Make what there is to do, as soon as the database can be reached; None where it is to stop before."""
     while not stopping():
         try:
-            pause = 0.0 if work_once() else _IDLE_SECONDS
+            return make_work(config)
         except (Unavailable, StorageFull) as refusal:
             log.warning("the database cannot be used for the moment", code=refusal.code)
-            pause = _DATABASE_SECONDS
-        if pause:
-            sleep(pause)
+            time.sleep(_DATABASE_SECONDS)
+    return None
+
+
+def work_until(
+    stopping: Callable[[], bool],
+    work_once: Callable[[], bool],
+    rest: Callable[[float], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Work, and look for work where there is none, until `stopping` says so between two chunks.
+
+    rest: waits for work, at most as many seconds as it is told. sleep: waits while the database is away.
+    """
+    while not stopping():
+        try:
+            if not work_once():
+                rest(_IDLE_SECONDS)
+        except (Unavailable, StorageFull) as refusal:
+            log.warning("the database cannot be used for the moment", code=refusal.code)
+            sleep(_DATABASE_SECONDS)
 
 
 class _Stopping:

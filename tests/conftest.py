@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,11 +19,12 @@ from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
 from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.reports import BulkRequest, Item, OnConflict
+from bulkcert.reports import BulkRequest, ImportOrder, Item, OnConflict
 from bulkcert.secret import Secret
-from bulkcert.store import Store, migration
+from bulkcert.store import Store, Transaction, migration
 from bulkcert.vault import MasterKey, Vault
 from tests.builders import NOW
+from tests.postgres import Cluster, own_cluster
 
 # Time limits for one example would measure the machine.
 hypothesis.settings.register_profile("bulkcert", deadline=None)
@@ -75,8 +77,10 @@ class Verbs:
         bundle: bytes,
         identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
         on_conflict: OnConflict = OnConflict.REPLACE,
+        validate_only: bool = False,
     ) -> BulkRequest:
-        return self.importer.accept(io.BytesIO(bundle), identity_type, None, on_conflict, self.caller)
+        order = ImportOrder(identity_type, None, on_conflict, validate_only)
+        return self.importer.accept(io.BytesIO(bundle), order, self.caller)
 
     def work(self) -> None:
         while self.keeper.work_once():
@@ -87,8 +91,9 @@ class Verbs:
         bundle: bytes,
         identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
         on_conflict: OnConflict = OnConflict.REPLACE,
+        validate_only: bool = False,
     ) -> BulkRequest:
-        request = self.accept(bundle, identity_type, on_conflict)
+        request = self.accept(bundle, identity_type, on_conflict, validate_only)
         self.work()
         return self.importer.wait(request.id, 0)
 
@@ -115,11 +120,64 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:  # fmt: skip
+    """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
+    if os.environ.get("TESTS_ON") == "postgresql":
+        monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+        yield request.getfixturevalue("postgres_store")
+        return
+    yield from sqlite_stores(tmp_path)
+
+
+def sqlite_stores(tmp_path: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}")
     migration.upgrade(store)
     yield store
     store.close()
+
+
+BOTH = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One PostgreSQL server for all tests of an xdist worker that ask for it; see tests/postgres.py."""
+    with own_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database without tables, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return cluster.new_database()
+
+
+@pytest.fixture(params=BOTH)
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store with the tables of this release, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield from sqlite_stores(tmp_path)
+    else:
+        yield from postgres_stores(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def postgres_store(postgres: Cluster) -> Iterator[Store]:
+    """The same on PostgreSQL alone."""
+    yield from postgres_stores(postgres)
+
+
+def postgres_stores(cluster: Cluster) -> Iterator[Store]:
+    url = cluster.lend_database()
+    store = Store(url)
+    yield store
+    store.close()
+    cluster.take_back(url)
 
 
 @pytest.fixture
@@ -132,6 +190,15 @@ def verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
     return make_verbs(store, vault, clock, caller)
 
 
+@pytest.fixture
+def any_verbs(
+    any_store: Store, vault: Vault, clock: Clock, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> Verbs:
+    """The verbs on SQLite and on PostgreSQL, whose own clock stands still too."""
+    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+    return make_verbs(any_store, vault, clock, caller)
+
+
 def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
     limits = Limits()
     return Verbs(
@@ -139,7 +206,7 @@ def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verb
         vault=vault,
         clock=clock,
         importer=Importer(store, vault, limits, clock),
-        inventory=Inventory(store, limits, clock),
+        inventory=Inventory(store, vault, limits, clock),
         keeper=Keeper(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
         caller=caller,
     )

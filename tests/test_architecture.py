@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "bulkcert"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 VALUES = frozenset(
-    "errors secret identities certificates reports events expiry principals limits entries releases passwords".split()
+    "errors secret identities certificates reports events expiry principals limits entries releases passwords"
+    " idempotency workers policies mdm_words".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),
@@ -29,10 +30,19 @@ ARROWS: dict[str, frozenset[str]] = {
     "importer": VALUES | {"formats", "store", "vault"},
     "keeping": VALUES | {"importer", "store", "vault"},
     "keeper": VALUES | {"importer", "keeping", "store", "vault"},
-    "inventory": VALUES | {"formats", "importer", "store"},
+    "deleting": VALUES | {"importer", "store"},
+    "inventory": VALUES | {"deleting", "formats", "importer", "store", "vault"},
+    "devices": VALUES | {"store"},
+    "vpn_policies": VALUES | {"store"},
+    "deployer": VALUES | {"formats"},
+    "deployments": VALUES | {"deployer", "formats", "keeping", "outcomes", "store", "vault"},
+    "outcomes": VALUES | {"store"},
+    "mdm": VALUES | {"deployer", "deployments", "formats", "outcomes", "store", "vault"},
+    "roll": VALUES | {"store"},
+    "upkeep": VALUES | {"store"},
     "wiring": VALUES
     | set(
-        "config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
+        "deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
     ),
     "worker": frozenset({"wiring", "config", "errors", "logs"}),
     "api": VALUES | {"wiring", "config"},

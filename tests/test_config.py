@@ -40,6 +40,8 @@ def test_foreign_variables_and_the_first_password_are_left_alone() -> None:
         ("BULKCERT_ALLOW_WITHOUT_MAC", "yes"),
         ("BULKCERT_DATA_DIR", ""),
         ("BULKCERT_DATABASE_URL", "mysql://localhost/x"),
+        ("BULKCERT_DATABASE_POOL_SIZE", "0"),
+        ("BULKCERT_DATABASE_TIMEOUT_SECONDS", "0"),
         ("BULKCERT_TLS_KEY_FILE", "key.pem"),  # its certificate is missing
     ],
 )
@@ -48,6 +50,63 @@ def test_a_bad_setting_stops_the_start_and_is_named(variable: str, value: str) -
         Config.from_environment({variable: value})
 
     assert [fault.where for fault in refusal.value.faults] == [variable]
+
+
+POSTGRES = "postgresql+psycopg://"
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("sqlite:////srv/x.sqlite3", "sqlite:////srv/x.sqlite3"),
+        (POSTGRES + "user:secret@db.example.com:5432/bulkcert", ...),
+        (POSTGRES + "user:s%40%3A%2F@[2001:db8::1]:5432/bulkcert?sslmode=verify-full", ...),
+        (POSTGRES + "/bulkcert?host=%2Frun%2Fpostgresql&passfile=/etc/bulkcert/pass", ...),
+        (POSTGRES + "/bulkcert?host=a:5432&host=b:5432&target_session_attrs=read-write", ...),
+        ("postgresql://user@db/bulkcert", POSTGRES + "user@db/bulkcert"),
+    ],
+)
+def test_databases_that_are_known(url: str, read: object) -> None:
+    config = Config.from_environment({"BULKCERT_DATABASE_URL": url})
+
+    assert config.database_url == (url if read is ... else read)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://user:secret@db/bulkcert",
+        "postgres://user:secret@db/bulkcert",
+        POSTGRES + "user:se@cret@db/bulkcert",
+        POSTGRES + "user:se/cret@db/bulkcert",
+        POSTGRES + "user:se?cret@db/bulkcert",
+        POSTGRES + "user:12/secret@db",
+        POSTGRES + "user:12/x?secret@db/bulkcert",
+        POSTGRES + "user:se#cret@db/bulkcert",
+        POSTGRES + "user:se cret@db/bulkcert",
+        POSTGRES + "user:secret@db:port/bulkcert",
+        POSTGRES + "user:secret@db",
+        POSTGRES + "user:secret@db/",
+        POSTGRES + "user@db/bulkcert?password=secret",
+        POSTGRES + "user:secret@db/bulkcert?options=-csynchronous_commit%3Doff",
+        "secret",
+    ],
+)
+def test_a_database_that_is_refused_is_not_quoted(url: str) -> None:
+    with pytest.raises(BadSettings) as refusal:
+        Config.from_environment({"BULKCERT_DATABASE_URL": url})
+
+    [fault] = refusal.value.faults
+    assert fault.where == "BULKCERT_DATABASE_URL"
+    for text in (fault.detail, repr(refusal.value), str(refusal.value)):
+        assert not any(part in text for part in ("secret", "cret", "se@", "12"))
+
+
+def test_a_config_that_is_printed_does_not_show_the_database() -> None:
+    config = Config.from_environment({"BULKCERT_DATABASE_URL": POSTGRES + "user:secret@db/bulkcert"})
+
+    assert "secret" not in repr(config)
+    assert "data_dir" in repr(config)
 
 
 def test_every_fault_gets_its_own_line() -> None:

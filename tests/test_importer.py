@@ -1,15 +1,20 @@
 """Accepting an import: everything of a bundle is kept as work, or nothing is."""
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bulkcert.errors import EmptyBundle, NotAZip, Refusal
+from bulkcert.errors import EmptyBundle, IdempotencyKeyReused, NotAZip, Refusal, TooManyRequests
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
-from bulkcert.importer import new_request_id
-from bulkcert.reports import OnConflict, RequestState
+from bulkcert.importer import Importer, new_request_id
+from bulkcert.limits import Limits
+from bulkcert.principals import Caller
+from bulkcert.reports import ImportOrder, OnConflict, RequestKind, RequestState
 from tests.builders import NOW, PASSWORD, a_bundle, a_credentials_file, a_pkcs12, a_zip
 from tests.conftest import Verbs
 
@@ -105,8 +110,8 @@ def test_the_same_bundle_joins_the_import_that_still_runs(verbs: Verbs) -> None:
     bundle = a_bundle(SERIALS)
 
     def join(content: bytes, conflict: OnConflict = OnConflict.REPLACE) -> str:
-        arguments = (IdentityType.SERIAL_NUMBER, None, conflict, verbs.caller)
-        return verbs.importer.join_or_accept(io.BytesIO(content), *arguments).id
+        order = ImportOrder(IdentityType.SERIAL_NUMBER, None, conflict)
+        return verbs.importer.join_or_accept(io.BytesIO(content), order, verbs.caller).id
 
     first = join(bundle)
     assert join(bundle) == first
@@ -147,10 +152,10 @@ def test_request_ids_sort_by_time(verbs: Verbs) -> None:
 
 def test_a_bundle_sent_again_after_a_deletion_is_a_new_import(verbs: Verbs) -> None:
     bundle = a_bundle(SERIALS)
-    arguments = (IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE, verbs.caller)
-    first = verbs.importer.join_or_accept(io.BytesIO(bundle), *arguments)
+    order = ImportOrder(IdentityType.SERIAL_NUMBER)
+    first = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
     verbs.inventory.delete(SERIALS[:2], IdentityType.SERIAL_NUMBER, verbs.caller)
-    second = verbs.importer.join_or_accept(io.BytesIO(bundle), *arguments)
+    second = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
     verbs.work()
 
     assert second.id != first.id
@@ -170,3 +175,86 @@ def test_the_database_is_free_while_a_bundle_is_read(verbs: Verbs, monkeypatch: 
     verbs.accept(a_bundle(SERIALS))
 
     assert written
+
+
+# --- sent again ---
+
+
+def test_the_same_key_with_the_same_bundle_is_one_import_for_a_day(any_verbs: Verbs) -> None:
+    verbs, bundle = any_verbs, a_bundle(SERIALS)
+    order = ImportOrder(IdentityType.SERIAL_NUMBER)
+
+    def send(key: str, content: bytes = bundle, order: ImportOrder = order) -> str:
+        return verbs.importer.accept(io.BytesIO(content), order, verbs.caller, key).id
+
+    first = send("a")
+    assert send("a") == first
+    assert send("b") != first
+    verbs.work()
+    assert send("a") == first  # finished or not
+    for other in (a_bundle(SERIALS), a_bundle(SERIALS[:1])):
+        with pytest.raises(IdempotencyKeyReused):
+            send("a", other)
+    with pytest.raises(IdempotencyKeyReused):
+        send("a", order=replace(order, validate_only=True))
+    verbs.clock.pass_by(hours=24)
+    assert send("a") != first
+
+
+def test_a_key_belongs_to_its_caller(verbs: Verbs) -> None:
+    bundle, order = a_bundle(SERIALS), ImportOrder(IdentityType.SERIAL_NUMBER)
+    first = verbs.importer.accept(io.BytesIO(bundle), order, verbs.caller, "a")
+    other = replace(verbs.caller, principal_id=2, login="other")
+
+    assert verbs.importer.accept(io.BytesIO(bundle), order, other, "a").id != first.id
+
+
+def test_a_key_that_comes_many_times_at_once_is_one_import(any_verbs: Verbs) -> None:
+    verbs, bundle = any_verbs, a_bundle(SERIALS)
+    order = ImportOrder(IdentityType.SERIAL_NUMBER)
+    together = threading.Barrier(8)
+
+    def send(_: int) -> str:
+        together.wait(30)
+        return verbs.importer.accept(io.BytesIO(bundle), order, verbs.caller, "a").id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(send, range(8)))) == 1
+    with verbs.store.reading() as tx:
+        assert len(tx.requests.page(RequestKind.IMPORT, 100, None).items) == 1
+
+
+# --- how much may wait ---
+
+
+@pytest.mark.parametrize(
+    ("limits", "other_is_refused"),
+    [
+        (Limits(waiting_imports=2), False),
+        (Limits(waiting_bytes=5000), False),
+        (Limits(waiting_bytes_of_all=5000), True),
+    ],
+    ids=["imports", "bytes", "bytes of all"],
+)
+def test_more_work_than_may_wait_is_refused_until_some_is_done(
+    verbs: Verbs, limits: Limits, other_is_refused: bool
+) -> None:
+    importer = Importer(verbs.store, verbs.vault, limits, verbs.clock)
+    order = ImportOrder(IdentityType.SERIAL_NUMBER)
+    other = replace(verbs.caller, principal_id=2, login="other")
+
+    def send(caller: Caller) -> None:
+        importer.accept(io.BytesIO(a_bundle(SERIALS)), order, caller)
+
+    send(verbs.caller)
+    send(verbs.caller)
+    with pytest.raises(TooManyRequests) as refused:
+        send(verbs.caller)
+    assert refused.value.retry_after > 0
+    if other_is_refused:
+        with pytest.raises(TooManyRequests):
+            send(other)
+    else:
+        send(other)
+    verbs.work()
+    send(verbs.caller)

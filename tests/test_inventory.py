@@ -27,7 +27,8 @@ def current(verbs: Verbs) -> set[str]:
     return {str(c.identity) for c in verbs.inventory.page(CURRENT, 100, None).items}
 
 
-def test_deleting_tells_for_each_device_what_happened(verbs: Verbs) -> None:
+def test_deleting_tells_for_each_device_what_happened(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     verbs.import_bundle(a_bundle([A, B]))
     request = verbs.inventory.delete([A.lower(), C, "bad"], SERIAL, verbs.caller)
 
@@ -38,7 +39,8 @@ def test_deleting_tells_for_each_device_what_happened(verbs: Verbs) -> None:
     assert current(verbs) == {B}
 
 
-def test_deleting_destroys_the_keys_of_current_and_superseded_certificates(verbs: Verbs) -> None:
+def test_deleting_destroys_the_keys_of_current_and_superseded_certificates(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
     verbs.import_bundle(a_bundle([A]))
     verbs.inventory.delete([A], SERIAL, verbs.caller)
@@ -78,7 +80,8 @@ def test_a_device_named_twice_is_counted_once_and_ignored_once(verbs: Verbs) -> 
     assert (request.counts.total, request.counts.deleted, request.counts.ignored) == (2, 1, 1)
 
 
-def test_a_deleted_device_can_be_imported_again_and_its_key_used_elsewhere(verbs: Verbs) -> None:
+def test_a_deleted_device_can_be_imported_again_and_its_key_used_elsewhere(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     key = an_ec_key()
     bundle = a_bundle([A], files={A: a_pkcs12(A, key=key)})
     verbs.import_bundle(bundle)
@@ -89,7 +92,8 @@ def test_a_deleted_device_can_be_imported_again_and_its_key_used_elsewhere(verbs
     assert verbs.codes(verbs.import_bundle(a_bundle([B], files={B: a_pkcs12(B, key=key)}))) == {B: "created"}
 
 
-def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(verbs: Verbs) -> None:
+def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     waiting = verbs.accept(a_bundle([A, B]))
     request = verbs.inventory.delete([A], SERIAL, verbs.caller)
     verbs.work()
@@ -101,7 +105,8 @@ def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(verbs: Ver
     assert (finished.counts.done, finished.counts.created, finished.counts.failed) == (2, 1, 1)
 
 
-def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(verbs: Verbs) -> None:
+def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     waiting = verbs.accept(a_bundle([A, B]))
     verbs.inventory.delete([A, B], SERIAL, verbs.caller)
 
@@ -110,7 +115,8 @@ def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(verbs: Ver
     assert current(verbs) == set()
 
 
-def test_a_deletion_of_one_identity_type_leaves_the_others(verbs: Verbs) -> None:
+def test_a_deletion_of_one_identity_type_leaves_the_others(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     imei = "490154203237518"
     verbs.import_bundle(a_bundle([imei]), SERIAL)
     verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
@@ -124,7 +130,8 @@ def test_a_deletion_of_one_identity_type_leaves_the_others(verbs: Verbs) -> None
     assert verbs.codes(waiting) == {imei: None}
 
 
-def test_without_a_type_every_type_that_the_name_is_valid_for_is_deleted(verbs: Verbs) -> None:
+def test_without_a_type_every_type_that_the_name_is_valid_for_is_deleted(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     imei = "490154203237518"
     verbs.import_bundle(a_bundle([imei]), SERIAL)
     verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
@@ -157,7 +164,8 @@ def test_an_empty_list_is_refused(verbs: Verbs) -> None:
         verbs.inventory.delete([], SERIAL, verbs.caller)
 
 
-def test_a_deletion_records_who_deleted_which_device(verbs: Verbs) -> None:
+def test_a_deletion_records_who_deleted_which_device(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
     verbs.inventory.delete([A], SERIAL, verbs.caller)
 
@@ -171,7 +179,8 @@ def test_a_deletion_records_who_deleted_which_device(verbs: Verbs) -> None:
     assert (events[1].actor, events[1].facts["identity"]) == ("administrator", A)
 
 
-def test_pages_follow_one_another_without_gaps(verbs: Verbs) -> None:
+def test_pages_follow_one_another_without_gaps(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     serials = [f"SERIAL{number:06}" for number in range(7)]
     verbs.import_bundle(a_bundle(serials))
     seen, cursor = [], None
@@ -203,10 +212,11 @@ def test_an_identity_is_found_as_people_write_it(verbs: Verbs) -> None:
 
 
 @pytest.fixture
-def fleet(verbs: Verbs) -> Verbs:
+def fleet(any_verbs: Verbs) -> Verbs:
     """Four devices: A of another CA with odd names, B replaced once, C deleted, and an IMEI that ends soon."""
     odd = a_ca("Geräte_CA, 100% /sicher\\")
     key, soon = an_ec_key(), an_ec_key()
+    verbs = any_verbs
     of_odd_ca = a_certificate(key, "50%_of /all\\", issuer=odd, not_after=NOW + 90 * DAY)
     ends_soon = a_certificate(soon, IMEI, not_after=NOW + 10 * DAY)
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=of_odd_ca)}))
@@ -307,7 +317,8 @@ def test_chain_certificates_that_no_current_certificate_needs_are_not_listed(ver
     assert list(verbs.inventory.current_certificates()) == []
 
 
-def test_items_can_be_listed_by_code(verbs: Verbs) -> None:
+def test_items_can_be_listed_by_code(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     request = verbs.inventory.delete([A, "bad", B, "worse"], SERIAL, verbs.caller)
 
     with verbs.store.reading() as tx:
@@ -318,7 +329,8 @@ def test_items_can_be_listed_by_code(verbs: Verbs) -> None:
     assert none.items == ()
 
 
-def test_items_can_be_listed_by_outcome(verbs: Verbs) -> None:
+def test_items_can_be_listed_by_outcome(any_verbs: Verbs) -> None:
+    verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
     request = verbs.inventory.delete([A, B], SERIAL, verbs.caller)
 

@@ -1,5 +1,6 @@
 """What a worker does with waiting items: open, judge, keep, and count exactly."""
 
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,14 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkcert.certificates import CertificateFilter, CertificateState, OpenedCertificate, WarningCode
-from bulkcert.errors import Crashed, ItemRefusal
+from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, Unavailable
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
-from bulkcert.keeper import MOST_ATTEMPTS, Keeper
+from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.keeping import key_place
-from bulkcert.reports import BulkRequest, OnConflict, RequestState
+from bulkcert.reports import BulkRequest, Item, OnConflict, RequestState
 from bulkcert.secret import Secret
 from bulkcert.store import Store, migration
+from bulkcert.store.requests import Load
 from tests.builders import (
     DAY,
     NOW,
@@ -339,15 +341,42 @@ def test_a_lease_is_renewed_while_a_slow_chunk_is_opened(verbs: Verbs) -> None:
     assert others == [False, False, False]
 
 
-def test_a_chunk_that_kills_every_worker_is_given_up(verbs: Verbs) -> None:
-    request = verbs.accept(a_bundle([A, B]))
-    for _ in range(MOST_ATTEMPTS):
-        with pytest.raises(KeyboardInterrupt):
-            a_keeper(verbs, DyingOpener()).work_once()
-        verbs.clock.pass_by(seconds=61)
-    a_keeper(verbs, DyingOpener()).work_once()
+class PoisonedOpener(InProcessOpener):
+    """A worker that is killed by one file."""
 
-    assert verbs.codes(request) == {A: Crashed.code, B: Crashed.code}
+    def __init__(self, poison: bytes) -> None:
+        self.poison = poison
+        self.deaths = 0
+
+    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+        if self.poison in [pkcs12 for pkcs12, _ in files]:
+            self.deaths += 1
+            raise KeyboardInterrupt
+        return super().open_all(files)
+
+
+def test_of_a_chunk_that_kills_its_workers_only_the_poisonous_entry_fails(any_verbs: Verbs) -> None:
+    verbs, poison = any_verbs, a_pkcs12(B)
+    request = verbs.accept(a_bundle([A, B, C], files={B: poison}))
+    opener = PoisonedOpener(poison)
+    keeper = a_keeper(verbs, opener)
+    working = True
+    while working:
+        try:
+            working = keeper.work_once()
+        except KeyboardInterrupt:
+            expire_leases(verbs)
+
+    assert verbs.codes(request) == {A: "created", B: Crashed.code, C: "created"}
+    assert opener.deaths == MOST_ATTEMPTS_TOGETHER + MOST_ATTEMPTS_ALONE
+    with verbs.store.reading() as tx:
+        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.find(request.id).counts.done == 3
+
+
+def expire_leases(verbs: Verbs) -> None:
+    with verbs.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE chunks SET leased_until = NULL")
 
 
 def test_a_chunk_that_was_altered_fails_its_items_and_nothing_else(verbs: Verbs) -> None:
@@ -390,6 +419,207 @@ def test_what_a_deletion_took_out_is_not_opened_any_more(verbs: Verbs) -> None:
 
     a_keeper(verbs, CountingOpener()).work_once()
     assert opened == [1]
+
+
+# --- cancelling ---
+
+
+def test_cancelling_stops_what_has_not_begun(any_verbs: Verbs) -> None:
+    verbs = any_verbs
+    request = verbs.accept(a_bundle([A, B]))
+    cancelled = verbs.importer.cancel(request.id, verbs.caller)
+    verbs.work()
+
+    assert cancelled.state is RequestState.CANCELLED
+    assert (cancelled.counts.done, cancelled.counts.failed) == (2, 2)
+    assert verbs.codes(request) == {A: "cancelled", B: "cancelled"}
+    assert current(verbs, A) is None
+    with verbs.store.reading() as tx:
+        assert tx.requests.load() == Load(0, 0)
+        assert [event.type for event in tx.events.list()] == [
+            EventType.IMPORT_ACCEPTED,
+            EventType.IMPORT_CANCELLED,
+            EventType.IMPORT_FINISHED,
+        ]
+    assert verbs.importer.cancel(request.id, verbs.caller) == cancelled
+
+
+def test_what_a_worker_has_in_hand_is_finished_when_the_rest_is_cancelled(any_verbs: Verbs) -> None:
+    verbs = any_verbs
+    serials = [f"SERIAL{number:06}" for number in range(60)]
+    request = verbs.accept(a_bundle(serials))
+    states: list[RequestState] = []
+
+    class Cancelling(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            states.append(verbs.importer.cancel(request.id, verbs.caller).state)
+            return super().open_all(files)
+
+    assert a_keeper(verbs, Cancelling()).work_once() is True
+    ended = verbs.importer.wait(request.id, 0)
+    assert states == [RequestState.RUNNING]
+    assert ended.state is RequestState.CANCELLED
+    assert (ended.counts.created, ended.counts.failed, ended.counts.done) == (50, 10, 60)
+
+
+def test_a_chunk_of_a_cancelled_import_whose_worker_died_is_not_opened_again(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
+    with pytest.raises(KeyboardInterrupt):
+        a_keeper(verbs, DyingOpener()).work_once()
+    verbs.importer.cancel(request.id, verbs.caller)
+    verbs.clock.pass_by(seconds=61)
+    verbs.work()
+
+    ended = verbs.importer.wait(request.id, 0)
+    assert (ended.state, ended.counts.failed) == (RequestState.CANCELLED, 60)
+    assert set(verbs.codes(request).values()) == {"cancelled"}
+
+
+def test_an_import_that_has_ended_cannot_be_cancelled(verbs: Verbs) -> None:
+    request = verbs.import_bundle(a_bundle([A]))
+
+    with pytest.raises(AlreadyFinished):
+        verbs.importer.cancel(request.id, verbs.caller)
+
+
+# --- validating ---
+
+
+def test_validating_gives_the_report_of_an_import_and_keeps_nothing(any_verbs: Verbs) -> None:
+    verbs = any_verbs
+    verbs.import_bundle(a_bundle([A]))
+    before = list(verbs.inventory.current_certificates())
+    bundle = a_bundle([A, B, C], files={C: a_pkcs12(C, "another")})
+    trial = verbs.import_bundle(bundle, validate_only=True)
+
+    assert list(verbs.inventory.current_certificates()) == before
+    assert trial.validate_only
+    assert verbs.codes(trial) == {A: "replaced", B: "created", C: "wrong_password"}
+    results = [item.result for item in verbs.items(trial) if item.result]
+    assert [result.certificate_id for result in results] == [None, None, None]
+    assert results[1].fingerprint_sha256 is not None
+    with verbs.store.reading() as tx:
+        assert [event.type for event in tx.events.list()][-2:] == [
+            EventType.IMPORT_ACCEPTED,
+            EventType.IMPORT_FINISHED,
+        ]
+    real = verbs.import_bundle(bundle)
+    assert verbs.codes(real) == verbs.codes(trial)
+    assert real.counts == trial.counts
+
+
+@pytest.mark.parametrize("apart", [0, 60])
+def test_validating_finds_the_same_key_twice_however_far_apart(verbs: Verbs, apart: int) -> None:
+    key = an_ec_key()
+    between = [f"SERIAL{number:06}" for number in range(apart)]
+    files = {A: a_pkcs12(A, key=key), B: a_pkcs12(B, key=key)}
+    trial = verbs.import_bundle(a_bundle([A, *between, B], files=files), validate_only=True)
+
+    codes = verbs.codes(trial)
+    assert (codes[A], codes[B]) == ("duplicate_key", "duplicate_key")
+    assert trial.counts.failed == 2
+    assert trial.counts.created == apart
+
+
+# --- working ahead ---
+
+
+def a_keeper_that_works_ahead(verbs: Verbs) -> Keeper:
+    lease = timedelta(seconds=60)
+    return Keeper(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, lease, works_ahead=True)
+
+
+def test_what_is_committed_while_the_next_chunk_is_opened_is_all_there_at_the_end(any_verbs: Verbs) -> None:
+    verbs = any_verbs
+    request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(220)]))
+    keeper = a_keeper_that_works_ahead(verbs)
+    while keeper.work_once():
+        pass
+
+    ended = verbs.importer.wait(request.id, 0)
+    assert (ended.state, ended.counts.created) == (RequestState.SUCCEEDED, 220)
+    keeper.close()
+
+
+def test_a_commit_that_fails_behind_the_work_gives_its_chunk_back_and_is_told(
+    verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
+    keeper = a_keeper_that_works_ahead(verbs)
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("The database went away.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(keeper, "_commit", refuse)
+        assert keeper.work_once() is True
+        with pytest.raises(Unavailable):
+            keeper.work_once()
+    while keeper.work_once():
+        pass
+
+    assert verbs.importer.wait(request.id, 0).counts.created == 60
+    keeper.close()
+
+
+def test_closing_commits_what_is_opened(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([A]))
+    keeper = a_keeper_that_works_ahead(verbs)
+    keeper.work_once()
+    keeper.close()
+
+    assert verbs.codes(request) == {A: "created"}
+
+
+# --- several workers at once ---
+
+
+def test_workers_that_meet_at_the_same_rows_try_again(any_verbs: Verbs) -> None:
+    """The same chain, and the same key, in chunks that are committed at the same moment."""
+    verbs, key = any_verbs, an_ec_key()
+    serials = [f"SERIAL{number:06}" for number in range(198)]
+    files = {A: a_pkcs12(A, key=key), B: a_pkcs12(B, key=key)}
+    request = verbs.accept(a_bundle([A, *serials, B], files=files))
+    ready = threading.Barrier(4)
+
+    class Together(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            answers = list(super().open_all(files))
+            ready.wait(30)
+            return iter(answers)
+
+    workers = [threading.Thread(target=a_keeper(verbs, Together()).work_once) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+
+    ended = verbs.importer.wait(request.id, 0)
+    codes = {item.identity: item.result and item.result.code for item in every_item(verbs, request)}
+    assert (codes[A], codes[B]) == ("duplicate_key", "duplicate_key")
+    assert (ended.counts.created, ended.counts.failed, ended.counts.done) == (198, 2, 200)
+    assert len(list(verbs.inventory.current_certificates())) == 198 + 1  # and the chain's, once
+
+
+def every_item(verbs: Verbs, request: BulkRequest) -> list[Item]:
+    with verbs.store.reading() as tx:
+        return list(tx.items.page(request.id, None, 1000, None).items)
+
+
+def test_imports_share_the_workers_in_turns(verbs: Verbs) -> None:
+    large = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(500)]))
+    for _ in range(3):
+        verbs.keeper.work_once()
+    small = verbs.accept(a_bundle([A]))
+    verbs.keeper.work_once()
+    verbs.keeper.work_once()
+
+    assert verbs.importer.wait(small.id, 0).state.is_finished
+    assert not verbs.importer.wait(large.id, 0).state.is_finished
 
 
 # --- counting, whatever comes ---

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bulkcert.identities import IdentityType
-from bulkcert.reports import BulkRequest, OnConflict
+from bulkcert.reports import BulkRequest, ImportOrder
 from tests.conftest import Verbs
 
 SAMPLES = Path(__file__).parent.parent / "sample_bundles"
@@ -31,9 +31,7 @@ def send(verbs: Verbs, name: str, request: str, identity_type: str, credentials_
         if request == "deletion":
             return verbs.inventory.delete_listed(file, kind, verbs.caller)
         content = io.BytesIO(file.read())
-    accepted = verbs.importer.accept(
-        content, kind, credentials_file or None, OnConflict.REPLACE, verbs.caller
-    )
+    accepted = verbs.importer.accept(content, ImportOrder(kind, credentials_file or None), verbs.caller)
     verbs.work()
     return verbs.importer.wait(accepted.id, 0)
 

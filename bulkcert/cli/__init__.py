@@ -10,6 +10,7 @@ from bulkcert import __version__
 from bulkcert.cli.check import check
 from bulkcert.cli.client import client
 from bulkcert.cli.db import db
+from bulkcert.cli.deployer import deployer, mdm
 from bulkcert.cli.init import init
 from bulkcert.cli.release import release
 from bulkcert.cli.serve import serve
@@ -45,5 +46,5 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys in clear
 
 
-for _command in (check, client, db, init, release, serve, session, user, worker):
+for _command in (check, client, db, deployer, init, mdm, release, serve, session, user, worker):
     main.add_command(_command)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import plistlib
 import re
 import socket
 import ssl
@@ -38,6 +39,7 @@ def demo(bundle: Path) -> None:
         kept = [item for item in items if item["certificate_id"]]
         _say(f"what is kept for {kept[0]['identity']} (GET /api/v1/certificates/{{id}})")
         _show(client.get(f"/api/v1/certificates/{kept[0]['certificate_id']}"))
+        _deploy(client)
         _say("delete all of them (POST /api/v1/deletions)")
         identities = [item["identity"] for item in kept]
         deletion = client.post(
@@ -51,6 +53,34 @@ def demo(bundle: Path) -> None:
             raise click.ClickException("the deletion did not take everything out")
 
 
+def _deploy(client: "_Client") -> None:
+    """Show what a deployer does: a policy, its deployments, and the profile of one device."""
+    _say("what to put on these devices (POST /api/v1/vpn-policies)")
+    policy = client.post("/api/v1/vpn-policies", _POLICY)
+    _show({"id": policy["id"], **_POLICY})
+    _say("what that comes to, as a deployer sees it (POST /api/v1/deployments/lease)")
+    [lease] = client.post("/api/v1/deployments/lease", {"max": 1})["items"]
+    _show({"identity": lease["deployment"]["identity"], "action": lease["action"], "state": "leased"})
+    _say("its profile, released and recorded (POST /api/v1/deployments/{id}/profile)")
+    profile = plistlib.loads(client.fetch(lease["profile"], {"lease": lease["lease"]}))
+    payloads = [payload["PayloadType"] for payload in profile["PayloadContent"]]
+    _show({"PayloadIdentifier": profile["PayloadIdentifier"], "payloads": payloads})
+
+
+_POLICY = {
+    "name": "Always On",
+    "connection_type": "ALWAYS_ON_IKEV2",
+    "identity_type": "SERIAL_NUMBER",
+    "tunnels": [
+        {
+            "remote_address": "vpn.example.com",
+            "remote_identifier": "vpn.example.com",
+            "local_identifier": "{common_name}",
+        }
+    ],
+}
+
+
 @dataclass(frozen=True)
 class _Client:
     """An HTTP client with a token."""
@@ -60,9 +90,13 @@ class _Client:
     token: str = ""
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        return self._send("GET", path, None, {})
+        return json.loads(self._send("GET", path, None, {}))
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        return json.loads(self.fetch(path, body))
+
+    def fetch(self, path: str, body: object) -> bytes:
+        """Send JSON, and give whatever comes back."""
         return self._send("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def upload(self, bundle: Path) -> Any:  # noqa: ANN401 - JSON
@@ -79,15 +113,16 @@ class _Client:
             [field.encode(), file.encode(), bundle.read_bytes(), f"\r\n--{boundary}--\r\n".encode()]
         )
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Prefer": "wait=60"}
-        return self._send("POST", "/api/v1/imports", body, headers)
+        return json.loads(self._send("POST", "/api/v1/imports", body, headers))
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:  # noqa: ANN401
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         request = urllib.request.Request(self.base + path, body, dict(headers), method=method)
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, context=self.context, timeout=90) as answer:
-                return json.load(answer)
+                content: bytes = answer.read()
+                return content
         except urllib.error.HTTPError as refusal:
             with refusal:
                 raise click.ClickException(f"{method} {path}: {refusal.read().decode()}") from None

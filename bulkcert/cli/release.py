@@ -18,20 +18,27 @@ from bulkcert.releases import Encryption, ReleaseFormat
     "--format",
     "release_format",
     type=click.Choice([str(each) for each in ReleaseFormat]),
-    default=str(ReleaseFormat.PKCS12),
-    show_default=True,
+    help=f"Default: {ReleaseFormat.PKCS12}.",
 )
 @click.option(
     "--encryption",
     type=click.Choice([str(each) for each in Encryption]),
     help="Of a PKCS#12; default: aes256. apple_legacy: 3DES and SHA-1, for older Apple systems.",
 )
+@click.option(
+    "--profile",
+    "policy_id",
+    metavar="POLICY",
+    type=click.IntRange(min=1),
+    help="Write a configuration profile under the VPN policy of this id, to install by hand.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A file that is not there yet.")
 @password_options
 def release(
     certificate_id: int,
-    release_format: str,
+    release_format: str | None,
     encryption: str | None,
+    policy_id: int | None,
     out: Path,
     password_file: Path | None,
     *,
@@ -40,15 +47,20 @@ def release(
 ) -> None:
     """Write key, certificate and chain of the certificate ID to a file, and record it.
 
-    A password that is not given is generated, and printed once.
+    A password that is not given is generated, and printed once. With --profile, the password is in the file.
     """
     if release_format == ReleaseFormat.PEM and encryption is not None:
         raise click.UsageError("--encryption goes with pkcs12; pem has one of its own.")
+    if policy_id is not None:
+        if release_format or encryption or password_file or password_stdin or password_prompt:
+            raise click.UsageError("--profile goes with --out alone: its PKCS#12 and password are inside.")
+        _release_profile(policy_id, certificate_id, out)
+        return
     password = read_password(password_file, stdin=password_stdin, prompt=password_prompt)
     with local_service() as service, _new_file(out) as file:
         released = service.releaser.release(
             certificate_id,
-            ReleaseFormat(release_format),
+            ReleaseFormat(release_format or ReleaseFormat.PKCS12),
             Encryption(encryption or Encryption.AES256),
             password,
             actor(),
@@ -57,6 +69,13 @@ def release(
     click.echo(f"fingerprint (SHA-256): {released.fingerprint_sha256}")
     if password is None:
         click.echo("password (shown once): " + released.password.reveal().decode())
+
+
+def _release_profile(policy_id: int, certificate_id: int, out: Path) -> None:
+    with local_service() as service, _new_file(out) as file:
+        made = service.deployments.export(policy_id, certificate_id, actor())
+        file.write(made.content.reveal())
+    click.echo(f"fingerprint (SHA-256): {made.fingerprint_sha256}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import ssl
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import click
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer as Server
+from granian.server.mp import MPServer
 
+from bulkcert.cli.deployer import STOP_SECONDS as DEPLOYER_STOP_SECONDS
+from bulkcert.cli.deployer import start_deployer
 from bulkcert.cli.web import load_app
 from bulkcert.cli.worker import STOP_SECONDS, processor_count
 from bulkcert.config import ADMIN_PASSWORD, Config
@@ -46,6 +49,18 @@ _HEAD_SECONDS = 10
 
 _HEAD_BYTES = 64 * 1024
 
+_REPLACED_SECONDS = 1.0
+"""After a web process was replaced: one that dies at once must not keep a processor busy."""
+
+
+class Server(MPServer):
+    """Replaces the web process however often it dies; granian gives up when it dies twice in 5.5 seconds."""
+
+    def _respawn_workers(self, *arguments: Any, **rest: Any) -> None:  # noqa: ANN401 - granian's
+        super()._respawn_workers(*arguments, **rest)
+        self.respawned_wrks.clear()  # by which it would know
+        time.sleep(_REPLACED_SECONDS)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -63,16 +78,16 @@ def serve(host: str, port: int, workers: int | None, *, no_tls: bool, behind_pro
         )
     config = Config.from_environment(os.environ)
     configure_logging(config.log_level)
-    check_start(config)
+    has_mdm = check_start(config)
     os.environ.pop(ADMIN_PASSWORD, None)
     address = _address(host, port)
     server = _make_server(address, port, {} if no_tls else _tls(config))
     workers = processor_count() if workers is None else workers
     click.echo(f"serving {'http' if no_tls else 'https'}://{host}:{port} with {workers} workers")
-    _run(server, Supervisor(workers), behind_proxy=behind_proxy)
+    _run(server, Supervisor(workers), behind_proxy=behind_proxy, has_mdm=has_mdm)
 
 
-def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool) -> None:
+def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool, has_mdm: bool) -> None:
     """Serve until a signal. Workers outlive the web process: its last requests may wait for them."""
     # Spawned, not forked: the web process begins with nothing of this one, neither threads nor open files.
     multiprocessing.set_start_method("spawn", force=True)
@@ -82,11 +97,14 @@ def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool) -> None:
     # glibc keeps large blocks once they were freed, unless it is told a limit: 20 MB after the first login.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1024 * 1024))
     _allow_open_files()
+    deployer = Supervisor(int(has_mdm), start_deployer)
     supervisor.start()
+    deployer.start()
     try:
         load = partial(load_app, os.getpid(), FINISH_SECONDS, behind_proxy=behind_proxy)
         server.serve(target_loader=load, wrap_loader=False)
     finally:
+        deployer.stop(DEPLOYER_STOP_SECONDS)
         supervisor.stop(STOP_SECONDS)
 
 

@@ -154,6 +154,13 @@ class DeletedMeanwhile(ItemRefusal):
     remedy = "Upload the device's file again if the deletion was not meant for it."
 
 
+class Cancelled(ItemRefusal):
+    """The import was cancelled before the turn of this device came."""
+
+    code = "cancelled"
+    remedy = "Upload the device's file again if it is wanted after all."
+
+
 class Crashed(ItemRefusal):
     """The process that opened the file ended without an answer."""
 

@@ -155,10 +155,10 @@ class WeakPassword(RequestRefusal):
 
 
 class AlreadyExists(RequestRefusal):
-    """There is a user of this login already."""
+    """There is one of this name already: a user of this login, or a VPN policy."""
 
     code = "already_exists"
-    remedy = "Choose another login."
+    remedy = "Choose another name."
 
 
 class LastOwner(RequestRefusal):
@@ -200,6 +200,27 @@ class TooManyRequests(RequestRefusal):
         self.retry_after = retry_after
 
 
+class IdempotencyKeyReused(RequestRefusal):
+    """The same Idempotency-Key came with another request within 24 hours."""
+
+    code = "idempotency_key_reused"
+    remedy = "Send a new key with a new request, and the same key only to repeat the same request."
+
+
+class AlreadyFinished(RequestRefusal):
+    """What was to be cancelled has ended already."""
+
+    code = "already_finished"
+    remedy = "Read its report. What it kept can be deleted."
+
+
+class ReportPruned(RequestRefusal):
+    """The items of the import or deletion are not kept any more; its counts are."""
+
+    code = "report_pruned"
+    remedy = "Read the counts at /api/v1/imports/{id}; BULKCERT_REPORT_DAYS says how long items are kept."
+
+
 class StillRunning(RequestRefusal):
     """The work was accepted and goes on, but did not end within the longest wait."""
 
@@ -216,6 +237,10 @@ class Unavailable(RequestRefusal):
 
     code = "unavailable"
     remedy = "Try again in a moment; if it lasts, look at /health/ready and the log."
+
+
+class Contended(Unavailable):
+    """Two writers met at the same rows; the one that is told so may try again at once."""
 
 
 class StorageFull(RequestRefusal):

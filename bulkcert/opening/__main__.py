@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from bulkcert.certificates import OpenedCertificate
@@ -14,10 +13,12 @@ from bulkcert.errors import ItemRefusal
 from bulkcert.formats import pkcs12
 from bulkcert.limits import Limits
 from bulkcert.opening.confinement import allow_seconds, confine
-from bulkcert.opening.frames import BEGUN, frame, read_frame, read_request, write_answer
+from bulkcert.opening.frames import BEGUN, Frames, frame, read_request, write_answer
 from bulkcert.secret import Secret
 
 _SECONDS_BETWEEN_LOOKS = 5
+_READ_BYTES = 256 * 1024
+_NO_LIMIT = 2**32  # the parent is trusted, and its settings may allow large files
 
 
 def main() -> None:
@@ -26,13 +27,15 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     requests, answers = _claim_pipes()
-    limits = Limits(**json.loads(read_frame(requests) or b"{}"))
+    limits = Limits(**json.loads(requests.next() or b"{}"))
     confine(limits)
     gc.freeze()  # what was imported lives as long as the process: it need not be looked through again
     answers.write(frame(b"ready"))
-    for data, password in _read_requests(requests):
+    while (content := _next(requests, answers)) is not None:
+        data, password = read_request(content)
         allow_seconds(limits.opening_cpu_seconds)
         answers.write(BEGUN)
+        answers.flush()  # the answer before is told together with this: one turn of the parent for both
         answers.write(write_answer(_open(data, password, limits)))
 
 
@@ -43,29 +46,49 @@ def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate | 
         return refusal
 
 
-def _read_requests(requests: BinaryIO) -> Iterator[tuple[bytes, Secret]]:
-    parent = os.getppid()
-    while _has_more(requests, parent) and (content := read_frame(requests)) is not None:
-        yield read_request(content)
+def _next(requests: "_Requests", answers: BinaryIO) -> bytes | None:
+    """Give the next request; tell what is to be told before waiting for it."""
+    if (content := requests.take()) is None:
+        answers.flush()
+        content = requests.next()
+    return content
 
 
-def _has_more(requests: BinaryIO, parent: int) -> bool:
-    """Wait for a request. A parent's death shows as the end of the pipe, unless a copy of it is held open."""
-    if requests.peek(1):  # type: ignore[attr-defined]  # a BufferedReader
+class _Requests:
+    """Takes requests off a pipe."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._parent = os.getppid()
+        self._frames = Frames(longest=_NO_LIMIT)
+
+    def take(self) -> bytes | None:
+        """Give a request that is here whole, or None."""
+        return self._frames.take()
+
+    def next(self) -> bytes | None:
+        """Wait for a request; None where there will be none."""
+        while (content := self.take()) is None:
+            if not self._parent_lives() or not (received := os.read(self._pipe, _READ_BYTES)):
+                return None
+            self._frames.add(received)
+        return content
+
+    def _parent_lives(self) -> bool:
+        """Wait for the pipe. A parent's death shows as its end, unless a copy of it is held open."""
+        while not select.select([self._pipe], [], [], _SECONDS_BETWEEN_LOOKS)[0]:
+            if os.getppid() != self._parent:
+                return False
         return True
-    while not select.select([requests], [], [], _SECONDS_BETWEEN_LOOKS)[0]:
-        if os.getppid() != parent:
-            return False
-    return True
 
 
-def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
+def _claim_pipes() -> tuple[_Requests, BinaryIO]:
     """Move both pipes off the standard descriptors, so that nothing printed ends up in an answer."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb", buffering=0)
+    return _Requests(requests), os.fdopen(answers, "wb")
 
 
 if __name__ == "__main__":

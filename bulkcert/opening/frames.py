@@ -5,7 +5,8 @@ import json
 import struct
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, BinaryIO, TypeVar, get_type_hints
+from functools import lru_cache
+from typing import Any, TypeVar, get_type_hints
 
 from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name, OpenedCertificate
 from bulkcert.errors import ItemRefusal
@@ -15,8 +16,10 @@ from bulkcert.secret import Secret
 T = TypeVar("T")
 
 _LENGTH = struct.Struct(">I")
-_LONGEST_FRAME = 8 * 1024**2
+_LONGEST_ANSWER = 8 * 1024**2
 _LONGEST_DETAIL = 1000
+_REMEMBERED = 64  # certificates of chains: a fleet shares a few
+_LONGEST_REMEMBERED = 64 * 1024
 _REFUSALS = {refusal.code: refusal for refusal in ItemRefusal.__subclasses__()}
 BEGUN = _LENGTH.pack(0)
 """The empty frame, by which the child says that it begins with the next file."""
@@ -28,9 +31,10 @@ def frame(content: bytes) -> bytes:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames."""
+    """Cuts a stream of bytes into frames. longest: bytes that a frame may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = _LONGEST_ANSWER) -> None:
+        self._longest = longest
         self._received = bytearray()
 
     def add(self, received: bytes) -> None:
@@ -42,25 +46,16 @@ class Frames:
         if len(self._received) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._received)
-        if length > _LONGEST_FRAME:
+        if length > self._longest:
             msg = "a frame is too long"
             raise ValueError(msg)
         end = _LENGTH.size + length
         if len(self._received) < end:
             return None
-        content = bytes(self._received[_LENGTH.size : end])
+        with memoryview(self._received) as received:
+            content = bytes(received[_LENGTH.size : end])
         del self._received[:end]
         return content
-
-
-def read_frame(stream: BinaryIO) -> bytes | None:
-    """Read one frame from a stream that waits; None at its end."""
-    header = stream.read(_LENGTH.size)
-    if len(header) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(header)
-    content = stream.read(length)
-    return content if len(content) == length else None
 
 
 def write_request(data: bytes, password: Secret, limits: Limits) -> bytes:
@@ -81,7 +76,7 @@ def write_answer(result: OpenedCertificate | ItemRefusal) -> bytes:
         return frame(json.dumps({"code": result.code, "detail": result.detail}).encode())
     answer = {
         "leaf": _certificate_to_json(result.leaf),
-        "chain": [_certificate_to_json(certificate) for certificate in result.chain],
+        "chain": [_link_to_text(certificate) for certificate in result.chain],
         "private_key": _to_base64(result.private_key.reveal()),
         "chain_is_complete": result.chain_is_complete,
         "allows_client_auth": result.allows_client_auth,
@@ -93,12 +88,12 @@ def write_answer(result: OpenedCertificate | ItemRefusal) -> bytes:
 def read_answer(content: bytes) -> OpenedCertificate | ItemRefusal:
     """Read an answer, every member of it checked. Raises `ValueError` where it is not of the right form."""
     try:
-        answer = json.loads(content)
+        answer = json.loads(content.decode())
         if "code" in answer:
             return _REFUSALS[answer["code"]](_text(answer["detail"])[:_LONGEST_DETAIL])
         return OpenedCertificate(
             leaf=_certificate(answer["leaf"]),
-            chain=tuple(_certificate(certificate) for certificate in _of_type(answer["chain"], list)),
+            chain=tuple(_link(_text(link)) for link in _of_type(answer["chain"], list)),
             private_key=Secret(base64.b64decode(_text(answer["private_key"]), validate=True)),
             chain_is_complete=_of_type(answer["chain_is_complete"], bool),
             allows_client_auth=_of_type(answer["allows_client_auth"], bool),
@@ -107,6 +102,22 @@ def read_answer(content: bytes) -> OpenedCertificate | ItemRefusal:
     except (KeyError, TypeError, AttributeError, RecursionError):
         msg = "the answer is not of the right form"
         raise ValueError(msg) from None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _link_to_text(certificate: Certificate) -> str:
+    """Write a certificate of a chain as a text of its own: the same text stands in each answer of a fleet."""
+    return json.dumps(_certificate_to_json(certificate))
+
+
+def _link(text: str) -> Certificate:
+    """Read a certificate of a chain; one that came before, text for text, need not be read again."""
+    return _read_link(text) if len(text) <= _LONGEST_REMEMBERED else _certificate(json.loads(text))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_link(text: str) -> Certificate:
+    return _certificate(json.loads(text))
 
 
 def _certificate_to_json(certificate: Certificate) -> dict[str, Any]:

@@ -9,8 +9,9 @@ A transaction commits when its block ends, and everything in it or nothing is ke
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from functools import cached_property
 
 import sqlalchemy as sa
@@ -21,13 +22,24 @@ from bulkcert.store import sequences
 from bulkcert.store.access import Keys, Throttles
 from bulkcert.store.certificates import Certificates
 from bulkcert.store.chunks import Chunks
+from bulkcert.store.deployments import Deployments
 from bulkcert.store.device_keys import DeviceKeys
-from bulkcert.store.engine import BUSY_SECONDS, make_engine, transaction
+from bulkcert.store.devices import Devices
+from bulkcert.store.engine import BUSY_SECONDS, PoolLimits, make_engine, transaction
 from bulkcert.store.events import Events
+from bulkcert.store.idempotency import IdempotencyKeys
 from bulkcert.store.items import Items
+from bulkcert.store.locks import lock
+from bulkcert.store.mdm import Mdm
+from bulkcert.store.mdm_commands import MdmCommands
+from bulkcert.store.mdm_leases import MdmLeases
+from bulkcert.store.notices import CHANNEL, Listener, Sleep, Watch
+from bulkcert.store.planning import Planning
+from bulkcert.store.policies import Policies
 from bulkcert.store.principals import ClientSecrets, Principals
 from bulkcert.store.requests import Requests
 from bulkcert.store.tokens import Tokens
+from bulkcert.store.workers import Workers
 
 
 class Transaction:
@@ -52,6 +64,16 @@ class Transaction:
         return Chunks(self._connection)
 
     @cached_property
+    def workers(self) -> Workers:
+        """The processes that work."""
+        return Workers(self._connection)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyKeys:
+        """Keys by which a repeated request is recognised."""
+        return IdempotencyKeys(self._connection)
+
+    @cached_property
     def certificates(self) -> Certificates:
         """Certificates that are kept."""
         return Certificates(self._connection)
@@ -60,6 +82,41 @@ class Transaction:
     def device_keys(self) -> DeviceKeys:
         """Sealed keys, and the owners of public keys."""
         return DeviceKeys(self._connection)
+
+    @cached_property
+    def devices(self) -> Devices:
+        """Whoever has a certificate."""
+        return Devices(self._connection)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """VPN policies."""
+        return Policies(self._connection)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """What policies want on devices, and how far it is."""
+        return Deployments(self._connection)
+
+    @cached_property
+    def mdm(self) -> Mdm:
+        """MDM servers and their devices."""
+        return Mdm(self._connection)
+
+    @cached_property
+    def mdm_commands(self) -> MdmCommands:
+        """Commands for devices."""
+        return MdmCommands(self._connection)
+
+    @cached_property
+    def mdm_leases(self) -> MdmLeases:
+        """Deployments in the hands of the built-in deployer."""
+        return MdmLeases(self._connection)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """What makes deployments."""
+        return Planning(self._connection)
 
     @cached_property
     def events(self) -> Events:
@@ -95,14 +152,46 @@ class Transaction:
         """Draw ids for rows that are not made yet ("certificates", "chunks")."""
         return sequences.draw(self._connection, name, number)
 
+    def time(self, fallback: Callable[[], datetime]) -> datetime:
+        """Tell the time that all machines of this database agree on: aware, in UTC.
+
+        PostgreSQL has a clock of its own; SQLite's is that of this machine, which `fallback` tells.
+        """
+        if self._connection.dialect.name != "postgresql":
+            return fallback()
+        now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
+
+    def lock(self, name: str) -> None:
+        """Hold a lock of this name until the transaction ends: among all processes of this database.
+
+        Raises `Unavailable` where another holds it for long. SQLite has one writer at a time anyway.
+        """
+        lock(self._connection, name)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Run a block to see what it would do; at its end everything that it wrote is taken back."""
+        savepoint = self._connection.begin_nested()
+        try:
+            yield
+        finally:
+            savepoint.rollback()
+
+    def notify(self, topic: str) -> None:
+        """Wake everybody who watches a topic when this commits; nobody on SQLite, where they look often."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(sa.select(sa.func.pg_notify(CHANNEL, topic)))
+
 
 class Store:
     """Everything that is kept, behind one engine."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = make_engine(url)
+    def __init__(self, url: str, limits: PoolLimits | None = None) -> None:
+        self.engine: Engine = make_engine(url, limits or PoolLimits())
         # SQLite has one writer: the others queue here, in turn and without holding a connection.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        self._listener = Listener(self.engine) if self.engine.dialect.name == "postgresql" else None
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -128,6 +217,15 @@ class Store:
         finally:
             self._turn.release()
 
+    def watch(self, topic: str) -> AbstractContextManager[Watch]:
+        """Wait for a topic to be notified, in this process or any other (see `Watch.wait`).
+
+        with store.watch(topic) as watch:
+            while not look() and watch.wait(seconds_left()):
+                pass
+        """
+        return nullcontext(Sleep()) if self._listener is None else self._listener.watch(topic)
+
     def answers(self) -> bool:
         """Tell whether the database answers a question now; raises `Unavailable` where it cannot."""
         with transaction(self.engine, writing=False) as connection:
@@ -149,5 +247,7 @@ class Store:
                     connection.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and wake whoever waits."""
+        if self._listener is not None:
+            self._listener.close()
         self.engine.dispose()

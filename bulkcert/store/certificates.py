@@ -1,6 +1,5 @@
 """Certificates that are kept: of devices, and of their chains."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Page
 from bulkcert.store import cursors
+from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
 
@@ -31,8 +31,12 @@ DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves
 _LISTED = tuple(column for column in certificates.c if column.name not in {"der", "sealed_private_key"})
 
+_STANDING = tuple(
+    certificates.c[name] for name in ("id", "identity", "state", "fingerprint_sha256", "public_key_sha256")
+)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is kept for a device identity, in short."""
 
@@ -43,39 +47,46 @@ class Standing:
     public_key_sha256: str
 
 
+@dataclass(frozen=True)
+class NewCertificate:
+    """A device certificate that is to be kept. id: drawn before, since the sealed key is bound to it."""
+
+    id: int
+    identity: DeviceIdentity
+    leaf: Certificate
+    chain_ids: tuple[int, ...]
+    sealed_private_key: bytes
+
+
 class Certificates:
     """Keep device certificates and the certificates of their chains."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(
-        self,
-        certificate_id: int,
-        identity: DeviceIdentity,
-        leaf: Certificate,
-        chain_ids: Sequence[int],
-        sealed_private_key: bytes,
-        import_id: str,
-        now: datetime,
-    ) -> None:
-        """Keep a device's certificate as its current one; the one before must be superseded already."""
-        self._connection.execute(
-            sa.insert(certificates).values(
-                id=certificate_id,
-                kind=DEVICE,
-                state=CertificateState.CURRENT,
-                identity_type=identity.type,
-                identity=identity.value,
-                sealed_private_key=sealed_private_key,
-                import_id=import_id,
-                created_at=now,
-                **_columns(leaf),
-            )
-        )
+    def insert(self, new: Sequence[NewCertificate], import_id: str, now: datetime) -> None:
+        """Keep certificates of devices as their current ones; those before must be superseded already."""
+        if not new:
+            return
+        rows = [
+            {
+                "id": each.id,
+                "kind": DEVICE,
+                "state": CertificateState.CURRENT,
+                "identity_type": each.identity.type,
+                "identity": each.identity.value,
+                "sealed_private_key": each.sealed_private_key,
+                "import_id": import_id,
+                "created_at": now,
+            }
+            | _columns(each.leaf)
+            for each in new
+        ]
+        self._connection.execute(sa.insert(certificates), rows)
         links = [
-            {"certificate_id": certificate_id, "position": position, "chain_id": chain_id}
-            for position, chain_id in enumerate(chain_ids)
+            {"certificate_id": each.id, "position": position, "chain_id": chain_id}
+            for each in new
+            for position, chain_id in enumerate(each.chain_ids)
         ]
         if links:
             self._connection.execute(sa.insert(certificate_chains), links)
@@ -102,20 +113,26 @@ class Certificates:
         if rows:
             self._connection.execute(sa.insert(certificates), rows)
 
-    def standings(self, identity_type: IdentityType, identities: Sequence[str]) -> list[Standing]:
-        """Find what is kept for some devices: current and superseded certificates."""
-        found: list[Standing] = []
-        for some in portions(identities):
-            rows = self._connection.execute(
-                sa.select(certificates).where(
-                    certificates.c.kind == DEVICE,
-                    certificates.c.identity_type == identity_type,
-                    certificates.c.identity.in_(some),
-                    certificates.c.state != CertificateState.DELETED,
-                )
+    def standings(
+        self, identity_type: IdentityType, identities: Sequence[str], *, hold: bool = False
+    ) -> list[Standing]:
+        """Find what is kept for some devices: current and superseded certificates, in the order they came.
+
+        hold: nobody else changes those rows before the transaction ends.
+        """
+        column = certificates.c
+        query = (
+            sa.select(*_STANDING)
+            .where(
+                # Only devices' certificates have an identity: told the kind, too, SQLite reads them all.
+                column.identity_type == identity_type,
+                column.identity.in_(texts(self._connection, identities)),
+                column.state != CertificateState.DELETED,
             )
-            found += [_standing(row) for row in rows]
-        return found
+            .order_by(column.id)
+        )
+        rows = self._connection.execute(query.with_for_update() if hold else query)
+        return [_standing(identity_type, row) for row in rows]
 
     def supersede(self, certificate_id: int, now: datetime) -> None:
         """Make a current certificate superseded."""
@@ -137,12 +154,19 @@ class Certificates:
 
     def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
         """Destroy the sealed keys of certificates; rows without keys stay for the history."""
-        for some in portions(certificate_ids):
-            self._connection.execute(
-                sa.update(certificates)
-                .where(certificates.c.id.in_(some))
-                .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
-            )
+        self._connection.execute(
+            sa.update(certificates)
+            .where(certificates.c.id.in_(numbers(self._connection, certificate_ids)))
+            .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
+        )
+
+    def hold(self, certificate_id: int) -> CertificateState:
+        """Tell the state of a certificate, and keep it so until the transaction ends; or raise `NotFound`."""
+        query = sa.select(certificates.c.state).where(certificates.c.id == certificate_id)
+        state = self._connection.execute(query.with_for_update(read=True)).scalar_one_or_none()
+        if state is None:
+            raise NotFound("There is no such certificate.")
+        return CertificateState(state)
 
     # --- listing: clear columns only, nothing is opened ---
 
@@ -222,8 +246,8 @@ def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 def _columns(certificate: Certificate) -> dict[str, Any]:
     facts = certificate.facts
     names = {
-        "subject": dataclasses.asdict(facts.subject),
-        "issuer": dataclasses.asdict(facts.issuer),
+        "subject": vars(facts.subject),
+        "issuer": vars(facts.issuer),
         "subject_alternative_names": facts.subject_alternative_names,
     }
     return {
@@ -259,8 +283,8 @@ def _facts(row: Row[Any]) -> CertificateFacts:
     )
 
 
-def _standing(row: Row[Any]) -> Standing:
-    identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
+def _standing(identity_type: IdentityType, row: Row[Any]) -> Standing:
+    identity = DeviceIdentity(identity_type, row.identity)
     return Standing(
         row.id, identity, CertificateState(row.state), row.fingerprint_sha256, row.public_key_sha256
     )

@@ -1,7 +1,10 @@
 """Chunks: work that waits for a worker, claimed with a lease and a fencing token.
 
 A chunk is claimed in a short transaction, worked on outside of any, and finished in one transaction that
-begins with `hold`: a worker that outlived its lease finds its token gone and changes nothing.
+begins with `finish`: a worker that outlived its lease finds its token gone and changes nothing.
+
+Turns let imports share the workers: the chunks of an import take the turns n, n+1, n+2... where n is the turn
+that is worked on when it comes. So a small import need not wait for the end of a large one.
 """
 
 import uuid
@@ -22,9 +25,15 @@ class Chunk:
     request_id: str
     first_position: int
     last_position: int
+    turn: int
     token: str
     attempts: int
     sealed_entries: bytes
+
+    @property
+    def positions(self) -> range:
+        """Where its items stand in the request; some of them may have a result already."""
+        return range(self.first_position, self.last_position + 1)
 
 
 class Chunks:
@@ -33,7 +42,13 @@ class Chunks:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, chunk_id: int, request_id: str, positions: range, sealed_entries: bytes) -> None:
+    def next_turn(self) -> int:
+        """Tell the turn of the first chunk of a new import."""
+        return self._connection.execute(sa.select(sa.func.min(chunks.c.turn))).scalar_one() or 0
+
+    def insert(
+        self, chunk_id: int, request_id: str, positions: range, turn: int, sealed_entries: bytes
+    ) -> None:  # fmt: skip
         """Keep a chunk that is ready to be claimed; its items stand at some of these positions."""
         self._connection.execute(
             sa.insert(chunks).values(
@@ -41,27 +56,33 @@ class Chunks:
                 request_id=request_id,
                 first_position=positions[0],
                 last_position=positions[-1],
+                turn=turn,
                 attempts=0,
                 sealed_entries=sealed_entries,
             )
         )
 
-    def claim(self, now: datetime, leased_until: datetime) -> Chunk | None:
-        """Claim the oldest chunk that nobody holds a live lease of."""
-        free = sa.or_(chunks.c.leased_until.is_(None), chunks.c.leased_until < now)
-        oldest = self._connection.execute(
+    def claim(self, now: datetime, leased_until: datetime, worker_id: str | None = None) -> Chunk | None:
+        """Claim the first chunk in turn that nobody holds a live lease of."""
+        free = _free(now)
+        first = self._connection.execute(
             sa.select(chunks.c.id)
             .where(free)
-            .order_by(chunks.c.id)
+            .order_by(chunks.c.turn, chunks.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         ).scalar_one_or_none()
-        if oldest is None:
+        if first is None:
             return None
         row = self._connection.execute(
             sa.update(chunks)
-            .where(chunks.c.id == oldest)
-            .values(leased_until=leased_until, token=str(uuid.uuid4()), attempts=chunks.c.attempts + 1)
+            .where(chunks.c.id == first)
+            .values(
+                leased_until=leased_until,
+                token=str(uuid.uuid4()),
+                worker_id=worker_id,
+                attempts=chunks.c.attempts + 1,
+            )
             .returning(*chunks.c)
         ).one()
         return Chunk(
@@ -69,6 +90,7 @@ class Chunks:
             request_id=row.request_id,
             first_position=row.first_position,
             last_position=row.last_position,
+            turn=row.turn,
             token=row.token,
             attempts=row.attempts,
             sealed_entries=row.sealed_entries,
@@ -76,8 +98,8 @@ class Chunks:
 
     def is_work_waiting(self, now: datetime) -> bool:
         """Tell whether `claim` would find something, without taking the write lock."""
-        free = sa.or_(chunks.c.leased_until.is_(None), chunks.c.leased_until < now)
-        return self._connection.execute(sa.select(chunks.c.id).where(free).limit(1)).first() is not None
+        query = sa.select(chunks.c.id).where(_free(now)).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def renew(self, chunk: Chunk, leased_until: datetime) -> bool:
         """Hold a chunk longer; False where the lease was lost."""
@@ -94,7 +116,7 @@ class Chunks:
         self._connection.execute(
             sa.update(chunks)
             .where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
-            .values(leased_until=None, token=None)
+            .values(leased_until=None, token=None, worker_id=None)
         )
 
     def finish(self, chunk: Chunk) -> bool:
@@ -104,3 +126,25 @@ class Chunks:
                 sa.delete(chunks).where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
             ).rowcount
         )
+
+    def withdraw(self, request_id: str, now: datetime) -> tuple[int, list[range]]:
+        """Delete the chunks of a request that nobody works on.
+
+        Returns how many sealed bytes they held, and the positions of the chunks that are in hand.
+        """
+        withdrawn = self._connection.execute(
+            sa.delete(chunks)
+            .where(chunks.c.request_id == request_id, _free(now))
+            .returning(sa.func.length(chunks.c.sealed_entries))
+        ).scalars()
+        size = sum(withdrawn)
+        held = self._connection.execute(
+            sa.select(chunks.c.first_position, chunks.c.last_position).where(
+                chunks.c.request_id == request_id
+            )
+        )
+        return size, [range(row.first_position, row.last_position + 1) for row in held]
+
+
+def _free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(chunks.c.leased_until.is_(None), chunks.c.leased_until < now)

@@ -31,9 +31,9 @@ def read_text(cursor: str) -> str:
         raise MalformedRequest("The cursor is not one that this service gave.") from None
 
 
-def read_number(cursor: str) -> int:
-    """Read the number in a cursor, or raise `MalformedRequest`."""
+def read_number(cursor: str, most: int = 10**18 - 1) -> int:
+    """Read the number in a cursor, or raise `MalformedRequest`; most: what its column holds."""
     text = read_text(cursor)
-    if not (text.isdigit() and len(text) <= 18):
+    if not (text.isdigit() and len(text) <= 18 and int(text) <= most):
         raise MalformedRequest("The cursor is not one that this service gave.")
     return int(text)

@@ -1,7 +1,8 @@
 """Keys of devices: the sealed ones, and the rule that a public key belongs to one device identity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -10,6 +11,7 @@ from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.store.certificates import DEVICE
+from bulkcert.store.lists import texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates, device_keys
 
@@ -45,13 +47,14 @@ class DeviceKeys:
             }
         return found
 
-    def insert(self, public_key: str, owner: DeviceIdentity) -> None:
-        """Note that a public key belongs to a device."""
-        self._connection.execute(
-            sa.insert(device_keys).values(
-                public_key_sha256=public_key, identity_type=owner.type, identity=owner.value
-            )
-        )
+    def insert(self, owners: Mapping[str, DeviceIdentity]) -> None:
+        """Note to which devices public keys belong, in their order: two writers never wait for each other."""
+        rows = [
+            {"public_key_sha256": public_key, "identity_type": owner.type, "identity": owner.value}
+            for public_key, owner in sorted(owners.items(), key=itemgetter(0))
+        ]
+        if rows:
+            self._connection.execute(sa.insert(device_keys), rows)
 
     def delete_unused(self, public_key: str) -> None:
         """Forget to whom a public key belonged, unless a certificate with it is still kept."""
@@ -66,12 +69,12 @@ class DeviceKeys:
 
     def delete_of(self, identity_type: IdentityType, identities: Sequence[str]) -> None:
         """Forget the public keys of some devices."""
-        for some in portions(identities):
-            self._connection.execute(
-                sa.delete(device_keys).where(
-                    device_keys.c.identity_type == identity_type, device_keys.c.identity.in_(some)
-                )
+        self._connection.execute(
+            sa.delete(device_keys).where(
+                device_keys.c.identity_type == identity_type,
+                device_keys.c.identity.in_(texts(self._connection, identities)),
             )
+        )
 
     def find_sealed(self, certificate_id: int) -> KeptKey:
         """Read the sealed key of a device certificate that is not deleted, or raise `NotFound`."""

@@ -1,30 +1,83 @@
-"""Connections and transactions, and how a database's own failures become refusals."""
+"""Connections and transactions, on SQLite and on PostgreSQL."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from bulkcert.errors import StorageFull, Unavailable
+from bulkcert.errors import BadSettings, Fault, Unavailable
+from bulkcert.store.failures import refusal_for
 
 BUSY_SECONDS = 10
-"""How long a writer waits for its turn."""
+"""How long a writer waits for its turn, and on PostgreSQL for a lock."""
 
-_UNREACHABLE = ("locked", "busy", "unable to open", "connect", "terminat")
+STATEMENT_SECONDS = 120
+"""The longest that one statement may take on PostgreSQL; migrations are exempt."""
+
+IDLE_SECONDS = 60
+"""A transaction whose process does nothing for so long loses its locks on PostgreSQL: it may be stopped."""
+
+_SILENT_SECONDS = 15
+"""A connection whose other end is silent for so long is given up: a machine or a network may be gone."""
+
 _WRITING = "bulkcert_writing"
+_NOBODY = logging.NullHandler()
 
 
-def make_engine(url: str) -> Engine:
-    """Make the engine for a database URL. SQLite: WAL, synchronous=FULL on every connection (promise P3)."""
-    engine = sa.create_engine(url, pool_size=20, max_overflow=20, pool_timeout=10)
-    if engine.dialect.name == "sqlite":
+@dataclass(frozen=True)
+class PoolLimits:
+    """How many connections one process may hold: `size` kept open, `overflow` more at a peak.
+
+    `timeout_seconds`: the longest wait for a free connection, and for the server to answer a new one.
+    Connections are opened when they are needed first.
+    """
+
+    size: int = 20
+    overflow: int = 20
+    timeout_seconds: int = 10
+
+
+def make_engine(url: str, limits: PoolLimits) -> Engine:
+    """Make the engine for a database URL; nothing is connected yet.
+
+    Every connection commits durably (promise P3): SQLite with WAL and synchronous=FULL, PostgreSQL with
+    `synchronous_commit` never off.
+    """
+    pool = {
+        "pool_size": limits.size,
+        "max_overflow": limits.overflow,
+        "pool_timeout": limits.timeout_seconds,
+        "hide_parameters": True,  # an exception must not quote what was uploaded
+    }
+    for library in ("psycopg", "sqlalchemy"):
+        # What they tell of broken connections is told by `failures`; their lines are not of our log's form.
+        logging.getLogger(library).addHandler(_NOBODY)
+    if url.startswith("sqlite:"):
+        engine = sa.create_engine(url, **pool)
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
+        return engine
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,  # a server that was restarted is reached again without a failed request
+        isolation_level="READ COMMITTED",
+        use_native_hstore=False,
+        connect_args=_connect_args(limits),
+        **pool,
+    )
+    sa.event.listen(engine, "connect", _set_session)
     return engine
+
+
+# --- SQLite ------------------------------------------------------------------------------------------
 
 
 def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPoolEntry) -> None:
@@ -36,6 +89,7 @@ def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPool
         "synchronous=FULL",  # a commit that was answered survives a power loss
         "secure_delete=ON",  # deleted rows are overwritten with zeros
         "foreign_keys=ON",
+        "cache_size=-16000",  # KiB: a deletion of 100,000 devices takes a third less than with 2 MB
         f"busy_timeout={BUSY_SECONDS * 1000}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
@@ -47,28 +101,93 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+# --- PostgreSQL --------------------------------------------------------------------------------------
+
+
+def _connect_args(limits: PoolLimits) -> dict[str, Any]:
+    """Say how libpq connects; https://www.postgresql.org/docs/current/libpq-connect.html §34.1.2."""
+    return {
+        "application_name": "bulkcert",
+        "client_encoding": "utf8",
+        "connect_timeout": max(2, limits.timeout_seconds),  # libpq takes 1 for 2
+        # Without these a client whose network is cut waits for hours.
+        "keepalives": 1,
+        "keepalives_idle": 6,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _SILENT_SECONDS * 1000,
+    }
+
+
+_SESSION = {
+    "TimeZone": "UTC",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{BUSY_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    # The server's side of a cut network: what the lost client held is free soon, too.
+    "tcp_keepalives_idle": "6",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{_SILENT_SECONDS}s",
+}
+# A server or role may have synchronous_commit off, which loses commits that were answered; what is stricter
+# than `on` (a standby that must have it, too) is left.
+_SET_SESSION = (
+    "SELECT "
+    + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
+    + ", set_config('synchronous_commit',"
+    " replace(current_setting('synchronous_commit'), 'off', 'on'), false)"
+)
+
+
+def _set_session(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's
+    if connection.info.parameter_status("server_encoding") != "UTF8":
+        fault = Fault("BULKCERT_DATABASE_URL", "the database's encoding must be UTF8")
+        raise BadSettings("The database cannot hold every text.", (fault,))
+    for dumper in _text_dumpers():
+        # U+0000 is kept as U+FFFD: PostgreSQL's text is without it, and hostile names and searches are not.
+        connection.adapters.register_dumper(str, dumper)
+    connection.autocommit = True  # settings of a transaction that is rolled back would be lost
+    connection.execute(_SET_SESSION)
+    connection.autocommit = False
+
+
+@cache
+def _text_dumpers() -> tuple[type, ...]:
+    """Make what writes text for PostgreSQL; imported late, for SQLite needs none of it."""
+    from psycopg.types import string
+
+    class Text(string.StrDumper):
+        def dump(self, obj: str) -> Any:  # noqa: ANN401 - psycopg's
+            return super().dump(obj.replace("\x00", "\ufffd"))
+
+    class Untyped(string.StrDumperUnknown):
+        def dump(self, obj: str) -> Any:  # noqa: ANN401 - psycopg's
+            return super().dump(obj.replace("\x00", "\ufffd"))
+
+    return Text, Untyped  # the last one is the default, as in psycopg
+
+
+# --- both --------------------------------------------------------------------------------------------
+
+
 @contextmanager
 def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
-    """Run one transaction; raises `Unavailable` or `StorageFull` where the database cannot."""
+    """Run one transaction; raises `Unavailable` or `StorageFull` where the database cannot.
+
+    A reading transaction has one view of the database from its first statement to its last.
+    """
+    options: dict[str, Any] = {_WRITING: writing}
+    if engine.dialect.name == "postgresql" and not writing:
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     try:
         with engine.connect() as opened:
-            connection = opened.execution_options(**{_WRITING: writing})
+            connection = opened.execution_options(**options)
             with connection.begin():
                 yield connection
     except PoolTimeout:
         raise Unavailable("The database has no free connection.") from None
-    except OperationalError as failure:
-        if (refusal := _refusal(failure)) is None:
+    except DBAPIError as failure:
+        if (refusal := refusal_for(failure)) is None:
             raise
         raise refusal from failure
-
-
-def _refusal(failure: OperationalError) -> Unavailable | StorageFull | None:
-    """Name what the database cannot do for the moment; None where the fault is ours."""
-    # The driver's text is fixed; statement and values are not looked at, and do not leave this line.
-    text = str(failure.orig)
-    if "full" in text or "disk I/O" in text:
-        return StorageFull("The data volume is full or cannot be written.")
-    if any(word in text for word in _UNREACHABLE):
-        return Unavailable("The database is busy or cannot be reached.")
-    return None

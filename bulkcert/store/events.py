@@ -1,11 +1,13 @@
 """The audit trail. An event is appended in the transaction of the act it tells of."""
 
 import json
+from itertools import groupby
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.events import Event, EventType
+from bulkcert.store import lists
 from bulkcert.store.schema import events
 
 
@@ -17,18 +19,15 @@ class Events:
 
     def append(self, *records: Event) -> None:
         """Append records in their order."""
-        if not records:
-            return
-        rows = [
-            {
-                "number": int(record.type),
-                "at": record.at,
-                "actor": record.actor,
-                "facts": json.dumps(dict(record.facts)),
-            }
-            for record in records
-        ]
-        self._connection.execute(sa.insert(events), rows)
+        for (number, at, actor), alike in groupby(
+            records, lambda record: (record.type, record.at, record.actor)
+        ):
+            facts = [json.dumps(dict(record.facts)) for record in alike]
+            told = lists.texts(self._connection, facts).add_columns(
+                sa.literal(int(number)), sa.literal(at, events.c.at.type), sa.literal(actor, sa.Text)
+            )
+            statement = sa.insert(events).from_select(["facts", "number", "at", "actor"], told)
+            self._connection.execute(statement)
 
     def list(self, *, newest: int = 100) -> tuple[Event, ...]:
         """Read the newest records, oldest of them first."""

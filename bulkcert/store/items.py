@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,12 +11,14 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.certificates import WarningCode
 from bulkcert.errors import DeletedMeanwhile
-from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.identities import IdentityType
 from bulkcert.reports import Item, Outcome, Page, RequestKind, Result
-from bulkcert.store import cursors
-from bulkcert.store.portions import portions
+from bulkcert.store import cursors, lists
 from bulkcert.store.requests import ACTIVE
 from bulkcert.store.schema import bulk_requests, items
+
+_LAST_POSITION = 2**31 - 1  # of a column of 32 bits
+_AT_ONCE = 5000  # rows: their text is a few hundred kilobytes
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,13 @@ class Items:
 
     def insert(self, request_id: str, new: Iterable[Item]) -> None:
         """Keep new items, with their results where they have one already."""
-        rows = [
-            {
-                "request_id": request_id,
-                "position": item.position,
-                "file": item.file,
-                "identity": item.identity,
-            }
+        rows = (
+            {"position": item.position, "file": item.file, "identity": item.identity}
             | _result_columns(item.result)
             for item in new
-        ]
-        if rows:
-            self._connection.execute(sa.insert(items), rows)
+        )
+        while some := list(islice(rows, _AT_ONCE)):
+            lists.insert(self._connection, items, some, request_id=request_id)
 
     def page(
         self,
@@ -63,7 +61,7 @@ class Items:
         if code is not None:
             query = query.where(items.c.code == code)
         if cursor is not None:
-            query = query.where(items.c.position > cursors.read_number(cursor))
+            query = query.where(items.c.position > cursors.read_number(cursor, _LAST_POSITION))
         rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
         return cursors.page([(row.position, _item(row)) for row in rows], limit)
 
@@ -74,6 +72,7 @@ class Items:
             .where(
                 items.c.request_id == request_id, items.c.position.in_(positions), items.c.outcome.is_(None)
             )
+            .order_by(items.c.position)  # in one order, so that two who hold them take turns
             .with_for_update()
         )
         return {row.position: _item(row) for row in rows}
@@ -106,26 +105,64 @@ class Items:
             )
             self._connection.execute(statement, rows)
 
+    def waiting_of(self, identity_type: IdentityType, identities: Sequence[str]) -> list[str]:
+        """Tell for which of some devices unfinished imports still hold something that they would keep."""
+        query = sa.select(items.c.identity).where(*self._waits(identity_type, identities))
+        return [identity for identity in self._connection.execute(query).scalars() if identity]
+
     def fail_waiting(
         self, identity_type: IdentityType, identities: Sequence[str], detail: str
-    ) -> dict[str, list[DeviceIdentity]]:
-        """Fail what unfinished imports still hold for some devices; tells which, by import."""
-        active = sa.select(bulk_requests.c.id).where(
+    ) -> dict[str, list[str]]:
+        """Fail what unfinished imports still hold for some devices; tells for which, by import.
+
+        The items are held in the order in which workers hold them, so that neither waits for the other for
+        ever: only what is held is changed, though more may wait by then.
+        """
+        held = (
+            sa.select(items.c.request_id, items.c.position)
+            .where(*self._waits(identity_type, identities))
+            .order_by(items.c.request_id, items.c.position)
+            .with_for_update()
+            .cte("held")
+        )
+        rows = self._connection.execute(
+            sa.update(items)
+            .where(items.c.request_id == held.c.request_id, items.c.position == held.c.position)
+            .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
+            .returning(items.c.request_id, items.c.identity)
+        )
+        failed: dict[str, list[str]] = {}
+        for row in rows:
+            failed.setdefault(row.request_id, []).append(row.identity)
+        return failed
+
+    def _waits(
+        self, identity_type: IdentityType, identities: Sequence[str]
+    ) -> tuple[sa.ColumnElement[bool], ...]:  # fmt: skip
+        # An import that only says what it would do keeps nothing that could be deleted.
+        would_keep = sa.exists().where(
+            bulk_requests.c.id == items.c.request_id,
             bulk_requests.c.kind == RequestKind.IMPORT,
             bulk_requests.c.identity_type == identity_type,
             bulk_requests.c.state.in_(ACTIVE),
+            bulk_requests.c.validate_only.is_(False),
         )
-        failed: dict[str, list[DeviceIdentity]] = {}
-        for some in portions(identities):
-            rows = self._connection.execute(
-                sa.update(items)
-                .where(items.c.outcome.is_(None), items.c.identity.in_(some), items.c.request_id.in_(active))
-                .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
-                .returning(items.c.request_id, items.c.identity)
-            )
-            for row in rows:
-                failed.setdefault(row.request_id, []).append(DeviceIdentity(identity_type, row.identity))
-        return failed
+        return (
+            items.c.outcome.is_(None),
+            items.c.identity.in_(lists.texts(self._connection, identities)),
+            would_keep,
+        )
+
+    def cancel_waiting(self, request_id: str, kept: Sequence[range], code: str, detail: str) -> int:
+        """Fail every item of a request that has no result, but for some ranges; tells how many."""
+        positions = items.c.position
+        result = self._connection.execute(
+            sa.update(items)
+            .where(items.c.request_id == request_id, items.c.outcome.is_(None))
+            .where(*(~positions.between(some[0], some[-1]) for some in kept))
+            .values(outcome=Outcome.FAILED, code=code, detail=detail)
+        )
+        return int(result.rowcount)
 
     def waiting_positions(self, request_id: str, first: int, last: int) -> frozenset[int]:
         """Tell which items of a range have no result yet."""

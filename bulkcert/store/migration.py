@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.errors import NotInitialised, SchemaOutdated
 from bulkcert.store import Store
-from bulkcert.store.engine import transaction
+from bulkcert.store.engine import BUSY_SECONDS, transaction
+from bulkcert.store.locks import lock
 
 
 def _alembic(connection: Connection | None = None) -> AlembicConfig:
@@ -21,9 +22,21 @@ def _alembic(connection: Connection | None = None) -> AlembicConfig:
 
 
 def upgrade(store: Store) -> None:
-    """Apply every migration that is missing, all of them or none."""
+    """Apply every migration that is missing, all of them or none; several machines may do it at once."""
     with transaction(store.engine, writing=True) as connection:
+        _wait_for_turn(connection)
         command.upgrade(_alembic(connection), "head")
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Let one machine migrate; the others find it done. SQLite has one writer anyway."""
+    if connection.dialect.name != "postgresql":
+        return
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table may take its time
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    lock(connection, "migration")
+    # A table that a running service holds is another matter: whoever waits for it stops all who come after.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
 
 
 def revision(store: Store) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +13,17 @@ from bulkcert.errors import NotFound
 from bulkcert.identities import IdentityType
 from bulkcert.reports import BulkRequest, Counts, OnConflict, Page, RequestKind, RequestState
 from bulkcert.store import cursors
-from bulkcert.store.schema import COUNTS, bulk_requests
+from bulkcert.store.schema import COUNTS, bulk_requests, items
 
 ACTIVE = (RequestState.PENDING, RequestState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Work that waits: how many unfinished imports there are, and how many sealed bytes they hold."""
+
+    imports: int
+    bytes: int
 
 
 class Requests:
@@ -23,8 +32,10 @@ class Requests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, request: BulkRequest, bundle_digest: str | None = None) -> None:
-        """Keep a new bulk request."""
+    def insert(
+        self, request: BulkRequest, bundle_digest: str | None = None, waiting_bytes: int = 0
+    ) -> None:  # fmt: skip
+        """Keep a new bulk request. waiting_bytes: the size of its chunks, sealed."""
         values = {
             "id": request.id,
             "kind": request.kind,
@@ -36,6 +47,9 @@ class Requests:
             "created_at": request.created_at,
             "started_at": request.started_at,
             "finished_at": request.finished_at,
+            "validate_only": request.validate_only,
+            "is_cancelled": False,
+            "waiting_bytes": waiting_bytes,
         }
         self._connection.execute(sa.insert(bulk_requests).values(values | dataclasses.asdict(request.counts)))
 
@@ -57,6 +71,49 @@ class Requests:
             .limit(1)
         ).first()
         return None if row is None else _request(row)
+
+    def load(self, requested_by: str | None = None) -> Load:
+        """Tell how much work waits: of everybody, or of one login."""
+        query = sa.select(
+            sa.func.count(), sa.func.coalesce(sa.func.sum(bulk_requests.c.waiting_bytes), 0)
+        ).where(bulk_requests.c.finished_at.is_(None))
+        if requested_by is not None:
+            query = query.where(bulk_requests.c.requested_by == requested_by)
+        number, size = self._connection.execute(query).one()
+        return Load(int(number), int(size))
+
+    def cancel(self, request_id: str) -> None:
+        """Note that items of a request were stopped: it will end as cancelled."""
+        self._connection.execute(
+            sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(is_cancelled=True)
+        )
+
+    def is_cancelled(self, request_id: str) -> bool:
+        """Tell whether items of a request were stopped."""
+        query = sa.select(bulk_requests.c.is_cancelled).where(bulk_requests.c.id == request_id)
+        return bool(self._connection.execute(query).scalar_one())
+
+    def hold(self, request_id: str) -> None:
+        """Hold a request's row until the end of the transaction: its other writers wait."""
+        self._connection.execute(
+            sa.select(bulk_requests.c.id).where(bulk_requests.c.id == request_id).with_for_update()
+        )
+
+    def prunable(self, before: datetime) -> str | None:
+        """Find a request that ended before then, and whose items are still kept."""
+        return self._connection.execute(
+            sa.select(bulk_requests.c.id)
+            .where(bulk_requests.c.report_pruned_at.is_(None), bulk_requests.c.finished_at < before)
+            .order_by(bulk_requests.c.finished_at)
+            .limit(1)
+        ).scalar_one_or_none()
+
+    def prune(self, request_id: str, now: datetime) -> None:
+        """Delete the items of a request; its counts stay."""
+        self._connection.execute(sa.delete(items).where(items.c.request_id == request_id))
+        self._connection.execute(
+            sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(report_pruned_at=now)
+        )
 
     def page(self, kind: RequestKind, limit: int, cursor: str | None) -> Page[BulkRequest]:
         """List bulk requests of a kind, the newest first."""
@@ -80,20 +137,30 @@ class Requests:
             sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(bundle_digest=None)
         )
 
-    def count(self, request_id: str, changes: Mapping[str, int], now: datetime) -> BulkRequest | None:
-        """Add to the counts of a request; returns the request where that finished it, else None."""
-        if not changes:
+    def count(
+        self, request_id: str, changes: Mapping[str, int], now: datetime, done_bytes: int = 0
+    ) -> BulkRequest | None:
+        """Add to the counts of a request; returns the request where that finished it, else None.
+
+        done_bytes: what the chunk that these counts come from took, sealed.
+        """
+        if not changes and not done_bytes:
             return None
         row = self._connection.execute(
             sa.update(bulk_requests)
             .where(bulk_requests.c.id == request_id)
-            .values({name: bulk_requests.c[name] + change for name, change in changes.items()})
+            .values(
+                {name: bulk_requests.c[name] + change for name, change in changes.items()}
+                | {"waiting_bytes": bulk_requests.c.waiting_bytes - done_bytes}
+            )
             .returning(*bulk_requests.c)
         ).one()
         request = _request(row)
         state = request.counts.state()
-        if not state.is_finished:
+        if not state.is_finished or request.state.is_finished:
             return None
+        if row.is_cancelled:
+            state = RequestState.CANCELLED
         self._connection.execute(
             sa.update(bulk_requests)
             .where(bulk_requests.c.id == request_id)
@@ -114,4 +181,6 @@ def _request(row: Row[Any]) -> BulkRequest:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        validate_only=row.validate_only,
+        report_pruned_at=row.report_pruned_at,
     )

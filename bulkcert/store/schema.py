@@ -4,46 +4,47 @@ Nothing here belongs to one database engine. Times are UTC. Row ids of certifica
 `sequences` before the row is made, because a sealed key is bound to its row's id.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from bulkcert.store.columns import Number, Time, metadata, where
+from bulkcert.store.deployment_schema import (
+    deployments,
+    mdm_commands,
+    mdm_devices,
+    mdm_events,
+    mdm_identities,
+    mdm_servers,
+    vpn_policies,
 )
 
-Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""64 bits everywhere; SQLite's own row ids are of type INTEGER only."""
-
-
-class Time(sa.TypeDecorator[datetime]):
-    """An aware datetime in UTC, kept without zone where the engine knows none."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn to UTC; SQLite sorts times as text, so they must all be of one zone."""
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Make aware again."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
-
+__all__ = [
+    "COUNTS",
+    "Time",
+    "bulk_requests",
+    "certificate_chains",
+    "certificates",
+    "chunks",
+    "client_secrets",
+    "deployments",
+    "device_keys",
+    "events",
+    "idempotency_keys",
+    "items",
+    "login_throttles",
+    "mdm_commands",
+    "mdm_devices",
+    "mdm_events",
+    "mdm_identities",
+    "mdm_servers",
+    "metadata",
+    "principals",
+    "sequences",
+    "signing_keys",
+    "tokens",
+    "vault_checks",
+    "vpn_policies",
+    "workers",
+]
 
 sequences = sa.Table(
     "sequences",
@@ -132,7 +133,13 @@ bulk_requests = sa.Table(
     sa.Column("started_at", Time),
     sa.Column("finished_at", Time),
     *(sa.Column(name, sa.Integer, nullable=False) for name in COUNTS),
+    sa.Column("validate_only", sa.Boolean(name="bulk_requests_validate_only"), nullable=False),
+    sa.Column("is_cancelled", sa.Boolean(name="bulk_requests_is_cancelled"), nullable=False),
+    sa.Column("waiting_bytes", Number, nullable=False),  # sealed, in chunks that are not done
+    sa.Column("report_pruned_at", Time),
     sa.Index("ix_bulk_requests_kind_id", "kind", "id"),
+    sa.Index("ix_bulk_requests_unfinished", "requested_by", **where("finished_at IS NULL")),
+    sa.Index("ix_bulk_requests_prunable", "finished_at", **where("report_pruned_at IS NULL")),
 )
 
 items = sa.Table(
@@ -152,7 +159,7 @@ items = sa.Table(
     sa.Column("public_key_sha256", sa.String(64)),
     sa.Index("ix_items_request_id_outcome_position", "request_id", "outcome", "position"),
     sa.Index("ix_items_request_id_public_key_sha256", "request_id", "public_key_sha256"),
-    sa.Index("ix_items_identity_waiting", "identity", **_where("outcome IS NULL")),
+    sa.Index("ix_items_identity_waiting", "identity", **where("outcome IS NULL")),
 )
 
 chunks = sa.Table(
@@ -162,10 +169,39 @@ chunks = sa.Table(
     sa.Column("request_id", sa.String(36), sa.ForeignKey("bulk_requests.id"), nullable=False, index=True),
     sa.Column("first_position", sa.Integer, nullable=False),
     sa.Column("last_position", sa.Integer, nullable=False),
+    sa.Column("turn", Number, nullable=False),
     sa.Column("leased_until", Time, index=True),
     sa.Column("token", sa.String(36)),
+    sa.Column("worker_id", sa.String(36)),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("sealed_entries", sa.LargeBinary, nullable=False),
+    sa.Index("ix_chunks_turn_id", "turn", "id"),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("principal_id", Number, primary_key=True, autoincrement=False),
+    sa.Column("route", sa.String(20), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("request_id", sa.String(36), sa.ForeignKey("bulk_requests.id"), nullable=False),
+    sa.Column("created_at", Time, nullable=False, index=True),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("process_id", sa.Integer, nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("last_seen_at", Time, nullable=False),
+    sa.Column("ended_at", Time),
+    sa.Column("items_done", Number, nullable=False),
+    sa.Index("ix_workers_state_last_seen_at", "state", "last_seen_at"),
 )
 
 certificates = sa.Table(
@@ -196,11 +232,14 @@ certificates = sa.Table(
     # One current certificate for each device, one row for each chain certificate: the database holds it.
     sa.Index(
         "uq_certificates_current", "identity_type", "identity", unique=True,
-        **_where("kind = 'device' AND state = 'current'"),
+        **where("kind = 'device' AND state = 'current'"),
     ),
-    sa.Index("uq_certificates_chain", "fingerprint_sha256", unique=True, **_where("kind = 'chain'")),
+    sa.Index("uq_certificates_chain", "fingerprint_sha256", unique=True, **where("kind = 'chain'")),
     sa.Index("ix_certificates_identity", "identity_type", "identity", "id"),
-    sa.Index("ix_certificates_kind_state_id", "kind", "state", "id"),
+    # With the type at its end a page of a rare type is found without the rows.
+    sa.Index("ix_certificates_kind_state_id_identity_type", "kind", "state", "id", "identity_type"),
+    sa.Index("ix_certificates_kind_identity_type_id", "kind", "identity_type", "id"),
+    sa.Index("ix_certificates_kind_not_after", "kind", "not_after"),
     sa.Index("ix_certificates_kind_id", "kind", "id"),
     sa.Index("ix_certificates_kind_state_not_after", "kind", "state", "not_after"),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """`bulkcert release` writes a file that only its owner reads, once, and records it first."""
 
 import io
+import plistlib
 import stat
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from cryptography.hazmat.primitives import serialization
 from bulkcert.events import Event, EventType
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.identities import IdentityType
+from bulkcert.policies import VpnPolicy
 from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.reports import OnConflict
+from bulkcert.reports import ImportOrder
 from bulkcert.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import a_worker
 from tests.builders import a_bundle
 from tests.cli.test_accounts import GIVEN, Run, after, data_dir, initialised, run, service
+from tests.policy_documents import a_document, a_tunnel
 
 __all__ = ["data_dir", "initialised", "run", "service"]
 
@@ -27,7 +30,7 @@ DEVICE = "A12BC3D4EFGH"
 def certificate_id(service: Service) -> str:
     caller = Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
     bundle = io.BytesIO(a_bundle([DEVICE]))
-    service.importer.accept(bundle, IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE, caller)
+    service.importer.accept(bundle, ImportOrder(IdentityType.SERIAL_NUMBER), caller)
     a_worker(service).work()
     return str(next(service.inventory.current_certificates()).id)
 
@@ -117,6 +120,56 @@ def test_options_that_do_not_go_together_are_refused(
     out = tmp_path / "device.p12"
 
     assert run("release", certificate_id, "--out", str(out), *options).exit_code == 2
+    assert not out.exists()
+    assert releases(service) == []
+
+
+@pytest.fixture
+def policy_id(service: Service) -> str:
+    caller = Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
+    document = a_document(tunnels=[a_tunnel(local_identifier="{common_name}")])
+    return str(service.vpn_policies.create(VpnPolicy.from_document(document), caller).id)
+
+
+def test_a_profile_is_written_with_the_key_and_its_password_inside(
+    run: Run, service: Service, certificate_id: str, policy_id: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "device.mobileconfig"
+    done = run("release", certificate_id, "--profile", policy_id, "--out", str(out))
+
+    assert done.exit_code == 0, done.output
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    payloads = plistlib.loads(out.read_bytes())["PayloadContent"]
+    [identity] = [each for each in payloads if each["PayloadType"] == "com.apple.security.pkcs12"]
+    opened = open_pkcs12(identity["PayloadContent"], Secret(identity["Password"].encode()))
+    assert opened.leaf.facts.subject.common_name == DEVICE
+    assert identity["Password"] not in done.output
+    [event] = releases(service)
+    assert (event.facts["format"], event.facts["policy_id"]) == ("profile", int(policy_id))
+    assert event.facts["fingerprint_sha256"] == after("fingerprint (SHA-256): ", done)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--format", "pkcs12"], ["--format", "pem"], ["--encryption", "aes256"], ["--password-stdin"]],
+)
+def test_a_profile_has_a_form_and_a_password_of_its_own(
+    run: Run, service: Service, certificate_id: str, policy_id: str, tmp_path: Path, options: list[str]
+) -> None:
+    out = tmp_path / "device.mobileconfig"
+    done = run("release", certificate_id, "--profile", policy_id, "--out", str(out), *options, typed=GIVEN)
+
+    assert done.exit_code == 2
+    assert not out.exists()
+    assert releases(service) == []
+
+
+def test_there_is_no_profile_under_a_policy_that_is_not_there(
+    run: Run, service: Service, certificate_id: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "device.mobileconfig"
+
+    assert run("release", certificate_id, "--profile", "77", "--out", str(out)).exit_code == 1
     assert not out.exists()
     assert releases(service) == []
 

@@ -1,0 +1,146 @@
+"""`bulkcert deployer`: the built-in MDM deployer; `bulkcert mdm`: which MDM server it deploys through."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+import click
+import structlog
+
+from bulkcert.cli.local import actor, local_service
+from bulkcert.config import ADMIN_PASSWORD, Config
+from bulkcert.errors import Refusal
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.logs import configure_logging
+from bulkcert.secret import Secret
+from bulkcert.wiring import make_deployer
+from bulkcert.worker import Process, work_until
+
+_LONGEST_KEY_BYTES = 1024
+
+
+STOP_SECONDS = 12.0
+"""For the deployer to hear the MDM server's answer; one that is ended earlier loses nothing but time."""
+
+
+@click.command()
+def deployer() -> None:
+    """Carry deployments to devices through the MDM server, until SIGTERM. Several may run."""
+    _carry(None)
+
+
+def start_deployer() -> Process:
+    """Start a deployer process that ends when this process does."""
+    command = [sys.executable, "-P", "-m", "bulkcert.cli.deployer", str(os.getpid())]
+    return subprocess.Popen(command, process_group=0)  # noqa: S603 - our own interpreter and module
+
+
+def _carry(parent: int | None) -> None:
+    stopping = _Stopping(parent)
+    config = Config.from_environment(os.environ)
+    configure_logging(config.log_level)
+    os.environ.pop(ADMIN_PASSWORD, None)
+    carrying = make_deployer(config)
+    try:
+        work_until(stopping, carrying.carrier.carry_once, carrying.carrier.rest)
+    finally:
+        carrying.close()
+
+
+class _Stopping:
+    """Whether the deployer is to stop: between two steps, each of which leaves everything in the database."""
+
+    def __init__(self, parent: int | None) -> None:
+        self._parent = parent
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+
+    def __call__(self) -> bool:
+        return self._asked or (self._parent is not None and os.getppid() != self._parent)
+
+
+@click.group()
+def mdm() -> None:
+    """Look after the MDM server that VPN profiles are deployed through."""
+
+
+@mdm.command("set")
+@click.option("--url", required=True, help="Where NanoMDM listens, as https://mdm.example.com.")
+def set_server(url: str) -> None:
+    """Set the server and its keys; `serve` starts the deployer when it is started the next time.
+
+    The API key (NanoMDM's -api) and the webhook key (-webhook-hmac-key) are asked for, or read from standard
+    input, one on each line. They are kept sealed.
+    """
+    api_key, webhook_key = _read_keys()
+    with local_service() as service:
+        service.mdm.servers.set(url, api_key, webhook_key, actor())
+    click.echo("set; restart `bulkcert serve` for it to start the deployer")
+
+
+@mdm.command()
+def show() -> None:
+    """Print where the server listens; its keys are never printed."""
+    with local_service() as service:
+        found = service.mdm.servers.find()
+    click.echo("no MDM server is set" if found is None else found.url)
+
+
+@mdm.command("contested")
+def list_contested() -> None:
+    """List identities that two devices claim: type, identity, UDID that has it, UDID that claims it."""
+    with local_service() as service:
+        cursor: str | None = None
+        while True:
+            page = service.mdm.devices.contested(1000, cursor)
+            for pin in page.items:
+                click.echo(f"{pin.identity.type}\t{pin.identity.value}\t{pin.udid}\t{pin.contender_udid}")
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+@mdm.command()
+@click.argument("identity_type", type=click.Choice([str(each) for each in IdentityType]))
+@click.argument("identity")
+@click.argument("udid")
+def confirm(identity_type: str, identity: str, udid: str) -> None:
+    """Say which device an identity belongs to; its deployments go on."""
+    with local_service() as service:
+        device = DeviceIdentity.parse(IdentityType(identity_type), identity)
+        pin = service.mdm.devices.confirm(device, udid, actor())
+        click.echo(f"{pin.identity.value}: {pin.udid}")
+
+
+def _read_keys() -> tuple[Secret, Secret]:
+    if sys.stdin.isatty():
+        api_key = click.prompt("API key", hide_input=True).encode()
+        webhook_key = click.prompt("Webhook key", hide_input=True).encode()
+    else:
+        lines = sys.stdin.buffer.read(2 * _LONGEST_KEY_BYTES + 4).splitlines()
+        if len(lines) != 2:
+            raise click.UsageError("Standard input holds two lines: the API key, then the webhook key.")
+        api_key, webhook_key = lines
+    for key in (api_key, webhook_key):
+        if not 0 < len(key) <= _LONGEST_KEY_BYTES:
+            raise click.UsageError("A key is empty, or longer than 1024 bytes.")
+    return Secret(api_key), Secret(webhook_key)
+
+
+def _run(parent: int) -> int:
+    try:
+        _carry(parent)
+    except Refusal as refusal:
+        structlog.get_logger().critical("deployer stops", code=refusal.code, detail=refusal.detail)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_run(int(sys.argv[1])))

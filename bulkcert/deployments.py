@@ -1,0 +1,323 @@
+"""Deployments in a deployer's hands: leased, released to it as profiles, and reported on.
+
+Whoever deploys (the built-in MDM deployer, or somebody's own program through the feed) leases deployments,
+gets the profile of each, and says what became of it. A lease is a token and a time: what is said under
+another token, or too late, is refused, so that two deployers never undo each other's work.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bulkcert.certificates import Certificate, CertificateState
+from bulkcert.deployer.profile import DeviceChain, ProfileMaker
+from bulkcert.errors import NotFound, Refusal
+from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertificate
+from bulkcert.events import Event, EventType
+from bulkcert.formats.x509 import parse_certificate
+from bulkcert.identities import DeviceIdentity
+from bulkcert.keeping import key_place
+from bulkcert.policies import DeploymentState
+from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
+from bulkcert.reports import Page
+from bulkcert.secret import Secret
+from bulkcert.store import Store, Transaction
+from bulkcert.store.device_keys import KeptKey
+from bulkcert.vault import Vault
+
+MOST_ATTEMPTS = 10
+"""Then a deployment that fails waits for a change, or for somebody to retry it."""
+
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Handout:
+    """A profile that leaves for one device. content: a property list, or CMS around it; it holds a key."""
+
+    lease: Lease
+    content: Secret
+    fingerprint_sha256: str
+
+
+@dataclass(frozen=True)
+class Export:
+    """A profile that leaves outside of any lease, for somebody who installs it by hand; it holds a key."""
+
+    content: Secret
+    fingerprint_sha256: str
+
+
+class Deployments:
+    """What is on its way to devices."""
+
+    def __init__(self, store: Store, vault: Vault, maker: ProfileMaker, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._vault = vault
+        self._maker = maker
+        self._now = now
+
+    def find(self, deployment_id: int) -> Deployment:
+        """Look one up, or raise `NotFound`."""
+        with self._store.reading() as tx:
+            return tx.deployments.find(deployment_id)
+
+    def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None) -> Page[Deployment]:
+        """List deployments in the order they came."""
+        with self._store.reading() as tx:
+            return tx.deployments.page(wanted, limit, cursor)
+
+    def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
+        """Count deployments by state."""
+        with self._store.reading() as tx:
+            return tx.deployments.counts(wanted)
+
+    def of_device(self, identity: DeviceIdentity) -> list[Deployment]:
+        """List the deployments of a device, one for each policy."""
+        with self._store.reading() as tx:
+            return tx.deployments.of_device(identity)
+
+    def profile_identifier(self, deployment: Deployment) -> str:
+        """Give the identifier of a deployment's profile, which RemoveProfile names."""
+        return self._maker.identifier(deployment.policy_id, deployment.identity)
+
+    def export(self, policy_id: int, certificate_id: int, actor: str) -> Export:
+        """Make the profile of a device certificate under a policy, record its release, and give it out.
+
+        It is for installing by hand, and changes no deployment. Superseded certificates are allowed. Raises
+        `NotFound` (deleted ones too), or the `NotFit` that says why there is no profile of the two.
+        """
+        with self._store.reading() as tx:
+            policy = tx.policies.find(policy_id)
+            key = tx.device_keys.find_sealed(certificate_id)
+        if not policy.policy.serves(key.identity, _leaf(key).facts.issuer.text):
+            raise NotServed("The policy is for other devices, or for certificates of another issuer.")
+        content = self._make_content(policy, key)
+        facts = {
+            "policy_id": policy.id,
+            "identity_type": key.identity.type,
+            "identity": key.identity.value,
+            "certificate_id": key.id,
+            "fingerprint_sha256": key.fingerprint_sha256,
+            "format": "profile",
+        }
+        with self._store.writing() as tx:
+            # It was read in another transaction: a deletion that was answered since then wins.
+            if tx.certificates.hold(key.id) is CertificateState.DELETED:
+                raise NotFound("There is no such certificate.")
+            tx.events.append(Event(EventType.KEY_RELEASED, self._now(), actor, facts))
+        return Export(content, key.fingerprint_sha256)
+
+    # --- for deployers ---
+
+    def lease(
+        self,
+        most: int,
+        seconds: int,
+        deployer: str,
+        policy_id: int | None = None,
+        among: Sequence[DeviceIdentity] | None = None,
+    ) -> list[Lease]:
+        """Take up to `most` deployments in hand for `seconds`; those that wait longest come first.
+
+        deployer: whose they are then. among: only those of these devices.
+        """
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            until = now + timedelta(seconds=seconds)
+            return tx.deployments.lease(most, now, until, deployer, policy_id, among)
+
+    def release(self, deployment_id: int, token: str, deployer: str) -> Handout:
+        """Make the profile of a leased deployment, record its release, and give it out.
+
+        Raises `NotFound`, `LeaseLost`, or the `NotFit` that says why there is no profile for this device,
+        which fails the deployment too.
+        """
+        with self._store.reading() as tx:
+            held = tx.deployments.held(deployment_id, token, deployer, tx.time(self._now), hold=False)
+        [handout] = self.release_all([Lease(held, Action.INSTALL, token)], deployer)
+        if isinstance(handout, Refusal):
+            raise handout
+        return handout
+
+    def release_all(self, leases: Sequence[Lease], deployer: str) -> list[Handout | Refusal]:
+        """Do as `release` for several, with one commit; what cannot be made is the refusal in its place.
+
+        Keys are opened and profiles made outside of any transaction that writes; the one at the end finds
+        that every certificate is still there and every lease still held, before anything leaves.
+        """
+        made = self._make_all(leases)
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            return [
+                self._record(tx, each, found, deployer, now) for each, found in zip(leases, made, strict=True)
+            ]
+
+    def _make_all(self, leases: Sequence[Lease]) -> list[Handout | Refusal]:
+        policies: dict[int, KeptPolicy] = {}
+        kept: list[tuple[KeptPolicy, KeptKey] | Refusal] = []
+        with self._store.reading() as tx:
+            for lease in leases:
+                try:
+                    kept.append(_read(tx, lease, policies))
+                except Refusal as refusal:
+                    kept.append(refusal)
+        return [
+            found if isinstance(found, Refusal) else self._make(lease, *found)
+            for lease, found in zip(leases, kept, strict=True)
+        ]
+
+    def _make(self, lease: Lease, policy: KeptPolicy, key: KeptKey) -> Handout | Refusal:
+        try:
+            return Handout(lease, self._make_content(policy, key), key.fingerprint_sha256)
+        except NotFit as refusal:
+            return refusal
+
+    def _make_content(self, policy: KeptPolicy, key: KeptKey) -> Secret:
+        private_key = self._vault.open(key.sealed_private_key, key_place(key.id))
+        device = DeviceChain(key.identity, _leaf(key), key.chain)
+        return self._maker.make(policy.policy, str(policy.id), device, private_key)
+
+    def _record(
+        self, tx: Transaction, lease: Lease, made: Handout | Refusal, deployer: str, now: datetime
+    ) -> Handout | Refusal:
+        deployment = lease.deployment
+        try:
+            held = tx.deployments.held(deployment.id, lease.token, deployer, now)
+        except (LeaseLost, NotFound) as refusal:
+            return refusal
+        if isinstance(made, NotFit):
+            self._fail(tx, held, made.code, made.detail, None, deployer)
+            return made
+        if isinstance(made, Refusal):
+            return made
+        if held.certificate_id is None or held.certificate_id != deployment.certificate_id:
+            return LeaseLost("The deployment was changed meanwhile.")
+        if tx.certificates.hold(held.certificate_id) is CertificateState.DELETED:
+            return NotFound("There is no such certificate.")
+        facts = {
+            **_facts(held),
+            "certificate_id": held.certificate_id,
+            "fingerprint_sha256": made.fingerprint_sha256,
+            "format": "profile",
+        }
+        tx.events.append(Event(EventType.KEY_RELEASED, self._now(), deployer, facts))
+        return made
+
+    def report_delivered(self, deployment_id: int, token: str, deployer: str, seconds: int) -> Deployment:
+        """Note that the device took the profile; the lease goes on for `seconds`, until it is seen there."""
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            held = tx.deployments.held(deployment_id, token, deployer, now)
+            tx.deployments.deliver(held.id, now + timedelta(seconds=seconds), now)
+            self._tell(tx, EventType.DEPLOYMENT_DELIVERED, held, deployer)
+            return tx.deployments.find(held.id)
+
+    def report_installed(
+        self, deployment_id: int, token: str, deployer: str, fingerprint_sha256: str
+    ) -> Deployment:  # fmt: skip
+        """Note that the device has the wanted certificate. fingerprint_sha256: of what was seen there.
+
+        Raises `OtherCertificate` where that is not the wanted one; the deployment stays as it is.
+        """
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            held = tx.deployments.held(deployment_id, token, deployer, now)
+            if held.certificate_id is None:
+                raise OtherCertificate("The policy is to be taken off this device, not installed.")
+            wanted = tx.certificates.find(held.certificate_id)
+            if wanted.facts.fingerprint_sha256 != fingerprint_sha256:
+                raise OtherCertificate(
+                    "The device has another certificate than the one that is wanted there."
+                )
+            tx.deployments.install(held.id, now)
+            self._tell(tx, EventType.DEPLOYMENT_INSTALLED, held, deployer)
+            return tx.deployments.find(held.id)
+
+    def report_removed(self, deployment_id: int, token: str, deployer: str) -> Deployment:
+        """Note that the device has nothing of the policy any more."""
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            held = tx.deployments.held(deployment_id, token, deployer, now)
+            if held.certificate_id is not None:
+                raise OtherCertificate("The policy is wanted on this device, and was not to be taken off.")
+            tx.deployments.remove(held.id, now)
+            self._tell(tx, EventType.DEPLOYMENT_REMOVED, held, deployer)
+            return tx.deployments.find(held.id)
+
+    def report_failed(
+        self, deployment_id: int, token: str, deployer: str, code: str, detail: str
+    ) -> Deployment:
+        """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            held = tx.deployments.held(deployment_id, token, deployer, now)
+            self._fail(tx, held, code, detail, _next_try(held.attempts, now), deployer)
+            return tx.deployments.find(held.id)
+
+    def give_back(self, leases: Sequence[Lease], deployer: str) -> None:
+        """End leases with nothing done; those that are lost already are left alone."""
+        with self._store.writing() as tx:
+            now = tx.time(self._now)
+            for lease in leases:
+                try:
+                    tx.deployments.held(lease.deployment.id, lease.token, deployer, now)
+                except LeaseLost:
+                    continue
+                tx.deployments.give_back(lease.deployment.id, now)
+
+    def retry(self, deployment_id: int, actor: str) -> Deployment:
+        """Make a deployment that failed ready again at once; others are left as they are."""
+        with self._store.writing() as tx:
+            found = tx.deployments.find(deployment_id)
+            if found.state is DeploymentState.FAILED:
+                tx.deployments.retry(found.id, tx.time(self._now))
+                self._tell(tx, EventType.DEPLOYMENT_RETRIED, found, actor)
+            return tx.deployments.find(deployment_id)
+
+    def _fail(
+        self,
+        tx: Transaction,
+        held: Deployment,
+        code: str,
+        detail: str,
+        not_before: datetime | None,
+        deployer: str,
+    ) -> None:
+        tx.deployments.fail(held.id, code, detail, not_before, tx.time(self._now))
+        facts = {**_facts(held), "code": code, "attempt": held.attempts}
+        tx.events.append(Event(EventType.DEPLOYMENT_FAILED, self._now(), deployer, facts))
+
+    def _tell(self, tx: Transaction, event: EventType, held: Deployment, actor: str) -> None:
+        facts = {**_facts(held), "certificate_id": held.certificate_id}
+        tx.events.append(Event(event, self._now(), actor, facts))
+
+
+def _read(tx: Transaction, lease: Lease, policies: dict[int, KeptPolicy]) -> tuple[KeptPolicy, KeptKey]:
+    deployment = lease.deployment
+    if deployment.certificate_id is None:
+        raise OtherCertificate("The policy is to be taken off this device, and has no profile for it.")
+    if deployment.policy_id not in policies:
+        policies[deployment.policy_id] = tx.policies.find(deployment.policy_id)
+    return policies[deployment.policy_id], tx.device_keys.find_sealed(deployment.certificate_id)
+
+
+def _leaf(key: KeptKey) -> Certificate:
+    return parse_certificate(key.der)
+
+
+def _facts(deployment: Deployment) -> dict[str, object]:
+    return {
+        "deployment_id": deployment.id,
+        "policy_id": deployment.policy_id,
+        "identity_type": deployment.identity.type,
+        "identity": deployment.identity.value,
+    }
+
+
+def _next_try(attempts: int, now: datetime) -> datetime | None:
+    if attempts >= MOST_ATTEMPTS:
+        return None
+    doublings = max(0, attempts - 1)
+    return now + min(_LONGEST_PAUSE, _FIRST_PAUSE * (1 << doublings))

@@ -1,0 +1,291 @@
+"""Deployments: listed, leased, and moved on by whoever holds the lease."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.errors import NotFound
+from bulkcert.errors.policies import LeaseLost
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.policies import DeploymentState
+from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
+from bulkcert.reports import Page
+from bulkcert.store import cursors
+from bulkcert.store.mdm_leases import is_reachable
+from bulkcert.store.schema import deployments, vpn_policies
+
+_READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
+_IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)
+_JOINED = deployments.join(vpn_policies, vpn_policies.c.id == deployments.c.policy_id)
+_LISTED = (*deployments.c, vpn_policies.c.name.label("policy_name"))
+
+
+class Deployments:
+    """Keep deployments; `Planning` makes them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, deployment_id: int) -> Deployment:
+        """Look one up, or raise `NotFound`."""
+        query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.id == deployment_id)
+        row = self._connection.execute(query).first()
+        if row is None:
+            raise NotFound("There is no such deployment.")
+        return _deployment(row)
+
+    def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None) -> Page[Deployment]:
+        """List deployments in the order they came."""
+        query = sa.select(*_LISTED).select_from(_JOINED).where(*_conditions(wanted))
+        if cursor is not None:
+            query = query.where(deployments.c.id > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(deployments.c.id).limit(limit + 1))
+        return cursors.page([(row.id, _deployment(row)) for row in rows], limit)
+
+    def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
+        """Count deployments by state; states without any are left out."""
+        query = sa.select(deployments.c.state, sa.func.count()).where(*_conditions(wanted))
+        rows = self._connection.execute(query.group_by(deployments.c.state))
+        return {DeploymentState(state): number for state, number in rows}
+
+    def lease(
+        self,
+        most: int,
+        now: datetime,
+        leased_until: datetime,
+        leased_by: str,
+        policy_id: int | None = None,
+        among: Sequence[DeviceIdentity] | None = None,
+    ) -> list[Lease]:
+        """Take deployments that are ready, or whose lease ended; those that wait longest first.
+
+        among: only those of these devices.
+        """
+        conditions = [_is_ready(now)]
+        if policy_id is not None:
+            conditions.append(deployments.c.policy_id == policy_id)
+        if among is not None:
+            pair = sa.tuple_(deployments.c.identity_type, deployments.c.identity)
+            conditions.append(pair.in_([(each.type, each.value) for each in among]))
+        found = self._connection.execute(
+            sa.select(deployments.c.id)
+            .where(*conditions)
+            .order_by(deployments.c.not_before, deployments.c.id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+        return self._take(found.all(), leased_until, leased_by, now)
+
+    def _take(
+        self, ids: Sequence[int], leased_until: datetime, leased_by: str, now: datetime
+    ) -> list[Lease]:  # fmt: skip
+        if not ids:
+            return []
+        token = str(uuid.uuid4())
+        # What is to be removed stays so while it is in hand: its certificate is not wanted any more.
+        state = sa.case(
+            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.LEASED
+        )
+        self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id.in_(ids))
+            .values(
+                state=state,
+                lease=token,
+                leased_until=leased_until,
+                leased_by=leased_by,
+                attempts=deployments.c.attempts + 1,
+                updated_at=now,
+            )
+        )
+        query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.lease == token)
+        taken = [_deployment(row) for row in self._connection.execute(query.order_by(deployments.c.id))]
+        return [Lease(each, _action(each), token) for each in taken]
+
+    def held(
+        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, hold: bool = True
+    ) -> Deployment:
+        """Find a deployment that somebody has in hand; raises `NotFound`, or `LeaseLost` where it is not.
+
+        hold: nobody else changes it before the transaction ends.
+        """
+        found = self.find(deployment_id)
+        query = sa.select(deployments.c.id).where(
+            deployments.c.id == deployment_id,
+            deployments.c.lease == token,
+            deployments.c.leased_by == leased_by,
+            deployments.c.leased_until > now,
+        )
+        if self._connection.execute(query.with_for_update() if hold else query).first() is None:
+            raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")
+        return found
+
+    def deliver(self, deployment_id: int, leased_until: datetime, now: datetime) -> None:
+        """Note that a device has taken the profile; the lease goes on until it is seen there."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.DELIVERED,
+            leased_until=leased_until,
+            delivered_at=now,
+        )
+
+    def install(self, deployment_id: int, now: datetime) -> None:
+        """Note that the device was seen to have the wanted certificate; the lease ends."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.INSTALLED,
+            installed_certificate_id=deployments.c.certificate_id,
+            installed_digest=deployments.c.content_digest,
+            installed_at=now,
+            not_before=None,
+            **_ENDED_LEASE,
+            **_NO_ERROR,
+        )
+
+    def remove(self, deployment_id: int, now: datetime) -> None:
+        """Note that the device has nothing of the policy any more; the lease ends."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.REMOVED,
+            installed_certificate_id=None,
+            installed_digest=None,
+            not_before=None,
+            **_ENDED_LEASE,
+            **_NO_ERROR,
+        )
+
+    def fail(
+        self, deployment_id: int, code: str, detail: str, not_before: datetime | None, now: datetime
+    ) -> None:
+        """Note that it did not work, and when to try again (None: not by itself); the lease ends."""
+        state: Any = DeploymentState.FAILED
+        if not_before is not None:
+            is_leaving = deployments.c.certificate_id.is_(None)
+            state = sa.case((is_leaving, DeploymentState.REMOVING), else_=DeploymentState.FAILED)
+        self._set(
+            deployment_id,
+            now,
+            state=state,
+            error_code=code,
+            error_detail=detail,
+            not_before=not_before,
+            **_ENDED_LEASE,
+        )
+
+    def give_back(self, deployment_id: int, now: datetime) -> None:
+        """End a lease with nothing done: the deployment is ready as before."""
+        state = sa.case(
+            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.PENDING
+        )
+        attempts = deployments.c.attempts - 1
+        self._set(deployment_id, now, state=state, attempts=attempts, not_before=now, **_ENDED_LEASE)
+
+    def contest(self, identity: DeviceIdentity, detail: str, now: datetime) -> int:
+        """Stop every deployment of a device until somebody says which device it is; tells how many."""
+        result = self._connection.execute(
+            sa.update(deployments)
+            .where(
+                deployments.c.identity_type == identity.type,
+                deployments.c.identity == identity.value,
+                deployments.c.state.not_in((DeploymentState.REMOVED, DeploymentState.SUPERSEDED)),
+            )
+            .values(
+                state=DeploymentState.CONFLICT,
+                error_code="conflict",
+                error_detail=detail,
+                not_before=None,
+                updated_at=now,
+                **_ENDED_LEASE,
+            )
+        )
+        return int(result.rowcount)
+
+    def retry(self, deployment_id: int, now: datetime) -> None:
+        """Make a failed or contested deployment ready again."""
+        state = sa.case(
+            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.PENDING
+        )
+        self._set(deployment_id, now, state=state, attempts=0, not_before=now, **_ENDED_LEASE, **_NO_ERROR)
+
+    def of_device(self, identity: DeviceIdentity) -> list[Deployment]:
+        """List the deployments of a device."""
+        conditions = (deployments.c.identity_type == identity.type, deployments.c.identity == identity.value)
+        query = sa.select(*_LISTED).select_from(_JOINED).where(*conditions).order_by(deployments.c.id)
+        return [_deployment(row) for row in self._connection.execute(query)]
+
+    def lease_mapped(
+        self, most: int, now: datetime, leased_until: datetime, leased_by: str
+    ) -> list[Lease]:  # fmt: skip
+        """Take as `lease` does, among deployments whose device is enrolled in the MDM server.
+
+        What this deployer has in hand already, ended or not, is not taken anew (see `MdmLeases.renew_due`).
+        """
+        found = self._connection.execute(
+            sa.select(deployments.c.id)
+            .where(_is_ready(now), is_reachable(), deployments.c.leased_by.is_distinct_from(leased_by))
+            .order_by(deployments.c.not_before, deployments.c.id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+        return self._take(found.all(), leased_until, leased_by, now)
+
+    def _set(self, deployment_id: int, now: datetime, **values: object) -> None:
+        self._connection.execute(
+            sa.update(deployments).where(deployments.c.id == deployment_id).values(updated_at=now, **values)
+        )
+
+
+_ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
+_NO_ERROR = {"error_code": None, "error_detail": None}
+
+
+def _action(taken: Deployment) -> Action:
+    return Action.REMOVE if taken.state is DeploymentState.REMOVING else Action.INSTALL
+
+
+def _is_ready(now: datetime) -> sa.ColumnElement[bool]:
+    column = deployments.c
+    is_free = sa.or_(column.leased_until.is_(None), column.leased_until <= now)
+    return sa.or_(
+        sa.and_(column.state.in_(_READY), column.not_before <= now, is_free),
+        sa.and_(column.state.in_(_IN_HAND), column.leased_until <= now),
+    )
+
+
+def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
+    pairs = (
+        (deployments.c.state, wanted.state),
+        (deployments.c.policy_id, wanted.policy_id),
+        (deployments.c.identity_type, wanted.identity_type),
+        (deployments.c.identity, wanted.identity),
+    )
+    return [column == value for column, value in pairs if value is not None]
+
+
+def _deployment(row: Row[Any]) -> Deployment:
+    return Deployment(
+        id=row.id,
+        policy_id=row.policy_id,
+        policy_name=row.policy_name,
+        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+        state=DeploymentState(row.state),
+        certificate_id=row.certificate_id,
+        installed_certificate_id=row.installed_certificate_id,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        leased_until=row.leased_until,
+        leased_by=row.leased_by,
+        error_code=row.error_code,
+        error_detail=row.error_detail,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        delivered_at=row.delivered_at,
+        installed_at=row.installed_at,
+    )

@@ -1,0 +1,82 @@
+"""How a database's own failures become refusals: by its error codes, never by its texts."""
+
+import sqlite3
+
+import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from bulkcert.errors import Contended, StorageFull, Unavailable
+
+_BUSY = "The database is busy or cannot be reached."
+_FULL = "The data volume is full or cannot be written."
+
+# https://www.sqlite.org/rescode.html, the low byte of `sqlite_errorcode`.
+_SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+_SQLITE_BUSY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_SQLSTATE_FULL = {
+    "53100",  # disk_full
+    "58030",  # io_error
+}
+_SQLSTATE_BUSY = {
+    "25006",  # read_only_sql_transaction: a standby that has not taken over yet
+    "25P03",  # idle_in_transaction_session_timeout: this process slept, and others needed its locks
+    "25P04",  # transaction_timeout
+    "40003",  # statement_completion_unknown
+    "53200",  # out_of_memory
+    "53300",  # too_many_connections
+    "53400",  # configuration_limit_exceeded
+    "55P03",  # lock_not_available
+    "57014",  # query_canceled: statement_timeout
+}
+_SQLSTATE_CONTENDED = {
+    # Where two may write at once, a row that the other made meanwhile is no fault: a second try finds it.
+    "23505",  # unique_violation
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+}
+_CLASSES_BUSY = (
+    "08",  # connection exceptions
+    "57P",  # shutdown, crash, start and recovery of the server
+)
+
+log = structlog.get_logger()
+
+
+def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | None:
+    """Name what the database cannot do for the moment; None where the fault is ours."""
+    cause = failure.orig
+    if isinstance(cause, sqlite3.Error):
+        return _for_sqlite(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is None and isinstance(failure, OperationalError):
+        # No answer of the server: what libpq says names host and user, and never a password.
+        log.warning("the database cannot be reached", reason=_last_line(cause))
+        return Unavailable(_BUSY)
+    if sqlstate in _SQLSTATE_FULL:
+        log.warning("the database cannot write", sqlstate=sqlstate)
+        return StorageFull(_FULL)
+    if sqlstate in _SQLSTATE_CONTENDED:
+        return Contended("Another writer met this one at the same rows.")
+    is_busy = sqlstate in _SQLSTATE_BUSY or (sqlstate or "").startswith(_CLASSES_BUSY)
+    if is_busy or failure.connection_invalidated:
+        log.warning("the database is busy", sqlstate=sqlstate)
+        return Unavailable(_BUSY)
+    return None
+
+
+def _for_sqlite(code: int) -> Unavailable | StorageFull | None:
+    if code in _SQLITE_FULL:
+        return StorageFull(_FULL)
+    return Unavailable(_BUSY) if code in _SQLITE_BUSY else None
+
+
+def _last_line(cause: BaseException | None) -> str:
+    """libpq lists one line for each address that it tried."""
+    return (str(cause).strip().splitlines() or [""])[-1].strip()

@@ -1,0 +1,65 @@
+"""VPN policies: made, replaced and deleted. Each change plans at once what it means for devices."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bulkcert.events import Event, EventType
+from bulkcert.policies import VpnPolicy
+from bulkcert.policies.deployments import KeptPolicy
+from bulkcert.principals import Caller
+from bulkcert.reports import Page
+from bulkcert.store import Store, Transaction
+
+
+class VpnPolicies:
+    """The VPN policies of the service."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    def create(self, policy: VpnPolicy, caller: Caller) -> KeptPolicy:
+        """Keep a new policy, and plan its deployments; raises `AlreadyExists` for a name that is taken."""
+        with self._store.writing() as tx:
+            now = self._now()
+            kept = tx.policies.insert(policy, caller.login, now)
+            self._record(tx, EventType.POLICY_CREATED, kept, caller)
+            tx.planning.plan_policy(kept.id, now)
+            return kept
+
+    def page(self, limit: int, cursor: str | None) -> Page[KeptPolicy]:
+        """List policies in the order they came."""
+        with self._store.reading() as tx:
+            return tx.policies.page(limit, cursor)
+
+    def find(self, policy_id: int) -> KeptPolicy:
+        """Look a policy up, or raise `NotFound`."""
+        with self._store.reading() as tx:
+            return tx.policies.find(policy_id)
+
+    def replace(
+        self, policy_id: int, policy: VpnPolicy, caller: Caller, *, removes: bool = False
+    ) -> KeptPolicy:
+        """Put a policy in the place of another; devices whose profile changes get it anew.
+
+        removes: devices that it does not serve any more are to lose their profile; else it stays on them.
+        Raises `NotFound` or `AlreadyExists`.
+        """
+        with self._store.writing() as tx:
+            now = self._now()
+            kept = tx.policies.replace(policy_id, policy, now)
+            self._record(tx, EventType.POLICY_REPLACED, kept, caller)
+            tx.planning.plan_policy(policy_id, now, removes=removes)
+            return kept
+
+    def delete(self, policy_id: int, caller: Caller, *, removes: bool = False) -> None:
+        """Delete a policy. removes: its profiles are to be taken off; else they stay. Raises `NotFound`."""
+        with self._store.writing() as tx:
+            now = self._now()
+            kept = tx.policies.delete(policy_id, now)
+            self._record(tx, EventType.POLICY_DELETED, kept, caller)
+            tx.planning.plan_policy(policy_id, now, removes=removes)
+
+    def _record(self, tx: Transaction, event: EventType, kept: KeptPolicy, caller: Caller) -> None:
+        facts = {"policy_id": kept.id, "version": kept.version, "name": kept.policy.name}
+        tx.events.append(Event(event, self._now(), caller.login, facts))

@@ -1,0 +1,69 @@
+"""Lists of values in one parameter: what goes in comes out, on both databases."""
+
+import pytest
+import sqlalchemy as sa
+
+from bulkcert.store import Store, lists
+from bulkcert.store.schema import bulk_requests, login_throttles
+from tests.builders import NOW
+
+TEXTS = [
+    "",
+    "a",
+    "A",
+    "a",
+    "0123",
+    "1e5",
+    "null",
+    "true",
+    "[1]",
+    '{"a": 1}',
+    "'",
+    '"',
+    "\\",
+    "\\u0000",
+    "é",
+    "😀",
+    "\n",
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("values", [[], ["one"], TEXTS, [f"SERIAL{number}" for number in range(70_000)]])
+def test_texts_come_out_as_they_went_in(any_store: Store, values: list[str]) -> None:
+    with any_store.engine.connect() as connection:
+        assert connection.execute(lists.texts(connection, values)).scalars().all() == values
+
+
+def test_a_text_without_an_end_on_one_database_is_cleaned_on_both(any_store: Store) -> None:
+    with any_store.engine.connect() as connection:
+        found = connection.execute(lists.texts(connection, ["a\x00b", "\\u0000", "\x00"])).scalars().all()
+    assert found == ["a\ufffdb", "\\u0000", "\ufffd"]
+
+
+@pytest.mark.parametrize("values", [[], [0], [3, 1, 2**63 - 1, -5]])
+def test_numbers_come_out_as_they_went_in(any_store: Store, values: list[int]) -> None:
+    with any_store.engine.connect() as connection:
+        assert connection.execute(lists.numbers(connection, values)).scalars().all() == values
+
+
+def test_rows_are_inserted_with_what_is_alike_in_them(any_store: Store) -> None:
+    rows = [{"id": f"{text[:60]}{number}", "failures": number} for number, text in enumerate(TEXTS)]
+    with any_store.engine.begin() as connection:
+        lists.insert(connection, login_throttles, rows, last_failed_at=NOW)
+        lists.insert(connection, login_throttles, [], last_failed_at=NOW)
+        found = connection.execute(sa.select(login_throttles)).all()
+
+    assert {(row.id, row.failures, row.last_failed_at) for row in found} == {
+        (row["id"], row["failures"], NOW) for row in rows
+    }
+
+
+def test_a_value_may_be_missing(any_store: Store) -> None:
+    with any_store.engine.begin() as connection:
+        told = {"id": "x", "kind": "import", "state": "running", "requested_by": "me", "bundle_digest": None}
+        counts = {column.name: 0 for column in bulk_requests.c if isinstance(column.type, sa.Integer)}
+        flags = {column.name: False for column in bulk_requests.c if isinstance(column.type, sa.Boolean)}
+        lists.insert(connection, bulk_requests, [told], created_at=NOW, **counts, **flags)
+        row = connection.execute(sa.select(bulk_requests)).one()
+    assert (row.bundle_digest, row.requested_by, row.total) == (None, "me", 0)
