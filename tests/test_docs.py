@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PROBLEMS = (ROOT / "docs" / "problems.md").read_text()
 REFUSALS = sorted(
-    (kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")),
+    (kind for kind in vars(errors).values() if isinstance(kind, type) and "code" in vars(kind)),
     key=lambda kind: kind.code,
 )
 

@@ -30,7 +30,11 @@ STATUS: dict[type[Refusal], int] = {
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
     errors.AlreadyExists: 409,
+    errors.AlreadyFinished: 409,
     errors.LastOwner: 409,
+    errors.LeaseLost: 409,
+    errors.OtherCertificate: 409,
+    errors.ReportPruned: 410,
     errors.BundleTooLarge: 413,
     errors.TooManyEntries: 413,
     errors.CredentialsFileTooLarge: 413,
@@ -46,11 +50,15 @@ STATUS: dict[type[Refusal], int] = {
     errors.UnknownIdentityType: 422,
     errors.EmptyList: 422,
     errors.WeakPassword: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.PolicyRefused: 422,
+    errors.NotFit: 422,  # and all below it: why a certificate has no profile under a policy
     errors.ItemRefusal: 422,  # and all below it: where a request is about one item alone
     errors.TooManyRequests: 429,
     errors.InternalFault: 500,
     errors.StillRunning: 503,
     errors.Unavailable: 503,
+    errors.Contended: 503,
     errors.StorageFull: 507,
 }
 

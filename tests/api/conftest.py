@@ -1,7 +1,12 @@
-"""The app on the real wiring: a database of its own for each test, and its work done inline."""
+"""The app on the real wiring: a database of its own for each test, and its work done inline.
+
+It is SQLite; with TESTS_ON=postgresql in the environment, PostgreSQL for once.
+"""
 
 import contextlib
 import dataclasses
+import itertools
+import os
 import secrets
 import shutil
 import threading
@@ -24,6 +29,7 @@ from bulkcert.vault import Vault, read_key_file
 from bulkcert.wiring import Service
 from tests.api.contract import ContractClient
 from tests.conftest import InProcessOpener
+from tests.postgres import Cluster
 
 PASSWORD = "correct horse battery"
 
@@ -49,10 +55,20 @@ class ApiCaller:
 
 
 @pytest.fixture(scope="session")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory as `init` makes it, to be copied."""
+def postgres_or_not(request: pytest.FixtureRequest) -> Cluster | None:
+    on_postgres = os.environ.get("TESTS_ON") == "postgresql"
+    return request.getfixturevalue("postgres") if on_postgres else None
+
+
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory, postgres_or_not: Cluster | None) -> Path:
+    """A data directory as `init` makes it, to be copied; on PostgreSQL, a database "initialised" as well."""
     directory = tmp_path_factory.mktemp("initialised")
-    wiring.initialise(a_config(directory), Secret(PASSWORD.encode()))
+    settings: dict[str, Any] = {}
+    if postgres_or_not is not None:
+        postgres_or_not.execute("CREATE DATABASE initialised")
+        settings["database_url"] = postgres_or_not.url("initialised")
+    wiring.initialise(a_config(directory, **settings), Secret(PASSWORD.encode()))
     return directory
 
 
@@ -65,18 +81,58 @@ NewService = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
-def new_service(initialised: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewService]:
-    """Make a service on a database of its own; settings by name. It waits for no import unless told to."""
-    with contextlib.ExitStack() as open_services:
+def open_services(postgres_or_not: Cluster | None) -> Iterator[list[contextlib.ExitStack]]:
+    """What ends each service that is open, in the order in which they were made; the server ends after them."""
+    services: list[contextlib.ExitStack] = []
+    yield services
+    end_all(services)
 
-        def make(**settings: Any) -> Service:
-            directory = tmp_path_factory.mktemp("api") / "data"
-            shutil.copytree(initialised, directory)
-            service = wiring.connect(a_config(directory, **settings))
-            open_services.callback(service.close)
-            return service
 
-        yield make
+@pytest.fixture(autouse=True)
+def end_services(open_services: list[contextlib.ExitStack]) -> Iterator[None]:
+    """Ends what a test has made for itself; what a module or all share is there before and stays."""
+    shared = len(open_services)
+    yield
+    end_all(open_services[shared:])
+    del open_services[shared:]
+
+
+def end_all(services: list[contextlib.ExitStack]) -> None:
+    for service in reversed(services):
+        service.close()
+
+
+@pytest.fixture(scope="session")
+def new_service(
+    initialised: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_or_not: Cluster | None,
+    open_services: list[contextlib.ExitStack],
+) -> NewService:
+    """Make a service on a database of its own, with its clock (`now`) and settings by name.
+
+    It waits for no import unless told to.
+    """
+    numbers = itertools.count()
+
+    def new_database(cluster: Cluster, end: contextlib.ExitStack) -> dict[str, str]:
+        url = cluster.url(f"api_{next(numbers)}")
+        cluster.execute(f"CREATE DATABASE {url.rpartition('/')[2]} TEMPLATE initialised STRATEGY wal_log")
+        end.callback(cluster.drop_database, url)
+        return {"database_url": url}
+
+    def make(now: wiring.Clock = wiring.utc_now, **settings: Any) -> Service:
+        directory = tmp_path_factory.mktemp("api") / "data"
+        shutil.copytree(initialised, directory)
+        end = contextlib.ExitStack()
+        open_services.append(end)
+        if postgres_or_not is not None:
+            settings = new_database(postgres_or_not, end) | settings
+        service = wiring.connect(a_config(directory, **settings), now)
+        end.callback(service.close)
+        return service
+
+    return make
 
 
 @pytest.fixture
@@ -134,6 +190,12 @@ def a_session(service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> Sessi
     with service.store.writing() as tx:
         tx.tokens.insert(session)
     return session
+
+
+def an_api_caller(service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> ApiCaller:
+    """The administrator, logged in to an app of its own on a service."""
+    app = an_app(service)
+    return ApiCaller(a_client(app), a_token(app, service, scopes))
 
 
 def a_token(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> str:

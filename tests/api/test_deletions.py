@@ -98,7 +98,10 @@ BODIES: list[tuple[Any, int, str, list[str]]] = [
     ({"identity_type": "IMEI", "identities": ["a\x00"]}, 400, "malformed_request", ["identities[0]"]),
     ({"identity_type": "IMEI", "identities": ["x" * 5000]}, 400, "malformed_request", ["identities[0]"]),
     ({"identity_type": "IMEI", "identities": [[]]}, 400, "malformed_request", ["identities[0]"]),
-    ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": True}, 400, "not_supported", []),
+    ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": "true"}, 400, "malformed_request", ["validate_only"]),
+    ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": 1}, 400, "malformed_request", ["validate_only"]),
+    ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": None}, 400, "malformed_request", ["validate_only"]),
+    ({"identity_type": "IMEI", "identities": [], "validate_only": True}, 422, "empty_list", []),
     ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": "false"}, 400, "malformed_request", ["validate_only"]),
     ({"identity_type": "IMEI", "identities": [FIRST], "validate_only": 0}, 400, "malformed_request", ["validate_only"]),
     ({"identity_type": "IMEI", "identities": [FIRST], "surprise": 1}, 400, "malformed_request", ["surprise"]),
@@ -136,7 +139,8 @@ def test_validate_only_may_be_named(caller: ApiCaller) -> None:
         (b"\n \n", {}, 422, "empty_list"),
         (b"\xff\xfe\x00", {}, 422, "undecodable_credentials_file"),
         (b"A12BC3D4EFGH", {"identity_type": "UDID"}, 422, "unknown_identity_type"),
-        (b"A12BC3D4EFGH", {"validate_only": "true"}, 400, "not_supported"),
+        (b"A12BC3D4EFGH", {"validate_only": "True"}, 400, "malformed_request"),
+        (b"", {"validate_only": "true"}, 422, "empty_list"),
         (b"A12BC3D4EFGH", {"surprise": "true"}, 400, "malformed_request"),
         (b"A12BC3D4EFGH", {"bundle": "true"}, 400, "malformed_request"),
     ],
@@ -163,13 +167,6 @@ def test_a_body_of_another_type_is_not_read(refused: ApiCaller, content_type: st
     answer = refused.post("/api/v1/deletions", data=FIRST.encode(), content_type=content_type)
 
     assert_nothing_was_deleted(refused, answer, 415, "unsupported_media_type")
-
-
-def test_an_idempotency_key_is_refused_until_it_is_honoured(refused: ApiCaller) -> None:
-    body = {"identity_type": "SERIAL_NUMBER", "identities": [FIRST]}
-    answer = refused.post("/api/v1/deletions", json=body, headers={"Idempotency-Key": "1"})
-
-    assert_nothing_was_deleted(refused, answer, 400, "not_supported")
 
 
 def test_a_list_over_a_limit_is_refused(new_service: NewService) -> None:

@@ -11,12 +11,31 @@ from openapi_spec_validator import validate
 
 from bulkcert import errors
 from bulkcert.api import auth, problems
-from bulkcert.api.v1 import access_schemas, schemas
+from bulkcert.api.citrix.devices import MOST_LISTED
+from bulkcert.api.v1 import access_schemas, deployment_schemas, schemas
 from bulkcert.certificates import CertificateState, KeyType, WarningCode
 from bulkcert.identities import IdentityType
+from bulkcert.policies import (
+    ApplicationException,
+    CaptivePortal,
+    DeploymentState,
+    Dns,
+    Evaluation,
+    OnDemand,
+    OnDemandRule,
+    ProfileTexts,
+    Routing,
+    SecurityAssociation,
+    ServiceExceptions,
+    Tunnel,
+    VpnPolicy,
+)
+from bulkcert.policies.documents import Part, members_of
+from bulkcert.policies.kinds import Among, Flag, Many, OneOf, Text, Whole
 from bulkcert.principals import Role, Scope
 from bulkcert.releases import Encryption, ReleaseFormat
 from bulkcert.reports import OnConflict, Outcome, RequestState
+from bulkcert.workers import WorkerState
 from tests.api.conftest import NewService, an_app
 from tests.api.contract import document, resolved
 
@@ -111,6 +130,7 @@ def component(name: str) -> dict[str, Any]:
         ("Deletion", schemas.DeletionReport),
         ("DeletionCounts", schemas.DeletionCounts),
         ("Item", schemas.Item),
+        ("Worker", schemas.Worker),
         ("Certificate", schemas.Certificate),
         ("User", access_schemas.User),
         ("IssuedUser", access_schemas.IssuedUser),
@@ -118,6 +138,9 @@ def component(name: str) -> dict[str, Any]:
         ("IssuedClient", access_schemas.IssuedClient),
         ("Session", access_schemas.Session),
         ("Released", access_schemas.Released),
+        ("KeptVpnPolicy", deployment_schemas.KeptPolicy),
+        ("Deployment", deployment_schemas.DeploymentReport),
+        ("Lease", deployment_schemas.LeaseReport),
     ],
 )
 def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schema: type[Schema]) -> None:
@@ -139,6 +162,10 @@ def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schem
         ("NewClient", access_schemas.NewClient, None),
         ("Rotation", access_schemas.Rotation, None),
         ("ReleaseOrder", access_schemas.ReleaseOrder, None),
+        ("ProfileOrder", deployment_schemas.ProfileOrder, None),
+        ("LeaseOrder", deployment_schemas.LeaseOrder, None),
+        ("HeldLease", deployment_schemas.HeldLease, None),
+        ("DeploymentReport", deployment_schemas.Report, None),
     ],
 )
 def test_a_request_has_the_members_of_the_contract_and_no_other(
@@ -165,6 +192,10 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
         (("get", "/api/v1/deletions"), schemas.PageQuery),
         (("get", "/api/v1/deletions/{deletion_id}/items"), schemas.DeletionItemsQuery),
         (("get", "/api/v1/certificates"), schemas.CertificatesQuery),
+        (("get", "/api/v1/vpn-policies"), schemas.PageQuery),
+        (("put", "/api/v1/vpn-policies/{policy_id}"), deployment_schemas.RemovalQuery),
+        (("delete", "/api/v1/vpn-policies/{policy_id}"), deployment_schemas.RemovalQuery),
+        (("get", "/api/v1/deployments"), deployment_schemas.DeploymentsQuery),
     ],
 )
 def test_query_parameters_are_those_of_the_contract(operation: Operation, schema: type[Schema]) -> None:
@@ -191,6 +222,7 @@ def test_query_parameters_are_those_of_the_contract(operation: Operation, schema
         ("Role", Role),
         ("ReleaseFormat", ReleaseFormat),
         ("Encryption", Encryption),
+        ("DeploymentState", DeploymentState),
     ],
 )
 def test_words_are_those_of_the_code(name: str, words: Any) -> None:
@@ -203,6 +235,63 @@ def test_words_inside_items_and_certificates_are_those_of_the_code() -> None:
     assert item["outcome"]["enum"] == [*map(str, Outcome), None]
     assert item["warnings"]["items"]["enum"] == [*map(str, WarningCode)]
     assert component("Certificate")["properties"]["key_type"]["enum"] == [*map(str, KeyType)]
+    assert component("Worker")["properties"]["state"]["enum"] == [*map(str, WorkerState)]
+
+
+# --- the JSON form of a VPN policy, which has no marshmallow schema ---
+
+PARTS: list[tuple[str, type[Part]]] = [
+    ("VpnPolicy", VpnPolicy),
+    ("Tunnel", Tunnel),
+    ("SecurityAssociation", SecurityAssociation),
+    ("Dns", Dns),
+    ("ServiceExceptions", ServiceExceptions),
+    ("ApplicationException", ApplicationException),
+    ("CaptivePortal", CaptivePortal),
+    ("OnDemand", OnDemand),
+    ("OnDemandRule", OnDemandRule),
+    ("Evaluation", Evaluation),
+    ("Routing", Routing),
+    ("ProfileTexts", ProfileTexts),
+]
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_a_part_of_a_policy_has_the_members_of_the_contract_and_no_other(name: str, part: type[Part]) -> None:
+    written, members = component(name), members_of(part)
+
+    assert written["additionalProperties"] is False
+    assert set(written["properties"]) == {member.name for member in members}
+    assert set(written.get("required", ())) == {member.name for member in members if member.is_required}
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_a_member_of_a_policy_takes_what_the_contract_says(name: str, part: type[Part]) -> None:
+    for member in members_of(part):
+        node = component(name)["properties"][member.name]
+        written = {**resolved(node), **node}
+        place, may_be_null = f"{name}.{member.name}", member.default is None
+        assert (
+            "null" in str(written.get("type")) or {"type": "null"} in written.get("oneOf", ())
+        ) == may_be_null
+        if "default" in written:
+            assert written["default"] == member.kind.write(member.default), place
+        match member.kind:
+            case OneOf(names):
+                assert written["enum"] == [*map(str, names), *([None] if may_be_null else [])], place
+            case Among(numbers):
+                assert written["enum"] == [*numbers], place
+            case Whole(least, most):
+                assert (written["minimum"], written["maximum"]) == (least, most), place
+            case Text(_, longest, shortest):
+                assert (written["minLength"], written["maxLength"]) == (shortest, longest), place
+            case Many(kind, least, most):
+                assert (written.get("minItems", 0), written["maxItems"]) == (least, most), place
+                assert not isinstance(kind, OneOf) or written["items"]["enum"] == [*map(str, kind.names)], (
+                    place
+                )
+            case Flag():
+                assert "boolean" in written["type"], place
 
 
 def test_the_form_of_a_grant_has_the_members_of_the_contract_and_others_are_ignored() -> None:
@@ -218,6 +307,17 @@ def test_bounds_are_those_of_the_code() -> None:
     assert overlap["maximum"] == access_schemas.LONGEST_OVERLAP_SECONDS
     assert overlap["default"] == access_schemas.DEFAULT_OVERLAP_SECONDS
     assert component("NewClient")["properties"]["scopes"]["maxItems"] == len(Scope)
+    lease, most = component("LeaseSeconds"), component("LeaseOrder")["properties"]["max"]
+    assert (lease["minimum"], lease["maximum"]) == deployment_schemas.LEASE_SECONDS
+    assert lease["default"] == deployment_schemas.DEFAULT_LEASE_SECONDS
+    assert (most["maximum"], most["default"]) == (
+        deployment_schemas.MOST_LEASED,
+        deployment_schemas.DEFAULT_LEASED,
+    )
+    details = component("DeploymentReport")["properties"]["detail"]
+    assert details["maxLength"] == deployment_schemas.LONGEST_DETAIL
+    listed = component("CitrixDeviceQuery")["properties"]["limit"]["anyOf"][0]
+    assert listed["maximum"] == MOST_LISTED
 
 
 @pytest.mark.parametrize(
@@ -229,6 +329,7 @@ def test_bounds_are_those_of_the_code() -> None:
         ("NotFound", 404),
         ("NotAcceptable", 406),
         ("Conflict", 409),
+        ("Gone", 410),
         ("TooLarge", 413),
         ("WrongContentType", 415),
         ("Unusable", 422),
@@ -241,6 +342,6 @@ def test_every_code_stands_beside_its_status(response: str, status: int) -> None
     description = document()["components"]["responses"][response]["description"]
 
     for refusal, given in problems.STATUS.items():
-        reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal}
+        reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal, errors.NotFit}
         if given in statuses and reaches_door_two:
             assert f"`{refusal.code}`" in description

@@ -53,7 +53,7 @@ REFUSALS = sorted(subclasses(errors.RequestRefusal), key=lambda kind: kind.code)
 
 
 def test_the_table_holds_every_refusal_of_a_request_and_none_that_is_no_refusal() -> None:
-    assert set(REFUSALS) | {errors.ItemRefusal} == set(problems.STATUS)
+    assert set(REFUSALS) | {errors.ItemRefusal, errors.NotFit} == set(problems.STATUS)
 
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.code)
@@ -82,6 +82,14 @@ def test_a_refusal_becomes_an_envelope_at_door_one(app: Flask, kind: type[Refusa
     assert isinstance(answer.json["status"], int)
     assert answer.json["status"] != 0
     assert "It" in answer.json["message"] or "Too many." in answer.json["message"]
+
+
+@pytest.mark.parametrize("kind", sorted(subclasses(errors.NotFit), key=lambda kind: kind.code))
+def test_a_certificate_that_does_not_fit_a_policy_is_422(app: Flask, kind: type[Refusal]) -> None:
+    answer = raising(app, a_refusal(kind)).get("/health/live")
+
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["code"]) == (422, kind.code)
 
 
 @pytest.mark.parametrize("kind", sorted(subclasses(errors.ItemRefusal), key=lambda kind: kind.code))

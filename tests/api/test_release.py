@@ -134,7 +134,14 @@ def test_an_order_that_cannot_be_followed_is_refused_and_not_recorded(
 
 
 @pytest.mark.parametrize(
-    "scopes", [{Scope.ADMIN}, set(Scope) - {Scope.KEYS_RELEASE}, SCOPES_OF[Role.OPERATOR]]
+    "scopes",
+    [
+        {Scope.ADMIN},
+        set(Scope) - {Scope.KEYS_RELEASE},
+        SCOPES_OF[Role.OPERATOR],
+        SCOPES_OF[Role.DEPLOYER],  # it gets what it has leased, and nothing else
+        set(Scope) - {Scope.CERTIFICATES_READ},
+    ],
 )
 def test_no_other_scope_implies_it(
     app: Flask, client: Client, service: Service, path: str, scopes: set[Scope]
@@ -145,7 +152,9 @@ def test_no_other_scope_implies_it(
 
 
 def test_it_needs_no_other_scope(app: Flask, client: Client, service: Service, path: str) -> None:
-    assert released(ApiCaller(client, a_token(app, service, {Scope.KEYS_RELEASE})), path)
+    scopes = {Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ}
+
+    assert released(ApiCaller(client, a_token(app, service, scopes)), path)
 
 
 def test_neither_log_nor_event_holds_password_or_key(caller: ApiCaller, service: Service, path: str) -> None:

@@ -10,6 +10,7 @@ from bulkcert.api.citrix.answers import render_refusal
 from bulkcert.api.citrix.authentication import log_in, log_in_to_cloud, log_out
 from bulkcert.api.citrix.certificates import list_certificates
 from bulkcert.api.citrix.device_certificates import import_device_certificates, remove_device_certificates
+from bulkcert.api.citrix.devices import filter_devices, show_device
 
 __all__ = ["blueprint", "render_refusal"]
 
@@ -22,3 +23,5 @@ blueprint.post("/certificates/import/keystore/device")(import_device_certificate
 blueprint.post("/certificates/remove/keystore/device")(remove_device_certificates)
 blueprint.get("/certificates")(list_certificates)
 blueprint.get("/certificates/")(list_certificates)
+blueprint.post("/device/filter/v2")(filter_devices)
+blueprint.get("/device/<device_id>")(show_device)

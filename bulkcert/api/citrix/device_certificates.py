@@ -11,7 +11,7 @@ from bulkcert.api.citrix.multipart_form import read_form
 from bulkcert.errors import StillRunning
 from bulkcert.identities import IdentityType
 from bulkcert.principals import Scope
-from bulkcert.reports import BulkRequest, OnConflict
+from bulkcert.reports import BulkRequest, ImportOrder
 
 _ANY_TYPE = "device_identity_value"
 """Stands where a type should in the removal body that the vendor's article prints."""
@@ -25,13 +25,9 @@ def import_device_certificates() -> Response:
     form.members.must_be("uploadType", "keystore")
     form.members.must_be("keystoreType", "PKCS12")
     service = current.service()
-    accepted = service.importer.join_or_accept(
-        form.file,
-        _identity_type(form.members),
-        form.members.text("credentialFileName").strip() or None,
-        OnConflict.REPLACE,
-        current.caller(),
-    )
+    credentials_file = form.members.text("credentialFileName").strip() or None
+    order = ImportOrder(_identity_type(form.members), credentials_file)
+    accepted = service.importer.join_or_accept(form.file, order, current.caller())
     finished = current.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
     if not finished.state.is_finished:
         raise StillRunning("The import was accepted and goes on, but has not ended yet.", finished.id)

@@ -6,6 +6,7 @@ from bulkcert.api.v1 import (
     certificates,
     clients,
     deletions,
+    deployments,
     grant,
     imports,
     limits,
@@ -14,10 +15,16 @@ from bulkcert.api.v1 import (
     sessions,
     token,
     users,
+    vpn_policies,
+    workers,
 )
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
-for _part in (sessions, grant, token, users, clients, imports, deletions, certificates, release, limits):
+_PARTS = (
+    sessions, grant, token, users, clients, imports, deletions, certificates, release, vpn_policies,
+    deployments, limits, workers,
+)  # fmt: skip
+for _part in _PARTS:
     blueprint.register_blueprint(_part.blueprint)
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from flask import request
 
-from bulkcert.errors import NotSupported
+from bulkcert.idempotency import check_key
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -41,7 +41,7 @@ def _preferences() -> dict[str, str]:
     return found
 
 
-def refuse_idempotency_key() -> None:
-    """Refuse the header until a request that is sent again is recognised: a client relies on it."""
-    if "Idempotency-Key" in request.headers:
-        raise NotSupported("Idempotency-Key is not supported in this release.")
+def idempotency_key() -> str | None:
+    """Give the key by which this request is known when it is sent again, or raise `MalformedRequest`."""
+    written = request.headers.get("Idempotency-Key")
+    return None if written is None else check_key(written)

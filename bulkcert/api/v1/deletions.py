@@ -6,7 +6,7 @@ from bulkcert.api import auth, current
 from bulkcert.api.reading import JSON, read_json, read_query
 from bulkcert.api.uploads import MULTIPART
 from bulkcert.api.v1 import negotiation, pages, reports, schemas
-from bulkcert.api.v1.conditions import refuse_idempotency_key
+from bulkcert.api.v1.conditions import idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.principals import Scope
@@ -22,11 +22,11 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 @auth.needs(Scope.CERTIFICATES_DELETE)
 def create() -> Response:
     """Delete everything kept for the devices of a list; it is done when the answer comes."""
-    refuse_idempotency_key()
+    key = idempotency_key()
     read_query(schemas.Nothing())
-    done = _delete()
+    done = _delete(key)
     response = jsonify(schemas.DeletionReport().dump(done))
-    response.status_code = 201
+    response.status_code = 200 if done.validate_only else 201
     response.headers["Location"] = url_for(".show", deletion_id=done.id)
     return response
 
@@ -57,13 +57,13 @@ def items(deletion_id: str) -> Response:
     return reports.items(RequestKind.DELETION, deletion_id, schemas.DeletionItemsQuery)
 
 
-def _delete() -> BulkRequest:
-    inventory = current.service().inventory
+def _delete(key: str | None) -> BulkRequest:
+    inventory, caller = current.service().inventory, current.caller()
     if request.mimetype == MULTIPART:
         order, file = read_file_and_fields("identities", schemas.DeletionOrder())
-        return inventory.delete_listed(file, order["identity_type"], current.caller())
+        return inventory.delete_listed(file, **order, caller=caller, idempotency_key=key)
     if request.mimetype == JSON:
         most_bytes = min(MOST_JSON_BYTES, current.service().limits.credentials_file_bytes)
         order = read_json(schemas.Deletion(), most_bytes)
-        return inventory.delete(order["identities"], order["identity_type"], current.caller())
+        return inventory.delete(**order, caller=caller, idempotency_key=key)
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -11,7 +12,7 @@ from marshmallow import ValidationError, fields, validate
 
 from bulkcert.api import current
 from bulkcert.api.reading import MOST_FAULTS
-from bulkcert.errors import NotSupported, TooManyEntries
+from bulkcert.errors import TooManyEntries
 from bulkcert.identities import IdentityType
 from bulkcert.secret import Secret
 
@@ -58,8 +59,8 @@ class PageLimit(fields.String):
         return int(written)
 
 
-class FalseForNow(fields.Field[bool]):
-    """A switch that may be named but not yet turned on: a boolean, or a word where `as_text`."""
+class Switch(fields.Field[bool]):
+    """On or off, and off where it is not named: a boolean of JSON, or a word where `as_text`."""
 
     def __init__(self, *, as_text: bool = False, **rest: Any) -> None:
         super().__init__(load_default=False, **rest)
@@ -67,11 +68,9 @@ class FalseForNow(fields.Field[bool]):
         self._on: object = "true" if as_text else True
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any) -> bool:
-        if type(value) is type(self._on) and value == self._on:
-            raise NotSupported(f"{attr} is not supported in this release.")
-        if type(value) is not type(self._off) or value != self._off:
+        if type(value) is not type(self._on) or value not in (self._off, self._on):  # 1 == True in Python
             raise ValidationError("Must be true or false.")
-        return False
+        return bool(value == self._on)
 
 
 class Timestamp(fields.Field[datetime]):
@@ -79,6 +78,24 @@ class Timestamp(fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class RateByNow(fields.Field[float]):
+    """So many in a second, to one decimal; the attribute is a method that takes the time."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> float | None:
+        rate: float | None = value(current.service().now())
+        return None if rate is None else round(rate, 1)
+
+
+class EstimateByNow(Timestamp):
+    """A moment to come; the attribute is a method that takes the time."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        estimate: datetime | None = None
+        with suppress(OverflowError):  # at this rate, after the year 9999
+            estimate = value(current.service().now())
+        return super()._serialize(estimate, attr, obj, **rest)
 
 
 class Names(fields.Field[list[str]]):

@@ -1,6 +1,6 @@
 """Imports: a bundle goes in, a report for every device comes out."""
 
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
@@ -8,11 +8,11 @@ from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
 from bulkcert.api.uploads import MULTIPART, read_raw
 from bulkcert.api.v1 import negotiation, pages, reports, schemas
-from bulkcert.api.v1.conditions import Wait, refuse_idempotency_key
+from bulkcert.api.v1.conditions import Wait, idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
-from bulkcert.errors import NotSupported, UnsupportedMediaType
+from bulkcert.errors import UnsupportedMediaType
 from bulkcert.principals import Scope
-from bulkcert.reports import BulkRequest, RequestKind
+from bulkcert.reports import BulkRequest, ImportOrder, RequestKind
 
 ZIP = "application/zip"
 _POLL_SECONDS = "1"
@@ -23,14 +23,12 @@ blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 @blueprint.post("")
 @auth.needs(Scope.IMPORTS_WRITE)
 def create() -> Response:
-    """Accept a bundle, and wait a while for its end: 201 when it is done, else 202."""
-    refuse_idempotency_key()
+    """Accept a bundle, and wait a while for its end: 201 (200 for a dry run) when it is done, else 202."""
+    key = idempotency_key()
     config = current.service().config
     wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
     order, bundle = _read_order()
-    accepted = current.service().importer.accept(
-        bundle, order["identity_type"], order["credentials_file"], order["on_conflict"], current.caller()
-    )
+    accepted = current.service().importer.accept(bundle, order, current.caller(), key)
     return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
 
 
@@ -69,23 +67,27 @@ def retry_list(import_id: str) -> Response:
 
 @blueprint.post("/<import_id>/cancel")
 @auth.needs(Scope.IMPORTS_WRITE)
-def cancel(import_id: str) -> Response:  # noqa: ARG001 - the path has it
-    """Refuse: work that is under way cannot be stopped yet."""
-    raise NotSupported("Cancelling an import is not supported in this release.")
+def cancel(import_id: str) -> Response:
+    """Stop what has not started of an import, and show where it stands."""
+    read_query(schemas.Nothing())
+    stopped = current.service().importer.cancel(import_id, current.caller())
+    return jsonify(schemas.Import().dump(stopped))
 
 
-def _read_order() -> tuple[dict[str, Any], BinaryIO]:
+def _read_order() -> tuple[ImportOrder, BinaryIO]:
     if request.mimetype == MULTIPART:
         read_query(schemas.Nothing())
-        return read_file_and_fields("bundle", schemas.ImportOrder())
+        fields, bundle = read_file_and_fields("bundle", schemas.ImportOrder())
+        return ImportOrder(**fields), bundle
     if request.mimetype == ZIP:
-        return read_query(schemas.ImportOrder()), read_raw()
+        return ImportOrder(**read_query(schemas.ImportOrder())), read_raw()
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {ZIP}.")
 
 
 def _answer(found: BulkRequest, wait: Wait) -> Response:
     response = jsonify(schemas.Import().dump(found))
-    response.status_code = 201 if found.state.is_finished else 202
+    done = 200 if found.validate_only else 201
+    response.status_code = done if found.state.is_finished else 202
     response.headers["Location"] = url_for(".show", import_id=found.id)
     if not found.state.is_finished:
         response.headers["Retry-After"] = _POLL_SECONDS

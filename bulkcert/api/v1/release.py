@@ -13,7 +13,7 @@ blueprint = Blueprint("release", __name__, url_prefix="/certificates")
 
 
 @blueprint.post("/<certificate_id>/release")
-@auth.needs(Scope.KEYS_RELEASE)
+@auth.needs(Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ)
 def create(certificate_id: str) -> Response:
     """Make a PKCS#12 or PEM of a certificate and its key, once this is recorded."""
     read_query(schemas.Nothing())

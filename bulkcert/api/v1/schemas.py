@@ -3,11 +3,13 @@
 from marshmallow import Schema, fields, validate
 
 from bulkcert.api.v1.fields import (
-    FalseForNow,
+    EstimateByNow,
     IdentityTypeName,
     Names,
     PageLimit,
     Password,
+    RateByNow,
+    Switch,
     Text,
     Timestamp,
 )
@@ -50,21 +52,23 @@ class ImportOrder(Schema):
     identity_type = IdentityTypeName(required=True)
     credentials_file = Text(load_default=None)
     on_conflict = fields.Enum(OnConflict, by_value=fields.String, load_default=OnConflict.REPLACE)
-    validate_only = FalseForNow(as_text=True)
+    validate_only = Switch(as_text=True)
 
 
 class DeletionOrder(Schema):
     """What a deletion asks for besides its list."""
 
     identity_type = IdentityTypeName(required=True)
-    validate_only = FalseForNow(as_text=True)
+    validate_only = Switch(as_text=True)
+    remove_from_devices = Switch(as_text=True, attribute="removes")
 
 
 class Deletion(DeletionOrder):
     """The JSON body of POST /deletions. A name that is no identity is an item that fails, however long."""
 
     identities = Names(required=True)
-    validate_only = FalseForNow()
+    validate_only = Switch()
+    remove_from_devices = Switch(attribute="removes")
 
 
 class PageQuery(Schema):
@@ -144,11 +148,29 @@ class Import(Schema):
     state = fields.String()
     identity_type = fields.String()
     on_conflict = fields.String()
+    validate_only = fields.Boolean()
     counts = fields.Nested(ImportCounts)
+    items_per_second = RateByNow()
+    estimated_finish = EstimateByNow()
     requested_by = fields.String()
     created_at = Timestamp()
     started_at = Timestamp()
     finished_at = Timestamp()
+    report_pruned_at = Timestamp()
+
+
+class Worker(Schema):
+    """A worker process, from `workers.Worker`."""
+
+    id = fields.String()
+    host = fields.String()
+    process_id = fields.Integer()
+    version = fields.String()
+    state = fields.String()
+    started_at = Timestamp()
+    last_seen_at = Timestamp()
+    ended_at = Timestamp()
+    items_done = fields.Integer()
 
 
 class DeletionReport(Schema):
@@ -157,11 +179,13 @@ class DeletionReport(Schema):
     id = fields.String()
     state = fields.String()
     identity_type = fields.String()
+    validate_only = fields.Boolean()
     counts = fields.Nested(DeletionCounts)
     requested_by = fields.String()
     created_at = Timestamp()
     started_at = Timestamp()
     finished_at = Timestamp()
+    report_pruned_at = Timestamp()
 
 
 class Item(Schema):

@@ -1,0 +1,164 @@
+"""Devices: which there are, and whether a certificate has reached them.
+
+A device here is a device identity for which something is kept. Its id is that of the first certificate that
+was ever kept for it, so that it stays the same when certificates are replaced, deleted and imported anew.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from flask import Response, request
+
+from bulkcert.api import current
+from bulkcert.api.auth import needs
+from bulkcert.api.citrix import sloppy_json
+from bulkcert.api.citrix.answers import answer
+from bulkcert.api.citrix.members import Members
+from bulkcert.certificates import CertificateState, DeviceCertificate
+from bulkcert.errors import MalformedRequest, NotSupported
+from bulkcert.expiry import remaining_days
+from bulkcert.identities import IdentityType
+from bulkcert.policies.devices import Device, DeviceOrder, DeviceQuery, DeviceRecord
+from bulkcert.principals import Scope
+
+MOST_LISTED = 10_000
+_DEFAULT_LISTED = 10
+_MOST_STARTS = 10**9
+_PLATFORM = "iOS"  # the vendor's word for iPads too; nothing else takes these policies
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_ID = re.compile(r"[1-9][0-9]{0,17}")
+_ORDERS = {
+    "": DeviceOrder.IDENTITY,
+    "id": DeviceOrder.ID,
+    "serialnumber": DeviceOrder.IDENTITY,
+    "imeiormeid": DeviceOrder.IDENTITY,
+}
+_DIRECTIONS = {"": False, "asc": False, "desc": True}
+
+Word = TypeVar("Word")
+
+
+@needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
+def filter_devices() -> Response:
+    """List devices; what is counted is all of them and all that match."""
+    found = current.service().devices.list(_read_query())
+    return answer({
+        "status": 0,
+        "message": "Success",
+        "currentFilter": {"detail": [], "selectedFilters": []},
+        "filteredDevicesDataList": [_entry(device) for device in found.devices],
+        "totalCount": found.total,
+        "matchedRecords": found.matched,
+    })  # fmt: skip
+
+
+@needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
+def show_device(device_id: str) -> Response:
+    """Show one device with its certificates."""
+    service = current.service()
+    # 0 is nobody's id: one that is malformed gets the very answer of one that is unknown.
+    found = service.devices.find(int(device_id) if _ID.fullmatch(device_id) else 0)
+    return answer({"status": 0, "message": "Success", "device": _details(found, service.now())})
+
+
+# --- what is asked for ---
+
+
+def _read_query() -> DeviceQuery:
+    members = Members("the body", _read_members())
+    if members.values.get("filterIds") not in (None, "", []) and members.text("filterIds").strip() != "[]":
+        raise NotSupported("There are no filters to choose by filterIds: leave it out, or use search.")
+    return DeviceQuery(
+        text=members.text("search").strip() or None,
+        start=_number(members, "start", 0, (0, _MOST_STARTS)),
+        limit=_number(members, "limit", _DEFAULT_LISTED, (1, MOST_LISTED)),
+        order=_one_of(members, "sortColumn", _ORDERS),
+        is_descending=_one_of(members, "sortOrder", _DIRECTIONS),
+    )
+
+
+def _read_members() -> dict[str, object]:
+    """Read the body; every member is optional, and so is the object."""
+    content = request.stream.read(4 * sloppy_json.LONGEST + 1)
+    if content.strip() in {b"", b"null"}:
+        return {}
+    return sloppy_json.read_object(io.BytesIO(content))
+
+
+def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) -> int:
+    """Read a number, which may stand there as a string."""
+    value = members.values.get(name)
+    written = str(value).strip() if isinstance(value, int) and not isinstance(value, bool) else ""
+    written = written or members.text(name).strip()
+    if not written:
+        return default
+    least, most = bounds
+    if not _NUMBER.fullmatch(written) or not least <= int(written) <= most:
+        raise MalformedRequest(f"The member {name} of the body is not a number from {least} to {most}.")
+    return int(written)
+
+
+def _one_of(members: Members, name: str, words: Mapping[str, Word]) -> Word:
+    """Read one of a few words, in any case of letters."""
+    written = members.text(name).strip().casefold().replace("_", "")
+    if written not in words:
+        known = ", ".join(filter(None, words))
+        raise NotSupported(f"The member {name} of the body is not one of {known}.")
+    return words[written]
+
+
+# --- what is answered ---
+
+
+def _entry(device: Device) -> dict[str, Any]:
+    identity = device.identity
+    is_serial_number = identity.type is IdentityType.SERIAL_NUMBER
+    return {
+        "id": device.id,
+        "serialNumber": identity.value if is_serial_number else None,
+        "imeiOrMeid": None if is_serial_number else identity.value,
+        "deviceName": None,
+        "devicePlatform": _PLATFORM,
+        "osVersion": None,
+        "lastAccess": None if device.last_seen_at is None else _milliseconds(device.last_seen_at),
+        "deployPending": device.pending,
+        "deploySuccess": device.installed,
+        "deployFailed": device.failed,
+        "identityType": identity.type.value,
+        "deviceIdentity": identity.value,
+    }
+
+
+def _details(found: DeviceRecord, now: datetime) -> dict[str, Any]:
+    current_ones = [each for each in found.certificates if each.state is CertificateState.CURRENT]
+    others = [each for each in reversed(found.certificates) if each.state is not CertificateState.CURRENT]
+    return _entry(found.device) | {
+        "validCertificates": [_certificate(each, now) for each in current_ones],
+        "revokedCertificates": [_certificate(each, now) for each in others],
+    }
+
+
+def _certificate(certificate: DeviceCertificate, now: datetime) -> dict[str, Any]:
+    """Write one. `revoked` is what the vendor calls all but the current one: out of use here.
+
+    `state` says which it is; no CA is told of it.
+    """
+    facts = certificate.facts
+    return {
+        "type": "device",
+        "issuerName": facts.issuer.text,
+        "certificateNumber": facts.serial_number,
+        "startDate": _milliseconds(facts.not_before),
+        "endDate": _milliseconds(facts.not_after),
+        "daysToExpire": remaining_days(facts.not_after, now),
+        "revoked": certificate.state is not CertificateState.CURRENT,
+        "state": certificate.state.value,
+    }
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

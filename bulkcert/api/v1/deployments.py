@@ -1,0 +1,110 @@
+"""Deployments: what is on its way to devices, and the feed for whoever carries it there."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_json, read_query
+from bulkcert.api.v1 import deployment_schemas, ids, negotiation, pages, profiles, schemas
+from bulkcert.identities import DeviceIdentity
+from bulkcert.policies import DeploymentState
+from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
+from bulkcert.principals import Scope
+
+_DEFAULT_CODE = "deployer_failed"
+_DEFAULT_DETAIL = "The deployer did not say why."
+
+blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
+
+
+@blueprint.get("")
+@auth.needs(Scope.DEPLOYMENTS_READ)
+def index() -> Response:
+    """List deployments, the oldest first, with how many are in which state."""
+    query = read_query(deployment_schemas.DeploymentsQuery())
+    limit, cursor, state = query.pop("limit"), query.pop("cursor"), query.pop("state")
+    if query["identity_type"] is not None and query["identity"] is not None:
+        query["identity"] = DeviceIdentity.parse(query["identity_type"], query["identity"]).value
+    deployments = current.service().deployments
+    page = deployments.page(DeploymentFilter(state=state, **query), limit, cursor)
+    counts = deployments.counts(DeploymentFilter(**query))
+    return jsonify(pages.write(page, deployment_schemas.DeploymentReport()) | {"counts": counts})
+
+
+@blueprint.get("/<deployment_id>")
+@auth.needs(Scope.DEPLOYMENTS_READ)
+def show(deployment_id: str) -> Response:
+    """Show how far a deployment is."""
+    read_query(schemas.Nothing())
+    return _answer(current.service().deployments.find(ids.number(deployment_id)))
+
+
+@blueprint.post("/lease")
+@auth.needs(Scope.DEPLOYMENTS_WRITE)
+def lease() -> Response:
+    """Take deployments in hand for a while."""
+    read_query(schemas.Nothing())
+    order = read_json(deployment_schemas.LeaseOrder())
+    taken = current.service().deployments.lease(
+        order["max"], order["lease_seconds"], current.caller().login, order["policy"]
+    )
+    return jsonify({"items": [_write(each) for each in taken]})
+
+
+@blueprint.post("/<deployment_id>/profile")
+@auth.needs(Scope.DEPLOYMENTS_WRITE, Scope.KEYS_RELEASE)
+@negotiation.offers(profiles.MEDIA_TYPE)
+def profile(deployment_id: str) -> Response:
+    """Make the profile of a deployment in hand, once this is recorded."""
+    read_query(schemas.Nothing())
+    order = read_json(deployment_schemas.HeldLease())
+    made = current.service().deployments.release(
+        ids.number(deployment_id), order["lease"], current.caller().login
+    )
+    return profiles.answer_with_profile(made.content, made.fingerprint_sha256)
+
+
+@blueprint.post("/<deployment_id>/report")
+@auth.needs(Scope.DEPLOYMENTS_WRITE)
+def report(deployment_id: str) -> Response:
+    """Note what became of a deployment in hand."""
+    read_query(schemas.Nothing())
+    told = read_json(deployment_schemas.Report())
+    return _answer(_note(ids.number(deployment_id), told, current.caller().login))
+
+
+@blueprint.post("/<deployment_id>/retry")
+@auth.needs(Scope.DEPLOYMENTS_WRITE)
+def retry(deployment_id: str) -> Response:
+    """Make a deployment that failed ready again."""
+    read_query(schemas.Nothing())
+    return _answer(current.service().deployments.retry(ids.number(deployment_id), current.caller().login))
+
+
+def _note(deployment_id: int, told: dict[str, Any], deployer: str) -> Deployment:
+    deployments = current.service().deployments
+    held = deployment_id, told["lease"], deployer
+    match told["state"]:
+        case DeploymentState.DELIVERED:
+            seconds = told.get("lease_seconds", deployment_schemas.DEFAULT_LEASE_SECONDS)
+            return deployments.report_delivered(*held, seconds)
+        case DeploymentState.INSTALLED:
+            return deployments.report_installed(*held, told["certificate_sha256"])
+        case DeploymentState.REMOVED:
+            return deployments.report_removed(*held)
+    code, detail = told.get("code", _DEFAULT_CODE), told.get("detail", _DEFAULT_DETAIL)
+    return deployments.report_failed(*held, code, detail)
+
+
+def _write(taken: Lease) -> dict[str, Any]:
+    deployment = taken.deployment
+    link = None
+    if taken.action is Action.INSTALL:
+        link = url_for(".profile", deployment_id=deployment.id)
+    identifier = current.service().deployments.profile_identifier(deployment)
+    return deployment_schemas.write_lease(taken, link, identifier)
+
+
+def _answer(found: Deployment) -> Response:
+    return jsonify(deployment_schemas.DeploymentReport().dump(found))

@@ -1,0 +1,22 @@
+"""Workers: the processes that do the work of imports, on all machines."""
+
+from flask import Blueprint, Response, jsonify
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_query
+from bulkcert.api.v1 import pages, schemas
+from bulkcert.principals import Scope
+from bulkcert.reports import Page
+
+_MOST = 1000
+
+blueprint = Blueprint("workers", __name__)
+
+
+@blueprint.get("/workers")
+@auth.needs(Scope.METRICS_READ)
+def index() -> Response:
+    """List workers: those that run first, then the last seen; there is one page."""
+    read_query(schemas.Nothing())
+    workers = current.service().workers.list(_MOST)
+    return jsonify(pages.write(Page(tuple(workers), next_cursor=None), schemas.Worker()))
