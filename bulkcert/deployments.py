@@ -17,6 +17,7 @@ from bulkcert.events import Event, EventType
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.identities import DeviceIdentity
 from bulkcert.keeping import key_place
+from bulkcert.outcomes import Outcomes, facts_of
 from bulkcert.policies import DeploymentState
 from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
 from bulkcert.reports import Page
@@ -24,12 +25,6 @@ from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
 from bulkcert.vault import Vault
-
-MOST_ATTEMPTS = 10
-"""Then a deployment that fails waits for a change, or for somebody to retry it."""
-
-_FIRST_PAUSE = timedelta(seconds=30)
-_LONGEST_PAUSE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,7 @@ class Deployments:
         self._vault = vault
         self._maker = maker
         self._now = now
+        self._outcomes = Outcomes(now)
 
     def find(self, deployment_id: int) -> Deployment:
         """Look one up, or raise `NotFound`."""
@@ -188,7 +184,7 @@ class Deployments:
         except (LeaseLost, NotFound) as refusal:
             return refusal
         if isinstance(made, NotFit):
-            self._fail(tx, held, made.code, made.detail, None, deployer)
+            self._outcomes.refuse(tx, held, made, deployer)
             return made
         if isinstance(made, Refusal):
             return made
@@ -197,7 +193,7 @@ class Deployments:
         if tx.certificates.hold(held.certificate_id) is CertificateState.DELETED:
             return NotFound("There is no such certificate.")
         facts = {
-            **_facts(held),
+            **facts_of(held),
             "certificate_id": held.certificate_id,
             "fingerprint_sha256": made.fingerprint_sha256,
             "format": "profile",
@@ -210,8 +206,7 @@ class Deployments:
         with self._store.writing() as tx:
             now = tx.time(self._now)
             held = tx.deployments.held(deployment_id, token, deployer, now)
-            tx.deployments.deliver(held.id, now + timedelta(seconds=seconds), now)
-            self._tell(tx, EventType.DEPLOYMENT_DELIVERED, held, deployer)
+            self._outcomes.deliver(tx, held, now + timedelta(seconds=seconds), deployer)
             return tx.deployments.find(held.id)
 
     def report_installed(
@@ -231,8 +226,7 @@ class Deployments:
                 raise OtherCertificate(
                     "The device has another certificate than the one that is wanted there."
                 )
-            tx.deployments.install(held.id, now)
-            self._tell(tx, EventType.DEPLOYMENT_INSTALLED, held, deployer)
+            self._outcomes.install(tx, held, deployer)
             return tx.deployments.find(held.id)
 
     def report_removed(self, deployment_id: int, token: str, deployer: str) -> Deployment:
@@ -242,8 +236,7 @@ class Deployments:
             held = tx.deployments.held(deployment_id, token, deployer, now)
             if held.certificate_id is not None:
                 raise OtherCertificate("The policy is wanted on this device, and was not to be taken off.")
-            tx.deployments.remove(held.id, now)
-            self._tell(tx, EventType.DEPLOYMENT_REMOVED, held, deployer)
+            self._outcomes.remove(tx, held, deployer)
             return tx.deployments.find(held.id)
 
     def report_failed(
@@ -253,7 +246,7 @@ class Deployments:
         with self._store.writing() as tx:
             now = tx.time(self._now)
             held = tx.deployments.held(deployment_id, token, deployer, now)
-            self._fail(tx, held, code, detail, _next_try(held.attempts, now), deployer)
+            self._outcomes.fail(tx, held, code, detail, deployer)
             return tx.deployments.find(held.id)
 
     def give_back(self, leases: Sequence[Lease], deployer: str) -> None:
@@ -273,25 +266,8 @@ class Deployments:
             found = tx.deployments.find(deployment_id)
             if found.state is DeploymentState.FAILED:
                 tx.deployments.retry(found.id, tx.time(self._now))
-                self._tell(tx, EventType.DEPLOYMENT_RETRIED, found, actor)
+                tx.events.append(Event(EventType.DEPLOYMENT_RETRIED, self._now(), actor, facts_of(found)))
             return tx.deployments.find(deployment_id)
-
-    def _fail(
-        self,
-        tx: Transaction,
-        held: Deployment,
-        code: str,
-        detail: str,
-        not_before: datetime | None,
-        deployer: str,
-    ) -> None:
-        tx.deployments.fail(held.id, code, detail, not_before, tx.time(self._now))
-        facts = {**_facts(held), "code": code, "attempt": held.attempts}
-        tx.events.append(Event(EventType.DEPLOYMENT_FAILED, self._now(), deployer, facts))
-
-    def _tell(self, tx: Transaction, event: EventType, held: Deployment, actor: str) -> None:
-        facts = {**_facts(held), "certificate_id": held.certificate_id}
-        tx.events.append(Event(event, self._now(), actor, facts))
 
 
 def _read(tx: Transaction, lease: Lease, policies: dict[int, KeptPolicy]) -> tuple[KeptPolicy, KeptKey]:
@@ -305,19 +281,3 @@ def _read(tx: Transaction, lease: Lease, policies: dict[int, KeptPolicy]) -> tup
 
 def _leaf(key: KeptKey) -> Certificate:
     return parse_certificate(key.der)
-
-
-def _facts(deployment: Deployment) -> dict[str, object]:
-    return {
-        "deployment_id": deployment.id,
-        "policy_id": deployment.policy_id,
-        "identity_type": deployment.identity.type,
-        "identity": deployment.identity.value,
-    }
-
-
-def _next_try(attempts: int, now: datetime) -> datetime | None:
-    if attempts >= MOST_ATTEMPTS:
-        return None
-    doublings = max(0, attempts - 1)
-    return now + min(_LONGEST_PAUSE, _FIRST_PAUSE * (1 << doublings))

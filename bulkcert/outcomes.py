@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from bulkcert.errors.policies import CertificateNotYetValid, NotFit
 from bulkcert.events import Event, EventType
 from bulkcert.policies.deployments import Deployment
 from bulkcert.store import Transaction
@@ -15,6 +16,7 @@ MOST_ATTEMPTS = 10
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=6)
+_EARLY_PAUSE = timedelta(hours=1)
 
 
 class Outcomes:
@@ -40,8 +42,19 @@ class Outcomes:
 
     def fail(self, tx: Transaction, held: Deployment, code: str, detail: str, actor: str) -> None:
         """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
-        now = tx.time(self._now)
-        tx.deployments.fail(held.id, code, detail, _next_try(held.attempts, now), now)
+        next_try = _next_try(held.attempts, tx.time(self._now))
+        self._fail(tx, held, code, detail, next_try, actor)
+
+    def refuse(self, tx: Transaction, held: Deployment, refusal: NotFit, actor: str) -> None:
+        """Note that there is no profile for the device, which waits for a change, or for the certificate's day."""
+        is_early = isinstance(refusal, CertificateNotYetValid)
+        next_try = tx.time(self._now) + _EARLY_PAUSE if is_early else None
+        self._fail(tx, held, refusal.code, refusal.detail, next_try, actor)
+
+    def _fail(
+        self, tx: Transaction, held: Deployment, code: str, detail: str, next_try: datetime | None, actor: str
+    ) -> None:
+        tx.deployments.fail(held.id, code, detail, next_try, tx.time(self._now))
         facts = {**facts_of(held), "code": code, "attempt": held.attempts}
         tx.events.append(Event(EventType.DEPLOYMENT_FAILED, self._now(), actor, facts))
 

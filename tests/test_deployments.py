@@ -9,15 +9,16 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.deployer.profile import ProfileMaker
-from bulkcert.deployments import MOST_ATTEMPTS, Deployments
+from bulkcert.deployments import Deployments, Handout
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.errors.policies import LeaseLost, NotFit, OtherCertificate
 from bulkcert.events import EventType
 from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.outcomes import MOST_ATTEMPTS
 from bulkcert.policies import DeploymentState, VpnPolicy
 from bulkcert.policies.deployments import Action, DeploymentFilter
 from bulkcert.vpn_policies import VpnPolicies
-from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
+from tests.builders import DAY, NOW, a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.conftest import Verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
@@ -349,6 +350,19 @@ def test_a_certificate_that_does_not_fit_fails_its_deployment_and_says_why(any_v
     assert (failed.error_code, failed.not_before) == ("usage_not_client_auth", None)
     with pytest.raises(NotFit):
         raise made[0]  # type: ignore[misc]
+
+
+def test_a_certificate_whose_time_has_not_come_is_tried_again(verbs: Verbs) -> None:
+    key = an_ec_key()
+    create(verbs)
+    early = a_certificate(key, A, not_before=NOW + DAY / 2)
+    verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=early)}))
+    deployments = deployments_of(verbs)
+    made = deployments.release_all(deployments.lease(1, 60, "d"), "d")
+    assert [type(each).__name__ for each in made] == ["CertificateNotYetValid"]
+    verbs.clock.pass_by(hours=13)
+
+    assert isinstance(deployments.release_all(deployments.lease(1, 60, "d"), "d")[0], Handout)
 
 
 def test_deployments_are_listed_and_counted_by_what_is_asked_for(any_verbs: Verbs) -> None:
