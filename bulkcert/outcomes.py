@@ -46,7 +46,7 @@ class Outcomes:
         self._fail(tx, held, code, detail, next_try, actor)
 
     def refuse(self, tx: Transaction, held: Deployment, refusal: NotFit, actor: str) -> None:
-        """Note that there is no profile for the device, which waits for a change, or for the certificate's day."""
+        """Note that no profile can be made; that waits for a change, or for the certificate to begin."""
         is_early = isinstance(refusal, CertificateNotYetValid)
         next_try = tx.time(self._now) + _EARLY_PAUSE if is_early else None
         self._fail(tx, held, refusal.code, refusal.detail, next_try, actor)

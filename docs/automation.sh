@@ -14,7 +14,7 @@ import() { # upload the bundle $1 and wait for its end
 }
 
 [ -s client.json ] || bulkcert client create ca-script --json \
-    --scope imports:write --scope imports:read --scope keys:release > client.json
+    --scope imports:write --scope imports:read --scope certificates:read --scope keys:release > client.json
 json '"user =", answer["client_id"] + ":" + answer["client_secret"]' client.json > secret
 call -K secret -d grant_type=client_credentials "$URL/api/v1/token"
 json '"Authorization: Bearer", answer["access_token"]' > header

@@ -98,6 +98,7 @@ mdm_commands = sa.Table(
     sa.Column("lease", sa.String(36)),
     sa.Column("enqueued_at", Time, nullable=False, index=True),
     sa.Column("status", sa.String(20)),
+    sa.Index("ix_mdm_commands_status_enqueued_at", "status", "enqueued_at"),
 )
 
 mdm_events = sa.Table(

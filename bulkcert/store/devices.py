@@ -101,7 +101,7 @@ class Devices:
             .where(column.identity_type == identity_type, asked)
             .group_by(column.identity, column.state)
         )
-        yield from rows.tuples()
+        yield from rows
 
     def _seen(self, identity_type: IdentityType, values: Sequence[str]) -> Iterator[tuple[str, datetime]]:
         column = mdm_identities.c
@@ -111,7 +111,7 @@ class Devices:
             .join(mdm_devices, mdm_devices.c.udid == column.udid)
             .where(column.identity_type == identity_type, asked)
         )
-        yield from rows.tuples()
+        yield from rows
 
 
 def _conditions(text: str | None) -> list[sa.ColumnElement[bool]]:

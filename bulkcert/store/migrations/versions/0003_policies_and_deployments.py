@@ -134,6 +134,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_mdm_commands")),
     )
+    op.create_index(
+        "ix_mdm_commands_status_enqueued_at", "mdm_commands", ["status", "enqueued_at"], unique=False
+    )
     op.create_index("ix_mdm_commands_udid", "mdm_commands", ["udid"], unique=False)
     op.create_index("ix_mdm_commands_deployment_id", "mdm_commands", ["deployment_id"], unique=False)
     op.create_index("ix_mdm_commands_enqueued_at", "mdm_commands", ["enqueued_at"], unique=False)
