@@ -160,6 +160,6 @@ def test_a_certificate_fits_while_it_is_valid(now: dt.datetime, refusal: type[No
 def test_every_way_not_to_fit_says_what_to_do() -> None:
     kinds = NotFit.__subclasses__()
 
-    assert len({kind.code for kind in kinds}) == len(kinds) == 6
+    assert len({kind.code for kind in kinds}) == len(kinds) == 7
     assert all(kind.remedy and kind.__doc__ for kind in kinds)
     assert IDENTITY.type is IdentityType.SERIAL_NUMBER
