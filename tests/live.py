@@ -34,10 +34,17 @@ LIVE = [
 
 
 class LiveService:
-    """A running service in a data directory. `settings` are BULKCERT_* variables, `options` those of `serve`."""
+    """A running service in a data directory. `settings` are BULKCERT_* variables, `options` those of `serve`.
+
+    log_file: stands beside the data directory, if not told otherwise.
+    """
 
     def __init__(
-        self, data_dir: Path, settings: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        options: tuple[str, ...] = (),
+        log_file: Path | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.password = PASSWORD
@@ -46,7 +53,7 @@ class LiveService:
         }
         self.environment |= {"BULKCERT_DATA_DIR": str(data_dir), **(settings or {})}
         self.scheme = "http" if "--no-tls" in options else "https"
-        self.log_file = data_dir.with_name(data_dir.name + ".log")
+        self.log_file = log_file or data_dir.with_name(data_dir.name + ".log")
         if not data_dir.exists():
             self.run("init", BULKCERT_ADMIN_PASSWORD=PASSWORD)
         self.port = a_free_port()
@@ -170,6 +177,10 @@ class LiveService:
         if self._process.poll() is None:
             self.terminate()
         return self.wait()
+
+    def is_there(self) -> bool:
+        """Tell whether its first process runs."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End every process of it at once."""

@@ -104,9 +104,9 @@ def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) 
 
 def _one_of(members: Members, name: str, words: Mapping[str, Word]) -> Word:
     """Read one of a few words, in any case of letters."""
-    written = members.text(name).strip().casefold().replace("_", "")
+    written = members.text(name).strip().casefold()
     if written not in words:
-        known = ", ".join(filter(None, words))
+        known = ", ".join(filter(None, words)).upper()
         raise NotSupported(f"The member {name} of the body is not one of {known}.")
     return words[written]
 
