@@ -17,6 +17,7 @@ from bulkcert.importer import failure, import_finished, topic
 from bulkcert.reports import Item, Outcome, Result
 from bulkcert.store import Transaction
 from bulkcert.store.certificates import Standing
+from bulkcert.store.locks import KEEPING
 from bulkcert.store.portions import portions
 
 _NOT_FOUND = Result(Outcome.NOT_FOUND)
@@ -118,6 +119,7 @@ class Deleting:
 
     def delete(self, devices: DeviceList) -> Gone:
         """Delete what is kept for the devices, or still waits in an import."""
+        self._tx.lock(KEEPING)
         # First what waits: whoever holds those items commits before the next statements read what is kept.
         gone, failed = self._fail_waiting(devices)
         standings: list[Standing] = []

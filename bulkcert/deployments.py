@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from bulkcert.certificates import Certificate, CertificateState
 from bulkcert.deployer.profile import DeviceChain, ProfileMaker
-from bulkcert.errors import NotFound, Refusal
+from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertificate
 from bulkcert.events import Event, EventType
 from bulkcert.formats.x509 import parse_certificate
@@ -25,6 +27,8 @@ from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
 from bulkcert.vault import Vault
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class Deployments:
     def _make(self, lease: Lease, policy: KeptPolicy, key: KeptKey) -> Handout | Refusal:
         try:
             return Handout(lease, self._make_content(policy, key), key.fingerprint_sha256)
-        except NotFit as refusal:
+        except (NotFit, BrokenSeal) as refusal:
             return refusal
 
     def _make_content(self, policy: KeptPolicy, key: KeptKey) -> Secret:
@@ -186,6 +190,10 @@ class Deployments:
         if isinstance(made, NotFit):
             self._outcomes.refuse(tx, held, made, deployer)
             return made
+        if isinstance(made, BrokenSeal):
+            log.critical("a key does not unseal", certificate=held.certificate_id)
+            self._outcomes.fail(tx, held, made.code, made.detail, deployer)
+            return made
         if isinstance(made, Refusal):
             return made
         if held.certificate_id is None or held.certificate_id != deployment.certificate_id:
@@ -198,6 +206,7 @@ class Deployments:
             "fingerprint_sha256": made.fingerprint_sha256,
             "format": "profile",
         }
+        tx.deployments.hand(held.id, now)
         tx.events.append(Event(EventType.KEY_RELEASED, self._now(), deployer, facts))
         return made
 
@@ -206,6 +215,8 @@ class Deployments:
         with self._store.writing() as tx:
             now = tx.time(self._now)
             held = tx.deployments.held(deployment_id, token, deployer, now)
+            if held.certificate_id is None:
+                raise OtherCertificate("The policy is to be taken off this device, not installed.")
             self._outcomes.deliver(tx, held, now + timedelta(seconds=seconds), deployer)
             return tx.deployments.find(held.id)
 
@@ -264,8 +275,8 @@ class Deployments:
         """Make a deployment that failed ready again at once; others are left as they are."""
         with self._store.writing() as tx:
             found = tx.deployments.find(deployment_id)
-            if found.state is DeploymentState.FAILED:
-                tx.deployments.retry(found.id, tx.time(self._now))
+            now = tx.time(self._now)
+            if found.state is DeploymentState.FAILED and tx.deployments.retry(found.id, found.state, now):
                 tx.events.append(Event(EventType.DEPLOYMENT_RETRIED, self._now(), actor, facts_of(found)))
             return tx.deployments.find(deployment_id)
 

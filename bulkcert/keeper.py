@@ -25,6 +25,7 @@ from bulkcert.keeping import Keeping
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.chunks import Chunk
+from bulkcert.store.locks import KEEPING
 from bulkcert.vault import Vault
 
 MOST_ATTEMPTS_TOGETHER = 3
@@ -122,10 +123,12 @@ class Keeper:
     def _released_if_it_fails(self, chunk: Chunk) -> Iterator[None]:
         try:
             yield
-        except Exception:
-            # Whatever it was (no process to open files with, say), nobody need wait for the lease to end.
+        except Exception as fault:
+            # Whatever it was, nobody need wait for the lease to end. An outage is no fault of the files; rows
+            # that are contended for ever may be.
+            is_outage = isinstance(fault, Unavailable | StorageFull) and not isinstance(fault, Contended)
             with suppress(Unavailable, StorageFull), self._store.writing() as tx:
-                tx.chunks.release(chunk)
+                tx.chunks.release(chunk, is_counted=not is_outage)
             raise
 
     def _hand_over(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
@@ -242,6 +245,7 @@ class Keeper:
 
     def _keep(self, tx: Transaction, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
         now = self._now()
+        tx.lock(KEEPING, shared=True)  # before any row, so that nobody waits in a circle
         if not tx.chunks.finish(chunk):
             return
         request = tx.requests.find(chunk.request_id)

@@ -115,9 +115,13 @@ class MdmDevice:
 
 @dataclass(frozen=True)
 class Pin:
-    """Which device an identity belongs to. contender_udid: another that claims it, until that is decided."""
+    """Which device an identity belongs to. contender_udid: another that claims it, until that is decided.
+
+    refused_udids: those that were decided against, the last of them.
+    """
 
     identity: DeviceIdentity
     udid: str
     pinned_at: datetime
     contender_udid: str | None
+    refused_udids: tuple[str, ...] = ()

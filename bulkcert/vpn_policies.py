@@ -9,6 +9,7 @@ from bulkcert.policies.deployments import KeptPolicy
 from bulkcert.principals import Caller
 from bulkcert.reports import Page
 from bulkcert.store import Store, Transaction
+from bulkcert.store.locks import KEEPING
 
 
 class VpnPolicies:
@@ -21,6 +22,7 @@ class VpnPolicies:
     def create(self, policy: VpnPolicy, caller: Caller) -> KeptPolicy:
         """Keep a new policy, and plan its deployments; raises `AlreadyExists` for a name that is taken."""
         with self._store.writing() as tx:
+            tx.lock(KEEPING)
             now = self._now()
             kept = tx.policies.insert(policy, caller.login, now)
             self._record(tx, EventType.POLICY_CREATED, kept, caller)
@@ -46,6 +48,7 @@ class VpnPolicies:
         Raises `NotFound` or `AlreadyExists`.
         """
         with self._store.writing() as tx:
+            tx.lock(KEEPING)
             now = self._now()
             kept = tx.policies.replace(policy_id, policy, now)
             self._record(tx, EventType.POLICY_REPLACED, kept, caller)
@@ -55,6 +58,7 @@ class VpnPolicies:
     def delete(self, policy_id: int, caller: Caller, *, removes: bool = False) -> None:
         """Delete a policy. removes: its profiles are to be taken off; else they stay. Raises `NotFound`."""
         with self._store.writing() as tx:
+            tx.lock(KEEPING)
             now = self._now()
             kept = tx.policies.delete(policy_id, now)
             self._record(tx, EventType.POLICY_DELETED, kept, caller)

@@ -12,6 +12,7 @@ from bulkcert.mdm_words import Claims
 _MOST_SUBSCRIPTIONS = 4
 _MOST_LINKS = 5
 _LONGEST_REASON = 400
+_MOST_CODE = 10**12
 
 
 def read_claims(said: Plain) -> Claims:
@@ -87,8 +88,13 @@ def _reason(link: Plain) -> str:
     texts = (link.get("USEnglishDescription"), link.get("LocalizedDescription"))
     text = next((each for each in texts if isinstance(each, str) and each.strip()), "")
     domain, code = link.get("ErrorDomain"), link.get("ErrorCode")
-    named = f" ({domain} {code})" if isinstance(domain, str) and isinstance(code, int) else ""
+    named = f" ({domain} {code})" if isinstance(domain, str) and _is_code(code) else ""
     return text[:_LONGEST_REASON] + named[:100]
+
+
+def _is_code(value: object) -> bool:
+    # Hexadecimal integers of a plist have no limit, and Python writes none of more than 4,300 digits.
+    return isinstance(value, int) and abs(value) < _MOST_CODE
 
 
 def _dictionaries(value: object, most: int | None = None) -> Iterator[Plain]:

@@ -13,9 +13,11 @@ import json
 import selectors
 import socket
 import ssl
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -138,13 +140,30 @@ class NanoMdm:
         }
         try:
             connection.request("PUT", self._address.path + path, body, headers)
-            with connection.getresponse() as response:
+            with self._patience(connection), connection.getresponse() as response:
                 return self._read(response)
         except (OSError, http.client.HTTPException) as fault:
             self.close()
             late = isinstance(fault, TimeoutError)
             why = "did not answer in time" if late else "broke off, or answered something else than HTTP"
             raise MdmUncertain(f"The MDM server {why}.") from None
+
+    @contextmanager
+    def _patience(self, connection: http.client.HTTPConnection) -> Iterator[None]:
+        """Cut an answer off that comes a byte at a time: the socket's own limit is for each of them."""
+        sock = connection.sock
+
+        def cut() -> None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(2 * self._seconds, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _read(self, response: http.client.HTTPResponse) -> _Answer:
         end, content = self._monotonic() + self._seconds, b""

@@ -50,11 +50,13 @@ class MdmDevices:
             if pin is None or udid not in {pin.udid, pin.contender_udid}:
                 raise NoContest("No device of this UDID claims this identity now.")
             now = tx.time(self._now)
-            tx.mdm.confirm(identity, udid, now)
+            other = _other(pin, udid)
+            refused = [each for each in (*pin.refused_udids, other) if each and each != udid]
+            tx.mdm.confirm(identity, udid, refused, now)
             for deployment in tx.deployments.of_device(identity):
                 if deployment.state is DeploymentState.CONFLICT:
-                    tx.deployments.retry(deployment.id, now)
-            facts = {**_facts(identity, udid), "refused_udid": _other(pin, udid)}
+                    tx.deployments.retry(deployment.id, deployment.state, now)
+            facts = {**_facts(identity, udid), "refused_udid": other}
             tx.events.append(Event(EventType.DEVICE_CONFIRMED, self._now(), actor, facts))
             tx.notify(TOPIC)
             return Pin(identity, udid, now, None)
@@ -135,6 +137,8 @@ class MdmDevices:
         """See whether an identity that is pinned is claimed by another device than before."""
         pin = tx.mdm.pinned(identity, hold=is_news)
         if pin is None or not is_news or pin.udid == udid or pin.contender_udid is not None:
+            return
+        if udid in pin.refused_udids:  # it says so again; that was decided
             return
         tx.mdm.contend(identity, udid)
         detail = f"Two devices say that they are this one: {pin.udid} and {udid}. Confirm one of them."

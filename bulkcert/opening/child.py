@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import IO
 
+from bulkcert.errors import Unavailable
 from bulkcert.limits import Limits
 from bulkcert.opening.frames import Frames, frame
 
@@ -27,7 +28,7 @@ _COMMAND = (sys.executable, "-I", "-B", "-m", "bulkcert.opening")
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # some Pythons find their own library by it
 
 
-class ChildDoesNotStart(RuntimeError):  # noqa: N818 - a statement, as all refusals are
+class ChildDoesNotStart(Unavailable):
     """There is no process to open files with: the installation or the machine is at fault, not a file."""
 
 

@@ -162,12 +162,12 @@ class Transaction:
         now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return now.astimezone(UTC)
 
-    def lock(self, name: str) -> None:
+    def lock(self, name: str, *, shared: bool = False) -> None:
         """Hold a lock of this name until the transaction ends: among all processes of this database.
 
         Raises `Unavailable` where another holds it for long. SQLite has one writer at a time anyway.
         """
-        lock(self._connection, name)
+        lock(self._connection, name, shared=shared)
 
     @contextmanager
     def trial(self) -> Iterator[None]:

@@ -111,12 +111,17 @@ class Chunks:
             ).rowcount
         )
 
-    def release(self, chunk: Chunk) -> None:
-        """Give a chunk back before its lease ends."""
+    def release(self, chunk: Chunk, *, is_counted: bool = True) -> None:
+        """Give a chunk back before its lease ends. is_counted: as an attempt of its files."""
         self._connection.execute(
             sa.update(chunks)
             .where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
-            .values(leased_until=None, token=None, worker_id=None)
+            .values(
+                leased_until=None,
+                token=None,
+                worker_id=None,
+                attempts=chunks.c.attempts - (0 if is_counted else 1),
+            )
         )
 
     def finish(self, chunk: Chunk) -> bool:

@@ -44,6 +44,7 @@ deployments = sa.Table(
     sa.Column("error_detail", sa.Text),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
+    sa.Column("handed_at", Time),  # when its profile left last: since then it may be on the device
     sa.Column("delivered_at", Time),
     sa.Column("installed_at", Time),
     sa.Index("uq_deployments_device", "policy_id", "identity_type", "identity", unique=True),
@@ -85,6 +86,7 @@ mdm_identities = sa.Table(
     sa.Column("udid", sa.String(64), nullable=False, index=True),
     sa.Column("pinned_at", Time, nullable=False),
     sa.Column("contender_udid", sa.String(64)),
+    sa.Column("refused_udids", sa.Text),  # whom an administrator decided against, with spaces between
 )
 
 mdm_commands = sa.Table(

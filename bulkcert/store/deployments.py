@@ -15,7 +15,7 @@ from bulkcert.policies import DeploymentState
 from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.reports import Page
 from bulkcert.store import cursors
-from bulkcert.store.mdm_leases import is_reachable
+from bulkcert.store.mdm_leases import is_contested, is_reachable
 from bulkcert.store.schema import deployments, vpn_policies
 
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
@@ -65,7 +65,7 @@ class Deployments:
 
         among: only those of these devices.
         """
-        conditions = [_is_ready(now)]
+        conditions = [_is_ready(now), ~is_contested()]
         if policy_id is not None:
             conditions.append(deployments.c.policy_id == policy_id)
         if among is not None:
@@ -124,6 +124,10 @@ class Deployments:
             raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")
         return found
 
+    def hand(self, deployment_id: int, now: datetime) -> None:
+        """Note that the profile leaves: from now on the device may come to have it."""
+        self._set(deployment_id, now, handed_at=now)
+
     def deliver(self, deployment_id: int, leased_until: datetime, now: datetime) -> None:
         """Note that a device has taken the profile; the lease goes on until it is seen there."""
         self._set(
@@ -154,6 +158,7 @@ class Deployments:
             deployment_id,
             now,
             state=DeploymentState.REMOVED,
+            handed_at=None,
             installed_certificate_id=None,
             installed_digest=None,
             not_before=None,
@@ -207,12 +212,17 @@ class Deployments:
         )
         return int(result.rowcount)
 
-    def retry(self, deployment_id: int, now: datetime) -> None:
-        """Make a failed or contested deployment ready again."""
+    def retry(self, deployment_id: int, stuck: DeploymentState, now: datetime) -> bool:
+        """Make a failed or contested deployment ready again; False where it is not in that state any more."""
         state = sa.case(
             (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.PENDING
         )
-        self._set(deployment_id, now, state=state, attempts=0, not_before=now, **_ENDED_LEASE, **_NO_ERROR)
+        result = self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id == deployment_id, deployments.c.state == stuck)
+            .values(state=state, attempts=0, not_before=now, updated_at=now, **_ENDED_LEASE, **_NO_ERROR)
+        )
+        return bool(result.rowcount)
 
     def of_device(self, identity: DeviceIdentity) -> list[Deployment]:
         """List the deployments of a device."""

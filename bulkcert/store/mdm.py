@@ -1,5 +1,6 @@
 """MDM servers, what they tell of devices, and which device an identity is pinned to."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,9 @@ from bulkcert.store.schema import mdm_devices, mdm_events, mdm_identities, mdm_s
 
 _MOST_NUMBERS = 4
 """Of IMEIs or MEIDs that one device has: what fits into the column."""
+
+
+_MOST_REFUSED = 20
 
 
 class Mdm:
@@ -126,12 +130,19 @@ class Mdm:
             sa.update(mdm_identities).where(*_is(identity)).values(contender_udid=udid)
         )  # fmt: skip
 
-    def confirm(self, identity: DeviceIdentity, udid: str, now: datetime) -> None:
+    def confirm(
+        self, identity: DeviceIdentity, udid: str, refused_udids: Sequence[str], now: datetime
+    ) -> None:
         """Give an identity to a device for good; nobody contends for it any more."""
         self._connection.execute(
             sa.update(mdm_identities)
             .where(*_is(identity))
-            .values(udid=udid, pinned_at=now, contender_udid=None)
+            .values(
+                udid=udid,
+                pinned_at=now,
+                contender_udid=None,
+                refused_udids=" ".join(refused_udids[-_MOST_REFUSED:]) or None,
+            )
         )
 
 
@@ -147,4 +158,5 @@ def _device(row: Row[Any]) -> MdmDevice:
 
 def _pin(row: Row[Any]) -> Pin:
     identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
-    return Pin(identity, row.udid, row.pinned_at, row.contender_udid)
+    refused = tuple((row.refused_udids or "").split())
+    return Pin(identity, row.udid, row.pinned_at, row.contender_udid, refused)

@@ -154,6 +154,15 @@ def _is_on(udid: str) -> sa.ColumnElement[bool]:
     )
 
 
+def is_contested() -> sa.ColumnElement[bool]:
+    """Say that two devices claim to be the one of a deployment."""
+    return sa.exists().where(
+        mdm_identities.c.identity_type == _COLUMN.identity_type,
+        mdm_identities.c.identity == _COLUMN.identity,
+        mdm_identities.c.contender_udid.is_not(None),
+    )
+
+
 def is_reachable() -> sa.ColumnElement[bool]:
     """Say that a deployment's device is known, enrolled, and the only one that claims its identity."""
     return sa.exists().where(

@@ -41,11 +41,10 @@ class Planning:
         """
         if not identities:
             return
-        found = self._connection.execute(
-            sa.select(vpn_policies).where(
-                vpn_policies.c.identity_type == identity_type, vpn_policies.c.deleted_at.is_(None)
-            )
-        )
+        query = sa.select(vpn_policies).where(vpn_policies.c.identity_type == identity_type)
+        if not removes:  # what a deleted policy left on devices is only taken off
+            query = query.where(vpn_policies.c.deleted_at.is_(None))
+        found = self._connection.execute(query)
         for row in found.all():
             self._plan(row, identities, now, removes=removes)
 
@@ -63,7 +62,7 @@ class Planning:
         if served is not None:
             self._add(row, [*served, *listed], now)
             self._change(row, [*served, *own], now)
-        self._end([*own, deployments.c.state.not_in(_LEAVING)], served, now, removes=removes)
+        self._end(own, served, now, removes=removes)
 
     def _served(self, row: Row[Any]) -> list[sa.ColumnElement[bool]]:
         """Say which certificates a policy wants on devices; the same as `VpnPolicy.serves`."""
@@ -105,6 +104,7 @@ class Planning:
         self._connection.execute(sa.insert(deployments).from_select(list(values), wanted))
 
     def _change(self, row: Row[Any], which: list[sa.ColumnElement[bool]], now: datetime) -> None:
+        is_contested = deployments.c.state == DeploymentState.CONFLICT  # for an administrator to end
         self._connection.execute(
             sa.update(deployments)
             .where(
@@ -120,12 +120,15 @@ class Planning:
             .values(
                 certificate_id=certificates.c.id,
                 content_digest=row.content_digest,
-                state=DeploymentState.PENDING,
+                state=sa.case((is_contested, DeploymentState.CONFLICT), else_=DeploymentState.PENDING),
                 attempts=0,
-                not_before=now,
+                not_before=sa.case(
+                    (is_contested, None), else_=sa.literal(now, deployments.c.not_before.type)
+                ),
                 updated_at=now,
+                error_code=sa.case((is_contested, deployments.c.error_code)),
+                error_detail=sa.case((is_contested, deployments.c.error_detail)),
                 **_NOT_IN_HAND,
-                **_NO_ERROR,
             )
         )
 
@@ -148,15 +151,25 @@ class Planning:
         # What was never handed to a device is not there: nothing is to be taken off.
         is_there = sa.or_(
             deployments.c.installed_certificate_id.is_not(None),
+            deployments.c.handed_at.is_not(None),
             deployments.c.delivered_at.is_not(None),
             deployments.c.attempts > 0,
         )
         state: Any = DeploymentState.SUPERSEDED
+        if not removes:
+            # What is to be taken off already (and failed, or is contested) stays so.
+            left: list[sa.ColumnElement[bool]] = [
+                deployments.c.state.not_in(_LEAVING),
+                deployments.c.certificate_id.is_not(None),
+            ]
+        else:
+            was_left = sa.and_(deployments.c.state == DeploymentState.SUPERSEDED, is_there)
+            left = [sa.or_(deployments.c.state.not_in(_LEAVING), was_left)]
         if removes:
             state = sa.case((is_there, DeploymentState.REMOVING), else_=DeploymentState.SUPERSEDED)
         self._connection.execute(
             sa.update(deployments)
-            .where(*which)
+            .where(*which, *left)
             .values(
                 certificate_id=None,
                 state=state,

@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("error_detail", sa.Text, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
+        sa.Column("handed_at", TIME, nullable=True),
         sa.Column("delivered_at", TIME, nullable=True),
         sa.Column("installed_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(["policy_id"], ["vpn_policies.id"], name=op.f("fk_deployments_policy_id")),
@@ -117,6 +118,7 @@ def upgrade() -> None:
         sa.Column("udid", sa.String(64), nullable=False),
         sa.Column("pinned_at", TIME, nullable=False),
         sa.Column("contender_udid", sa.String(64), nullable=True),
+        sa.Column("refused_udids", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("identity_type", "identity", name=op.f("pk_mdm_identities")),
     )
     op.create_index("ix_mdm_identities_udid", "mdm_identities", ["udid"], unique=False)
