@@ -33,6 +33,13 @@ from bulkcert.errors.items import (
     WeakKey,
     WrongPassword,
 )
+from bulkcert.errors.mdm import (
+    BadMdmAddress,
+    NoContest,
+    RepeatedEvent,
+    StaleEvent,
+    WrongSignature,
+)
 from bulkcert.errors.policies import (
     CertificateHasExpired,
     CertificateNotYetValid,
@@ -101,6 +108,7 @@ __all__ = [
     "AlreadyExists",
     "AlreadyFinished",
     "AmbiguousCredentialsFile",
+    "BadMdmAddress",
     "BadSettings",
     "BrokenSeal",
     "BundleTooLarge",
@@ -138,6 +146,7 @@ __all__ = [
     "MalformedZip",
     "MethodNotAllowed",
     "NoCertificate",
+    "NoContest",
     "NoCredential",
     "NoCredentialsFile",
     "NoPkcs12",
@@ -153,10 +162,12 @@ __all__ = [
     "OtherCertificate",
     "PolicyRefused",
     "Refusal",
+    "RepeatedEvent",
     "ReportPruned",
     "RequestRefusal",
     "SchemaOutdated",
     "SeveralPrivateKeys",
+    "StaleEvent",
     "StartRefusal",
     "StillRunning",
     "StorageFull",
@@ -177,4 +188,5 @@ __all__ = [
     "WrongCredentials",
     "WrongMasterKey",
     "WrongPassword",
+    "WrongSignature",
 ]

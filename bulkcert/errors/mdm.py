@@ -1,6 +1,6 @@
 """What goes wrong between this service, an MDM server and devices."""
 
-from bulkcert.errors.requests import AlreadyExists, MalformedRequest, RequestRefusal, Unauthenticated
+from bulkcert.errors.requests import AlreadyExists, MalformedRequest, Unauthenticated
 from bulkcert.errors.root import Refusal
 from bulkcert.errors.service import StartRefusal
 
@@ -26,7 +26,7 @@ class RepeatedEvent(AlreadyExists):
     remedy = "Nothing needs to be done. Should it happen often, look for whoever sends webhooks twice."
 
 
-class NoContest(RequestRefusal):
+class NoContest(Refusal):
     """There is nothing to decide: the identity is not known, or the device never claimed it."""
 
     code = "no_contest"
@@ -40,7 +40,7 @@ class MdmNotConfigured(StartRefusal):
     remedy = "Run `bulkcert mdm set --url URL`."
 
 
-class BadMdmAddress(RequestRefusal):
+class BadMdmAddress(Refusal):
     """The address is not one that an MDM server is talked to at."""
 
     code = "bad_mdm_address"

@@ -1,0 +1,298 @@
+"""Devices at the Citrix-compatible door: listed with their deployments, shown with their certificates."""
+
+import json
+
+import pytest
+
+from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.policies import VpnPolicy
+from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
+from bulkcert.store import Transaction
+from tests.api.citrix.conftest import a_door, refusal_of
+from tests.builders import NOW, a_bundle, a_pkcs12
+from tests.policy_documents import a_document, a_tunnel
+
+SERIALS = ["A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"]
+IMEI = "490154203237518"
+FILTER = "/device/filter/v2"
+PRINTED = (
+    '{"start":"0","limit":"10","sortOrder":"ASC","sortColumn":"ID","search":"","enableCount":"false",'
+    '"filterIds":"[]"}'
+)
+
+
+@pytest.fixture
+def caller():
+    return Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
+
+
+def upload(door, worker, names, identity_type="SERIAL_NUMBER", files=None):
+    with worker.working():
+        answer = door.upload(a_bundle(names, files=files), json.dumps({"identityType": identity_type}))
+    assert answer.json["status"] == 0
+
+
+@pytest.fixture
+def kept(door, worker):
+    """Three devices; their ids are in the order of the upload, which is not that of their names."""
+    upload(door, worker, reversed(SERIALS))
+
+
+def listed(door, **members):
+    answer = door.post(FILTER, json.dumps(members))
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def names(found):
+    return [device["deviceIdentity"] for device in found["filteredDevicesDataList"]]
+
+
+def shown(door, device_id):
+    answer = door.get(f"/device/{device_id}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json["status"] == 0
+    return answer.json["device"]
+
+
+def test_the_printed_body_lists_devices_with_their_members(door, kept):
+    answer = door.post(FILTER, PRINTED)
+    envelope = answer.json
+
+    assert list(envelope) == [
+        "status",
+        "message",
+        "currentFilter",
+        "filteredDevicesDataList",
+        "totalCount",
+        "matchedRecords",
+    ]
+    assert (envelope["status"], envelope["message"]) == (0, "Success")
+    assert (envelope["totalCount"], envelope["matchedRecords"]) == (3, 3)
+    assert envelope["currentFilter"] == {"detail": [], "selectedFilters": []}
+    first = envelope["filteredDevicesDataList"][0]
+    assert isinstance(first.pop("id"), int)
+    assert first == {
+        "serialNumber": SERIALS[2],
+        "imeiOrMeid": None,
+        "deviceName": None,
+        "devicePlatform": "iOS",
+        "osVersion": None,
+        "lastAccess": None,
+        "deployPending": 0,
+        "deploySuccess": 0,
+        "deployFailed": 0,
+        "identityType": "SERIAL_NUMBER",
+        "deviceIdentity": SERIALS[2],
+    }
+
+
+@pytest.mark.parametrize("body", ["", "null", "{}", '{"start":0,"limit":10,}', "{'filterIds':'[]'} # all"])
+def test_every_member_may_be_left_out(door, kept, body):
+    assert names(door.post(FILTER, body).json) == SERIALS
+
+
+def test_a_device_that_is_named_by_its_imei_has_no_serial_number(door, worker, kept):
+    upload(door, worker, [IMEI], "IMEI", {IMEI: a_pkcs12(IMEI)})
+    [device] = listed(door, search="4901")["filteredDevicesDataList"]
+
+    assert (device["serialNumber"], device["imeiOrMeid"]) == (None, IMEI)
+    assert (device["identityType"], device["deviceIdentity"]) == ("IMEI", IMEI)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({}, SERIALS),
+        ({"sortColumn": "ID"}, SERIALS[::-1]),
+        ({"sortColumn": "id", "sortOrder": "asc"}, SERIALS[::-1]),
+        ({"sortColumn": "ID", "sortOrder": "DESC"}, SERIALS),
+        ({"sortColumn": "SERIALNUMBER", "sortOrder": "DESC"}, SERIALS[::-1]),
+        ({"sortColumn": "imeiOrMeid"}, SERIALS),
+        ({"limit": "2"}, SERIALS[:2]),
+        ({"limit": 2, "start": 1}, SERIALS[1:]),
+        ({"start": "2", "limit": ""}, SERIALS[2:]),
+        ({"start": "3"}, []),
+        ({"search": "b12bc"}, [SERIALS[1]]),
+        ({"search": " 12BC3 ", "limit": 1}, SERIALS[:1]),
+        ({"search": "%"}, []),
+        ({"search": "_"}, []),
+        ({"search": None, "enableCount": True, "filterIds": []}, SERIALS),
+        ({"unknown": [{"x": 1}]}, SERIALS),
+    ],
+)
+def test_a_part_of_the_list_is_given_in_the_order_that_is_asked_for(door, kept, members, expected):
+    found = listed(door, **members)
+
+    assert names(found) == expected
+    assert found["totalCount"] == 3
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        *(
+            ({"limit": bad}, "malformed_request")
+            for bad in ("0", "10001", "-1", "x", "1.5", 1.5, True, [], "٣")
+        ),
+        *(({"start": bad}, "malformed_request") for bad in ("-1", "1" * 11, "x", {}, False)),
+        ({"search": 1}, "malformed_request"),
+        ({"search": "a\x00b"}, "malformed_request"),
+        ({"sortColumn": "lastAccess"}, "not_supported"),
+        ({"sortOrder": "up"}, "not_supported"),
+        ({"filterIds": "['device.issuer.ca#1@_fn_@device.issuer.ca']"}, "not_supported"),
+        ({"filterIds": ["x"]}, "malformed_request"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused(door, members, code):
+    assert refusal_of(door.post(FILTER, json.dumps(members))) == (400, code)
+
+
+@pytest.mark.parametrize("body", ["[]", "{", '"x"', "nul", b"\xff"])
+def test_a_body_that_is_no_object_is_refused(door, body):
+    assert refusal_of(door.post(FILTER, body)) == (400, "malformed_request")
+
+
+# --- one device ---
+
+
+def test_a_device_is_shown_with_its_certificate(door, kept, service):
+    [entry] = listed(door, search=SERIALS[0])["filteredDevicesDataList"]
+    device = shown(door, entry["id"])
+    [certificate] = device.pop("validCertificates")
+    facts = next(
+        each.facts
+        for each in service.inventory.current_certificates()
+        if each.facts.subject.common_name == SERIALS[0]
+    )
+
+    assert device.pop("revokedCertificates") == []
+    assert device == entry
+    assert certificate == {
+        "type": "device",
+        "issuerName": facts.issuer.text,
+        "certificateNumber": facts.serial_number,
+        "startDate": int(facts.not_before.timestamp()) * 1000,
+        "endDate": int(facts.not_after.timestamp()) * 1000,
+        "daysToExpire": certificate["daysToExpire"],
+        "revoked": False,
+        "state": "current",
+    }
+    assert 364 <= certificate["daysToExpire"] <= 365
+
+
+def test_a_device_keeps_its_id_whatever_happens_to_its_certificates(door, worker, kept):
+    [entry] = listed(door, search=SERIALS[0])["filteredDevicesDataList"]
+    upload(door, worker, [SERIALS[0]])
+    replaced = shown(door, entry["id"])
+    door.remove(SERIALS[0].encode(), '{"identityType":"SERIAL_NUMBER"}')
+    deleted = shown(door, entry["id"])
+    gone = listed(door)
+    upload(door, worker, [SERIALS[0]])
+    again = shown(door, entry["id"])
+
+    def states(device):
+        lists = device["validCertificates"], device["revokedCertificates"]
+        return [[(each["state"], each["revoked"]) for each in some] for some in lists]
+
+    assert states(replaced) == [[("current", False)], [("superseded", True)]]
+    assert states(deleted) == [[], [("deleted", True)] * 2]
+    assert names(gone) == SERIALS[1:]
+    assert gone["totalCount"] == 2
+    assert states(again) == [[("current", False)], [("deleted", True)] * 2]
+    assert [device["id"] for device in listed(door, search=SERIALS[0])["filteredDevicesDataList"]] == [
+        entry["id"]
+    ]
+
+
+def test_the_numbers_of_its_other_certificates_are_no_devices(door, worker, kept):
+    upload(door, worker, [SERIALS[0]])
+    entries = door.get("/certificates").json["certificate"]
+    [newest] = [each["id"] for each in entries if each.get("deviceIdentity") == SERIALS[0]]
+    [chain] = [each["id"] for each in entries if each["type"] == "chain"]
+
+    assert refusal_of(door.get(f"/device/{newest}")) == (404, "not_found")
+    assert refusal_of(door.get(f"/device/{chain}")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("device_id", ["0", "-1", "01", "x", "9" * 40, "%00", "123456", "1%20", "%D9%A1"])
+def test_an_id_that_is_none_is_not_found(door, device_id):
+    assert refusal_of(door.get(f"/device/{device_id}")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("body", [b"null", b"", b"{"])
+def test_a_body_on_get_is_ignored(door, kept, body):
+    [entry] = listed(door, search=SERIALS[0])["filteredDevicesDataList"]
+
+    assert door.get(f"/device/{entry['id']}", data=body, content_type="application/json").status_code == 200
+
+
+# --- deployments, which is how an installation is confirmed ---
+
+
+def counts(door, serial=SERIALS[0]):
+    [entry] = listed(door, search=serial)["filteredDevicesDataList"]
+    device = shown(door, entry["id"])
+    seen = [device[f"deploy{what}"] for what in ("Pending", "Success", "Failed")]
+    assert seen == [entry[f"deploy{what}"] for what in ("Pending", "Success", "Failed")]
+    return tuple(seen)
+
+
+def test_a_device_says_how_its_deployments_stand(door, kept, service, caller):
+    document = a_document(identities=[SERIALS[0]], tunnels=[a_tunnel(local_identifier="{common_name}")])
+    policy = service.vpn_policies.create(VpnPolicy.from_document(document), caller)
+    other = VpnPolicy.from_document(document | {"name": "another"})
+    service.vpn_policies.create(other, caller)
+    assert (counts(door), counts(door, SERIALS[1])) == ((2, 0, 0), (0, 0, 0))
+
+    [lease] = service.deployments.lease(1, 60, "d")
+    number, token = lease.deployment.id, lease.token
+    assert counts(door) == (2, 0, 0)
+    service.deployments.report_delivered(number, token, "d", 60)
+    assert counts(door) == (2, 0, 0)
+    wanted = service.inventory.find(lease.deployment.certificate_id)
+    service.deployments.report_installed(number, token, "d", wanted.facts.fingerprint_sha256)
+    assert counts(door) == (1, 1, 0)
+    [lease] = service.deployments.lease(1, 60, "d")
+    service.deployments.report_failed(lease.deployment.id, lease.token, "d", "x", "x")
+    assert counts(door) == (0, 1, 1)
+    service.vpn_policies.delete(policy.id, caller, removes=True)
+    assert counts(door) == (1, 0, 1)
+    [lease] = service.deployments.lease(1, 60, "d")
+    service.deployments.report_removed(lease.deployment.id, lease.token, "d")
+    assert counts(door) == (0, 0, 1)
+
+
+def test_a_device_says_when_the_mdm_server_last_told_of_it(door, kept, service):
+    identity = DeviceIdentity(IdentityType.SERIAL_NUMBER, SERIALS[0])
+    with service.store.writing() as tx:
+        see(tx, identity)
+
+    [first, second, _] = listed(door)["filteredDevicesDataList"]
+    assert first["lastAccess"] == int(NOW.timestamp()) * 1000
+    assert second["lastAccess"] is None
+
+
+def see(tx: Transaction, identity: DeviceIdentity) -> None:
+    import sqlalchemy as sa
+
+    from bulkcert.store.schema import mdm_devices, mdm_identities
+
+    connection = tx._connection
+    connection.execute(sa.insert(mdm_devices).values(udid="U", is_enrolled=True, last_seen_at=NOW))
+    pin = {"identity_type": identity.type, "identity": identity.value, "udid": "U", "pinned_at": NOW}
+    connection.execute(sa.insert(mdm_identities).values(**pin))
+
+
+@pytest.mark.parametrize("missing", [Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ])
+def test_devices_need_both_scopes(app, service, missing):
+    without = a_door(app, service, set(Scope) - {missing})
+
+    assert refusal_of(without.post(FILTER, "{}")) == (403, "insufficient_scope")
+    assert refusal_of(without.get("/device/1")) == (403, "insufficient_scope")
+
+
+def test_devices_need_no_other_scope(app, service):
+    reader = a_door(app, service, {Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ})
+
+    assert reader.post(FILTER, "{}").json["filteredDevicesDataList"] == []
