@@ -33,6 +33,7 @@ class Opener:
         self._limits = limits
         self._child: Child | None = None
         self._false_starts = 0
+        self._under_way: object = None  # whose answers the child gives
 
     def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
         """Open files (content, password) and give their results: as many, in the same order, one at a time.
@@ -40,6 +41,11 @@ class Opener:
         The child works ahead while the caller is busy with a result. Raises `ChildDoesNotStart` where there
         is no process to open anything with.
         """
+        if self._under_way is not None:
+            # Those before were left early, and somebody may still hold them (in the traceback of what ended
+            # it, say): answers that are on their way must not be taken for those of these files.
+            self.close()
+        mine = self._under_way = object()
         done = 0
         try:
             while done < len(files):
@@ -47,8 +53,10 @@ class Opener:
                     done += 1
                     yield result
         finally:
-            if done < len(files):  # the caller stopped early: what is under way belongs to nobody
-                self.close()
+            if self._under_way is mine:
+                self._under_way = None
+                if done < len(files):  # the caller stopped early: what is under way belongs to nobody
+                    self.close()
 
     def close(self) -> None:
         """End the child process; closing twice is closing once."""

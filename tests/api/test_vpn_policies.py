@@ -10,9 +10,11 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client, TestResponse
 
+from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.events import Event, EventType
 from bulkcert.policies import VpnPolicy
 from bulkcert.principals import SCOPES_OF, Role, Scope
+from bulkcert.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, Worker, a_token
 from tests.api.test_certificates import listed
@@ -315,6 +317,36 @@ def test_a_superseded_certificate_is_exported_and_a_deleted_one_is_not_there(
     delete(caller, FIRST)
     assert exported(caller, made["id"], old["id"]).status_code == 404
     assert exported(caller, made["id"], "123456").status_code == 404
+
+
+def test_a_deletion_that_comes_between_wins(
+    caller: ApiCaller, worker: Worker, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(caller, worker, a_bundle([FIRST]))
+    made, [certificate] = created(caller), listed(caller)
+    make = ProfileMaker.make
+
+    def delete_meanwhile(*arguments: Any) -> Secret:
+        delete(caller, FIRST)
+        return make(*arguments)
+
+    monkeypatch.setattr(ProfileMaker, "make", delete_meanwhile)
+    assert exported(caller, made["id"], certificate["id"]).status_code == 404
+    assert events(service, EventType.KEY_RELEASED) == []
+
+
+def test_nothing_leaves_where_the_event_cannot_be_written(
+    caller: ApiCaller, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(caller, worker, a_bundle([FIRST]))
+    made, [certificate] = created(caller), listed(caller)
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr("bulkcert.store.events.Events.append", refuse)
+    answer = exported(caller, made["id"], certificate["id"])
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
 
 
 @pytest.mark.parametrize(
