@@ -36,7 +36,10 @@ def plan_of(store: Store, wanted: CertificateFilter) -> str:
     ("wanted", "index"),
     [
         (CertificateFilter(), "ix_certificates_kind_id (kind=?)"),
-        (CertificateFilter(state=CURRENT), "ix_certificates_kind_state_id_identity_type (kind=? AND state=?)"),
+        (
+            CertificateFilter(state=CURRENT),
+            "ix_certificates_kind_state_id_identity_type (kind=? AND state=?)",
+        ),
         (
             CertificateFilter(state=CURRENT, expires_before=MOMENT),
             "ix_certificates_kind_state_not_after (kind=? AND state=? AND not_after<?)",
