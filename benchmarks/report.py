@@ -42,8 +42,8 @@ def _machine(found: Found) -> str:
 def _sizes(sizes: Found) -> str:
     return (
         f"{sizes['rsa']:,} RSA-2048 and {sizes['ec']:,} EC P-256 in an import, {sizes['rounds']} of each"
-        f" (the median counts), {sizes['seconds']:g} s of bare opening each time, {sizes['questions']} questions of"
-        f" each sort to {sizes['rows']:,} rows"
+        f" (the median counts), {sizes['seconds']:g} s of bare opening each time,"
+        f" {sizes['questions']} questions of each sort to {sizes['rows']:,} rows"
     )
 
 
