@@ -30,12 +30,11 @@ def write(found: Found) -> str:
 def _machine(found: Found) -> str:
     machine = found["machine"]
     busy = " (busy: others were at work)" if machine["is_busy"] else ""
+    note = f"\n\n{found['note']}" if "note" in found else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['mebibytes'] / 1024:.0f} GiB,"
         f" {machine['system']}, Python {machine['python']}; load average at the start"
-        f" {machine['load_average']}{busy}; {found['began'][:10]}.\n\nSizes: {_sizes(found['sizes'])}."
-        + f"\n\n{found['note']}"
-        * ("note" in found)
+        f" {machine['load_average']}{busy}; {found['began'][:10]}.\n\nSizes: {_sizes(found['sizes'])}.{note}"
     )
 
 

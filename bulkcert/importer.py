@@ -8,10 +8,9 @@ import hashlib
 import io
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import BinaryIO
 
 from bulkcert.entries import Entry, pack
@@ -34,8 +33,11 @@ from bulkcert.reports import (
 from bulkcert.store import Store, Transaction
 from bulkcert.vault import Place, Vault
 
-ENTRIES_IN_CHUNK = 50
+LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200
 """A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""
+
+_CHUNKS = 40
+"""In as many a bundle is divided, within those sizes: several machines find work, and progress is seen."""
 
 WORK = "work"
 """The topic of workers that have nothing to do."""
@@ -75,7 +77,7 @@ class _Portion:
     """Some items of a bundle on their way into a chunk. sealed_bytes: what they take in the spool."""
 
     chunk_id: int
-    bundled: list[BundleItem]
+    bundled: Sequence[BundleItem]
     failed: dict[int, Result]
     sealed_bytes: int
 
@@ -219,7 +221,7 @@ class Importer:
         ]
 
     def _prepare_portion(
-        self, bundle: Bundle, some: list[BundleItem], chunk_id: int, spool: BinaryIO
+        self, bundle: Bundle, some: Sequence[BundleItem], chunk_id: int, spool: BinaryIO
     ) -> _Portion:  # fmt: skip
         entries: list[Entry] = []
         failed: dict[int, Result] = {}
@@ -313,10 +315,10 @@ def _read(bundle: Bundle, item: BundleItem) -> Entry | ItemRefusal:
         return refusal
 
 
-def _portions(items: Iterable[BundleItem]) -> Iterator[list[BundleItem]]:
-    rest = iter(items)
-    while some := list(islice(rest, ENTRIES_IN_CHUNK)):
-        yield some
+def _portions(items: Sequence[BundleItem]) -> Iterator[Sequence[BundleItem]]:
+    size = min(MOST_IN_CHUNK, max(LEAST_IN_CHUNK, len(items) // _CHUNKS))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def failure(refusal: ItemRefusal) -> Result:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bulkcert import importer
 from bulkcert.errors import EmptyBundle, IdempotencyKeyReused, NotAZip, Refusal, TooManyRequests
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
@@ -137,6 +138,14 @@ def test_many_items_wait_in_several_chunks(verbs: Verbs) -> None:
     with verbs.store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM chunks").scalar_one() == 3
     assert request.counts.total == 120
+
+
+@pytest.mark.parametrize(("entries", "chunks"), [(120, 3), (2400, 40), (9000, 45)])
+def test_a_larger_bundle_has_larger_chunks_up_to_a_limit(entries: int, chunks: int) -> None:
+    portions = list(importer._portions(range(entries)))  # type: ignore[arg-type]
+
+    assert len(portions) == chunks
+    assert [entry for portion in portions for entry in portion] == list(range(entries))
 
 
 def test_request_ids_sort_by_time(verbs: Verbs) -> None:

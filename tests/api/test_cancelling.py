@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
-from bulkcert.importer import ENTRIES_IN_CHUNK
+from bulkcert.importer import LEAST_IN_CHUNK
 from bulkcert.keeper import Keeper
 from bulkcert.secret import Secret
 from bulkcert.vault import Vault, read_key_file
@@ -105,7 +105,7 @@ def work_interrupted(service: Service, happen: Callable[[], object]) -> None:
 
 
 def test_what_is_in_the_hands_of_a_worker_is_finished(caller: ApiCaller, service: Service) -> None:
-    names = [f"A12BC3D4{number:04}" for number in range(ENTRIES_IN_CHUNK + 3)]
+    names = [f"A12BC3D4{number:04}" for number in range(LEAST_IN_CHUNK + 3)]
     location = upload(caller, a_bundle(names)).headers["Location"]
     answers: list[TestResponse] = []
     work_interrupted(service, lambda: answers.append(cancel(caller, location)))
@@ -118,10 +118,10 @@ def test_what_is_in_the_hands_of_a_worker_is_finished(caller: ApiCaller, service
     assert answer.json["counts"] == counts(total=len(names), done=3, failed=3)
     assert done is not None
     assert done["state"] == "cancelled"
-    expected = counts(total=len(names), done=len(names), created=ENTRIES_IN_CHUNK, failed=3)
+    expected = counts(total=len(names), done=len(names), created=LEAST_IN_CHUNK, failed=3)
     assert done["counts"] == expected
     codes = Counter(item["code"] for item in items_of(caller, location))
-    assert codes == {None: ENTRIES_IN_CHUNK, "cancelled": 3}
+    assert codes == {None: LEAST_IN_CHUNK, "cancelled": 3}
     assert refusal_of(cancel(caller, f"{location}x")) == (404, "not_found")
     assert cancel(caller, location).json == done
 

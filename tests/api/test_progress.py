@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from bulkcert import bulk_requests
 from bulkcert.api.v1 import schemas
 from bulkcert.identities import IdentityType
-from bulkcert.importer import ENTRIES_IN_CHUNK
+from bulkcert.importer import LEAST_IN_CHUNK
 from bulkcert.reports import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
@@ -78,7 +78,7 @@ def test_an_import_shows_its_progress(new_service: NewService) -> None:
     moment = [NOW]
     service = new_service(lambda: moment[0])
     caller, worker = an_api_caller(service), a_worker(service)
-    names = [f"A12BC3D4{number:04}" for number in range(ENTRIES_IN_CHUNK + 10)]
+    names = [f"A12BC3D4{number:04}" for number in range(LEAST_IN_CHUNK + 10)]
     location = upload(caller, a_bundle(names, files=dict.fromkeys(names, b"broken"))).headers["Location"]
 
     def progress() -> tuple[Any, ...]:

@@ -205,6 +205,17 @@ def test_a_device_keeps_its_id_whatever_happens_to_its_certificates(door, worker
     ]
 
 
+def test_certificates_that_are_out_of_use_come_the_newest_first(door, worker, service, kept):
+    [entry] = listed(door, search=SERIALS[0])["filteredDevicesDataList"]
+    numbers = []
+    for _ in range(3):
+        numbers.append(shown(door, entry["id"])["validCertificates"][0]["certificateNumber"])
+        upload(door, worker, [SERIALS[0]])
+
+    revoked = shown(door, entry["id"])["revokedCertificates"]
+    assert [each["certificateNumber"] for each in revoked] == numbers[::-1]
+
+
 def test_the_numbers_of_its_other_certificates_are_no_devices(door, worker, kept):
     upload(door, worker, [SERIALS[0]])
     entries = door.get("/certificates").json["certificate"]
