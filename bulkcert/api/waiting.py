@@ -7,6 +7,7 @@ once with what is known by then.
 import threading
 from collections.abc import Callable
 
+from bulkcert.errors import Unavailable
 from bulkcert.reports import BulkRequest
 
 Wait = Callable[[str, float], BulkRequest]
@@ -28,5 +29,7 @@ class WaitingRoom:
             return accepted
         try:
             return self._wait(accepted.id, seconds)
+        except Unavailable:  # it was accepted all the same: a refusal would have it sent again
+            return accepted
         finally:
             self._seats.release()
