@@ -49,11 +49,13 @@ class MdmWebhook:
         Raises `NotFound` where no MDM server was set, `WrongSignature`, `MalformedRequest`, `StaleEvent`,
         `RepeatedEvent`; nothing is kept then. Events of no interest are taken and do nothing.
         """
+        if signature is None:
+            raise WrongSignature("The webhook is not signed.")
         server = self._servers.find()
         if server is None:
             raise NotFound("There is nothing at this path.")
         mac = hmac.new(self._servers.webhook_key(server).reveal(), body, hashlib.sha256).digest()
-        if not hmac.compare_digest(base64.b64encode(mac), (signature or "").encode()):
+        if not hmac.compare_digest(base64.b64encode(mac), signature.encode()):
             raise WrongSignature("The webhook is not signed with the webhook key.")
         event = read_event(body)
         self._check_age(event)

@@ -146,7 +146,7 @@ def test_without_one_good_token_there_is_401(door, stranger, headers):
 @pytest.mark.parametrize(
     "path",
     [
-        "/device/renewDeviceCert",
+        "/device/filter/v1",
         "/certificates/export",
         "/certificates/csr",
         "/certificates/import/keystore/apns",
