@@ -7,7 +7,6 @@ Nothing of a bundle is opened here. What is accepted waits in the database, seal
 import hashlib
 import io
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +28,7 @@ from bulkcert.reports import (
     RequestKind,
     RequestState,
     Result,
+    new_request_id,
 )
 from bulkcert.store import Store, Transaction
 from bulkcert.vault import Place, Vault
@@ -340,12 +340,3 @@ def import_finished(request: BulkRequest, now: datetime) -> Event:
     if request.validate_only:
         facts["validate_only"] = True
     return Event(EventType.IMPORT_FINISHED, now, "system", facts)
-
-
-def new_request_id(now: datetime) -> str:
-    """Make an id that sorts by time (UUID version 7, RFC 9562 §5.7), so that pages need no other order."""
-    milliseconds = int(now.timestamp() * 1000)
-    value = (milliseconds << 80) | (uuid.uuid4().int & (1 << 80) - 1)
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 2 << 62
-    return str(uuid.UUID(int=value))

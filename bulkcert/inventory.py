@@ -14,10 +14,9 @@ from bulkcert.events import Event, EventType
 from bulkcert.formats.identity_list import read_identity_list
 from bulkcert.idempotency import IdempotencyKey
 from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.importer import new_request_id
 from bulkcert.limits import Limits
 from bulkcert.principals import Caller
-from bulkcert.reports import BulkRequest, Page, RequestKind, count
+from bulkcert.reports import BulkRequest, Page, RequestKind, count, new_request_id
 from bulkcert.store import Store, Transaction
 from bulkcert.vault import Vault
 

@@ -5,6 +5,7 @@ total = created + replaced + unchanged + deleted + not_found + failed + ignored.
 """
 
 import enum
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -179,3 +180,12 @@ def count(results: Iterable[Result | None], ignored: int) -> Counts:
         ignored=ignored,
         **{str(outcome): number for outcome, number in tally.items()},
     )
+
+
+def new_request_id(now: datetime) -> str:
+    """Make an id that sorts by time (UUID version 7, RFC 9562 §5.7), so that pages need no other order."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = (milliseconds << 80) | (uuid.uuid4().int & (1 << 80) - 1)
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return str(uuid.UUID(int=value))

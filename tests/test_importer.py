@@ -12,10 +12,10 @@ from bulkcert import importer
 from bulkcert.errors import EmptyBundle, IdempotencyKeyReused, NotAZip, Refusal, TooManyRequests
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
-from bulkcert.importer import Importer, new_request_id
+from bulkcert.importer import Importer
 from bulkcert.limits import Limits
 from bulkcert.principals import Caller
-from bulkcert.reports import ImportOrder, OnConflict, RequestKind, RequestState
+from bulkcert.reports import ImportOrder, OnConflict, RequestKind, RequestState, new_request_id
 from tests.builders import NOW, PASSWORD, a_bundle, a_credentials_file, a_pkcs12, a_zip
 from tests.conftest import Verbs
 
