@@ -150,9 +150,13 @@ class Deployments:
         made = self._make_all(leases)
         with self._store.writing() as tx:
             now = tx.time(self._now)
-            return [
-                self._record(tx, each, found, deployer, now) for each, found in zip(leases, made, strict=True)
+            answers = [
+                self._check(tx, each, found, deployer, now) for each, found in zip(leases, made, strict=True)
             ]
+            leaving = [each for each in answers if isinstance(each, Handout)]
+            tx.deployments.hand([each.lease.deployment.id for each in leaving], now)
+            tx.events.append(*(self._released(each, deployer) for each in leaving))
+            return answers
 
     def _make_all(self, leases: Sequence[Lease]) -> list[Handout | Refusal]:
         policies: dict[int, KeptPolicy] = {}
@@ -179,7 +183,7 @@ class Deployments:
         device = DeviceChain(key.identity, _leaf(key), key.chain)
         return self._maker.make(policy.policy, str(policy.id), device, private_key)
 
-    def _record(
+    def _check(
         self, tx: Transaction, lease: Lease, made: Handout | Refusal, deployer: str, now: datetime
     ) -> Handout | Refusal:
         deployment = lease.deployment
@@ -200,15 +204,16 @@ class Deployments:
             return LeaseLost("The deployment was changed meanwhile.")
         if tx.certificates.hold(held.certificate_id) is CertificateState.DELETED:
             return NotFound("There is no such certificate.")
+        return made
+
+    def _released(self, handout: Handout, deployer: str) -> Event:
         facts = {
-            **facts_of(held),
-            "certificate_id": held.certificate_id,
-            "fingerprint_sha256": made.fingerprint_sha256,
+            **facts_of(handout.lease.deployment),
+            "certificate_id": handout.lease.deployment.certificate_id,
+            "fingerprint_sha256": handout.fingerprint_sha256,
             "format": "profile",
         }
-        tx.deployments.hand(held.id, now)
-        tx.events.append(Event(EventType.KEY_RELEASED, self._now(), deployer, facts))
-        return made
+        return Event(EventType.KEY_RELEASED, self._now(), deployer, facts)
 
     def report_delivered(self, deployment_id: int, token: str, deployer: str, seconds: int) -> Deployment:
         """Note that the device took the profile; the lease goes on for `seconds`, until it is seen there."""

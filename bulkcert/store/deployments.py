@@ -113,20 +113,29 @@ class Deployments:
 
         hold: nobody else changes it before the transaction ends.
         """
-        found = self.find(deployment_id)
-        query = sa.select(deployments.c.id).where(
-            deployments.c.id == deployment_id,
-            deployments.c.lease == token,
-            deployments.c.leased_by == leased_by,
-            deployments.c.leased_until > now,
+        query = (
+            sa.select(*_LISTED)
+            .select_from(_JOINED)
+            .where(
+                deployments.c.id == deployment_id,
+                deployments.c.lease == token,
+                deployments.c.leased_by == leased_by,
+                deployments.c.leased_until > now,
+            )
         )
-        if self._connection.execute(query.with_for_update() if hold else query).first() is None:
+        row = self._connection.execute(query.with_for_update(of=deployments) if hold else query).first()
+        if row is None:
+            self.find(deployment_id)
             raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")
-        return found
+        return _deployment(row)
 
-    def hand(self, deployment_id: int, now: datetime) -> None:
-        """Note that the profile leaves: from now on the device may come to have it."""
-        self._set(deployment_id, now, handed_at=now)
+    def hand(self, deployment_ids: Sequence[int], now: datetime) -> None:
+        """Note that profiles leave: from now on the devices may come to have them."""
+        self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id.in_(deployment_ids))
+            .values(handed_at=now, updated_at=now)
+        )
 
     def deliver(self, deployment_id: int, leased_until: datetime, now: datetime) -> None:
         """Note that a device has taken the profile; the lease goes on until it is seen there."""
