@@ -149,32 +149,33 @@ class Accounts:
         """
         check_login_password(new)
         guesses = hashlib.sha256(f"password\x00{caller.principal_id}".encode()).hexdigest()
+        self._admit_guess(guesses)
         with self._store.reading() as tx:
-            self._refuse_guessing(tx, guesses)
             user = tx.principals.find_user(caller.login)
         if not self._passwords.matches(user.password_hash if user else None, current):
-            self._note_guess(guesses, caller)
+            self._note_guess(caller)
             raise WrongCredentials("The current password is not right.")
         self.set_password(caller.login, new, caller.login)
         with self._store.writing() as tx:
             tx.throttles.clear(guesses, self._now() - _FORGET_GUESSES_AFTER)
 
-    def _refuse_guessing(self, tx: Transaction, guesses: str) -> None:
-        throttle = tx.throttles.find(guesses)
-        if throttle is None or throttle.failures < _FREE_GUESSES:
-            return
-        left = throttle.last_failed_at + _GUESS_DELAY - self._now()
-        if left > timedelta(0):
-            raise TooManyRequests("Too many passwords were wrong.", int(left.total_seconds()) + 1)
-
-    def _note_guess(self, guesses: str, caller: Caller) -> None:
+    def _admit_guess(self, guesses: str) -> None:
+        """Count a try before it is looked at: a hundred at once are a hundred. A success takes them back."""
         now = self._now()
         with self._store.writing() as tx:
             tx.lock(f"throttle {guesses}")
             throttle = tx.throttles.find(guesses)
-            tx.throttles.set(guesses, (throttle.failures if throttle else 0) + 1, now)
-            facts = {"token_id": caller.token_id}
-            tx.events.append(Event(EventType.LOGIN_REFUSED, now, caller.login, facts))
+            failures = throttle.failures if throttle else 0
+            if throttle is not None and failures >= _FREE_GUESSES:
+                left = throttle.last_failed_at + _GUESS_DELAY - now
+                if left > timedelta(0):
+                    raise TooManyRequests("Too many passwords were wrong.", int(left.total_seconds()) + 1)
+            tx.throttles.set(guesses, failures + 1, now)
+
+    def _note_guess(self, caller: Caller) -> None:
+        facts = {"token_id": caller.token_id}
+        with self._store.writing() as tx:
+            tx.events.append(Event(EventType.LOGIN_REFUSED, self._now(), caller.login, facts))
 
     # --- clients ---
 

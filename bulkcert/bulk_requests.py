@@ -38,7 +38,11 @@ class BulkRequests:
 
         Raises `NotFound`, and `ReportPruned` where the items are not kept any more.
         """
-        return self._items(kind, request_id, outcome, limit, cursor, code)
+        with self._store.reading() as tx:
+            page = tx.items.page(request_id, outcome, limit, cursor, code)
+            # Asked after the items were read: a page that was pruned before would look like the last one.
+            _refuse_pruned(tx.requests.find(request_id, kind))
+            return page
 
     def report(
         self, kind: RequestKind, request_id: str, outcome: Outcome | None = None, code: str | None = None
@@ -57,25 +61,10 @@ class BulkRequests:
     ) -> Iterator[tuple[Item, ...]]:
         cursor: str | None = None
         while True:
-            page = self._items(kind, request_id, outcome, _PAGE, cursor, code)
+            page = self.items(kind, request_id, outcome, _PAGE, cursor, code)
             yield page.items
             if (cursor := page.next_cursor) is None:
                 return
-
-    def _items(
-        self,
-        kind: RequestKind,
-        request_id: str,
-        outcome: Outcome | None,
-        limit: int,
-        cursor: str | None,
-        code: str | None,
-    ) -> Page[Item]:
-        with self._store.reading() as tx:
-            page = tx.items.page(request_id, outcome, limit, cursor, code)
-            # Asked after the items were read: a page that was pruned before would look like the last one.
-            _refuse_pruned(tx.requests.find(request_id, kind))
-            return page
 
     def failures(self, request_id: str, most: int) -> tuple[Item, ...]:
         """List the first items that failed."""

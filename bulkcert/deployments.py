@@ -117,16 +117,15 @@ class Deployments:
         seconds: int,
         deployer: str,
         policy_id: int | None = None,
-        among: Sequence[DeviceIdentity] | None = None,
     ) -> list[Lease]:
         """Take up to `most` deployments in hand for `seconds`; those that wait longest come first.
 
-        deployer: whose they are then. among: only those of these devices.
+        deployer: whose they are then.
         """
         with self._store.writing() as tx:
             now = tx.time(self._now)
             until = now + timedelta(seconds=seconds)
-            return tx.deployments.lease(most, now, until, deployer, policy_id, among)
+            return tx.deployments.lease(most, now, until, deployer, policy_id)
 
     def release(self, deployment_id: int, token: str, deployer: str) -> Handout:
         """Make the profile of a leased deployment, record its release, and give it out.

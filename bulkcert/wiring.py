@@ -108,9 +108,7 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
         access=Access(store, vault, passwords, rules, now),
         accounts=Accounts(store, passwords, rules.inactivity, now),
         releaser=Releaser(store, vault, now),
-        importer=Importer(
-            store, vault, config.limits, now, is_draining, lambda: cast("BinaryIO", Spool(config.spool_dir))
-        ),
+        importer=Importer(store, vault, config.limits, now, is_draining, new_spool),
         inventory=Inventory(store, vault, config.limits, now),
         requests=BulkRequests(store),
         workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
@@ -207,7 +205,11 @@ def make_work(config: Config, now: Clock = utc_now) -> Work:
     opener = Opener(config.limits)
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)
-    worker_id = roll.join()
+    try:
+        worker_id = roll.join()
+    except BaseException:
+        store.close()
+        raise
     watching = ExitStack()
     return Work(
         watching=watching,

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     `arguments`: the process id of the supervisor, or nothing where there is none.
     """
     parent = int(arguments[0]) if arguments else None
-    stopping = _Stopping(parent)
+    stopping = Stopping(parent)
     try:
         config = Config.from_environment(os.environ)
         configure_logging(config.log_level)
@@ -96,8 +96,8 @@ def work_until(
             sleep(_DATABASE_SECONDS)
 
 
-class _Stopping:
-    """Whether this worker is to stop.
+class Stopping:
+    """Whether this process is to stop: it was asked to, or the process that started it is gone.
 
     A plain flag: a signal may come while the main thread is inside a lock of `threading`.
     """
@@ -112,6 +112,7 @@ class _Stopping:
         self._asked = True
 
     def __call__(self) -> bool:
+        """Tell whether it is."""
         return self._asked or (self._parent is not None and os.getppid() != self._parent)
 
 

@@ -1,5 +1,6 @@
 """Users, clients and sessions: what the verbs do, and what they record."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -338,3 +339,25 @@ def test_a_session_that_is_over_is_not_there_to_end(accounts: Accounts, access: 
 
     with pytest.raises(NotFound):
         accounts.revoke_session(session.token_id, None, "administrator")
+
+
+def test_a_hundred_guesses_at_once_are_a_hundred(
+    accounts: Accounts, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is counted before its password is looked at, so that those behind it know of it."""
+    caller = caller_of(log_in(access, "administrator"))
+    looked_at: list[int] = []
+    real = accounts._passwords.matches
+
+    def matches(password_hash: str | None, password: Secret) -> bool:
+        looked_at.append(1)
+        if len(looked_at) < 20:  # another one, before this one is known to be wrong
+            with contextlib.suppress(TooManyRequests, WrongCredentials):
+                accounts.change_own_password(caller, OTHER, OTHER)
+        return real(password_hash, password)
+
+    monkeypatch.setattr(accounts._passwords, "matches", matches)
+    with contextlib.suppress(TooManyRequests, WrongCredentials):
+        accounts.change_own_password(caller, OTHER, OTHER)
+
+    assert len(looked_at) == 5

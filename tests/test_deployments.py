@@ -187,7 +187,7 @@ def test_two_policies_of_one_name_are_refused_until_one_is_deleted(any_verbs: Ve
 # --- leases ---
 
 
-def test_a_lease_is_for_one_deployer_until_it_ends(any_verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_is_for_one_deployer_at_a_time(any_verbs: Verbs) -> None:
     verbs = any_verbs
     create(verbs)
     verbs.import_bundle(a_bundle([A, B, C]))

@@ -1,10 +1,8 @@
 """`bulkcert deployer`: the built-in MDM deployer; `bulkcert mdm`: which MDM server it deploys through."""
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
 
 import click
 import structlog
@@ -16,10 +14,9 @@ from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.logs import configure_logging
 from bulkcert.secret import Secret
 from bulkcert.wiring import make_deployer
-from bulkcert.worker import Process, work_until
+from bulkcert.worker import Process, Stopping, work_until
 
 _LONGEST_KEY_BYTES = 1024
-
 
 STOP_SECONDS = 12.0
 """For the deployer to hear the MDM server's answer; one that is ended earlier loses nothing but time."""
@@ -38,7 +35,7 @@ def start_deployer() -> Process:
 
 
 def _carry(parent: int | None) -> None:
-    stopping = _Stopping(parent)
+    stopping = Stopping(parent)
     config = Config.from_environment(os.environ)
     configure_logging(config.log_level)
     os.environ.pop(ADMIN_PASSWORD, None)
@@ -47,22 +44,6 @@ def _carry(parent: int | None) -> None:
         work_until(stopping, carrying.carrier.carry_once, carrying.carrier.rest)
     finally:
         carrying.close()
-
-
-class _Stopping:
-    """Whether the deployer is to stop: between two steps, each of which leaves everything in the database."""
-
-    def __init__(self, parent: int | None) -> None:
-        self._parent = parent
-        self._asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-
-    def __call__(self) -> bool:
-        return self._asked or (self._parent is not None and os.getppid() != self._parent)
 
 
 @click.group()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from bulkcert.deployer.profile import NAMESPACE, profile_identifier, profile_uuid
 from bulkcert.formats.device_answers import read_identity_fingerprints, read_profiles, read_reason
 from bulkcert.formats.nanomdm import MdmEvent
-from bulkcert.mdm.commands import latest, record_next
+from bulkcert.mdm.commands import hold, latest, record_next
 from bulkcert.mdm_words import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.outcomes import Outcomes
 from bulkcert.policies.deployments import Deployment
@@ -46,7 +46,7 @@ class Answers:
         command = tx.mdm_commands.find(event.command_uuid)
         if command is None or command.udid != udid:
             return
-        held = self._hold(tx, command)
+        held = hold(tx, command, tx.time(self._now) + 2 * self._wait)
         command = tx.mdm_commands.find(command.uuid)  # as it is, now that nobody else can change it
         if command is None or command.status in ANSWERED:
             return
@@ -57,15 +57,6 @@ class Answers:
             self._take_late(tx, command, event)
         else:
             self._take(tx, held, command, event)
-
-    def _hold(self, tx: Transaction, command: MdmCommand) -> Deployment | None:
-        """Keep the deployment of a command in hand; None where it is not, or there is none."""
-        if command.deployment_id is None or command.lease is None:
-            return None
-        until = tx.time(self._now) + 2 * self._wait
-        if not tx.mdm_leases.renew(command.deployment_id, command.lease, until):
-            return None
-        return tx.deployments.find(command.deployment_id)
 
     def _take_late(self, tx: Transaction, command: MdmCommand, event: MdmEvent) -> None:
         status = CommandStatus.ACKNOWLEDGED if event.status == "Acknowledged" else CommandStatus.REFUSED

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bulkcert.mdm_words import CommandStatus, MdmCommand, RequestType
+from bulkcert.policies.deployments import Deployment
 from bulkcert.secret import Secret
 from bulkcert.store import Transaction
 
@@ -65,6 +66,15 @@ def record_question(tx: Transaction, udid: str, now: datetime) -> None:
     name = str(uuid.uuid5(_NAMESPACE, f"{udid}.{request_type}.{now.isoformat()}"))
     tx.mdm_commands.record(MdmCommand(name, udid, request_type, None, None, now, waiting))
     tx.notify(TOPIC)
+
+
+def hold(tx: Transaction, command: MdmCommand, until: datetime) -> Deployment | None:
+    """Keep the deployment of a command in hand until then; None where it is not, or there is none."""
+    if command.deployment_id is None or command.lease is None:
+        return None
+    if not tx.mdm_leases.renew(command.deployment_id, command.lease, until):
+        return None
+    return tx.deployments.find(command.deployment_id)
 
 
 def latest(commands: Sequence[MdmCommand], lease: str, request_type: RequestType) -> MdmCommand | None:

@@ -15,7 +15,7 @@ from bulkcert.deployments import Deployments, Handout
 from bulkcert.errors import Refusal
 from bulkcert.errors.mdm import MdmFault, MdmRefused, MdmUncertain
 from bulkcert.mdm.client import NanoMdm
-from bulkcert.mdm.commands import write_command
+from bulkcert.mdm.commands import hold, write_command
 from bulkcert.mdm_words import DEPLOYER, CommandStatus, MdmCommand, RequestType
 from bulkcert.outcomes import Outcomes
 from bulkcert.policies.deployments import Action, Deployment, Lease
@@ -169,7 +169,7 @@ class Sender:
 
     def _refuse(self, tx: Transaction, command: MdmCommand, refusal: MdmRefused) -> None:
         tx.mdm_commands.settle([command.uuid], CommandStatus.UNCLEAR)
-        if (held := self._held(tx, command)) is not None:
+        if (held := hold(tx, command, tx.time(self._now) + 2 * self._wait)) is not None:
             self._outcomes.fail(tx, held, refusal.code, refusal.detail, DEPLOYER)
 
     def _return(self, tx: Transaction, commands: Sequence[MdmCommand], fault: MdmFault | None) -> None:
@@ -179,19 +179,11 @@ class Sender:
         if fault is None:
             return
         for command in again:
-            held = self._held(tx, command)
+            held = hold(tx, command, tx.time(self._now) + 2 * self._wait)
             if held is not None and command.request_type is RequestType.INSTALL_PROFILE:
                 tx.mdm_commands.delete([command.uuid])
                 tx.deployments.give_back(held.id, tx.time(self._now))
         self._note(tx, commands, fault)
-
-    def _held(self, tx: Transaction, command: MdmCommand) -> Deployment | None:
-        if command.deployment_id is None or command.lease is None:
-            return None
-        until = tx.time(self._now) + 2 * self._wait
-        if not tx.mdm_leases.renew(command.deployment_id, command.lease, until):
-            return None
-        return tx.deployments.find(command.deployment_id)
 
     def _note(self, tx: Transaction, commands: Sequence[MdmCommand], fault: MdmFault) -> None:
         ids = [each.deployment_id for each in commands if each.deployment_id is not None]

@@ -33,7 +33,6 @@ deployments = sa.Table(
     sa.Column("certificate_id", Number, sa.ForeignKey("certificates.id"), index=True),
     sa.Column("content_digest", sa.String(64), nullable=False),
     sa.Column("installed_certificate_id", Number, sa.ForeignKey("certificates.id")),
-    sa.Column("installed_digest", sa.String(64)),
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("not_before", Time),

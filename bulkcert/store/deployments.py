@@ -15,6 +15,7 @@ from bulkcert.policies import DeploymentState
 from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.reports import Page
 from bulkcert.store import cursors
+from bulkcert.store.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
 from bulkcert.store.mdm_leases import is_contested, is_reachable
 from bulkcert.store.schema import deployments, vpn_policies
 
@@ -59,37 +60,33 @@ class Deployments:
         leased_until: datetime,
         leased_by: str,
         policy_id: int | None = None,
-        among: Sequence[DeviceIdentity] | None = None,
     ) -> list[Lease]:
-        """Take deployments that are ready, or whose lease ended; those that wait longest first.
-
-        among: only those of these devices.
-        """
+        """Take deployments that are ready, or whose lease ended; those that wait longest first."""
         conditions = [_is_ready(now), ~is_contested()]
         if policy_id is not None:
             conditions.append(deployments.c.policy_id == policy_id)
-        if among is not None:
-            pair = sa.tuple_(deployments.c.identity_type, deployments.c.identity)
-            conditions.append(pair.in_([(each.type, each.value) for each in among]))
+        return self._take(conditions, most, now, leased_until, leased_by)
+
+    def _take(
+        self,
+        conditions: Sequence[sa.ColumnElement[bool]],
+        most: int,
+        now: datetime,
+        leased_until: datetime,
+        leased_by: str,
+    ) -> list[Lease]:
         found = self._connection.execute(
             sa.select(deployments.c.id)
             .where(*conditions)
             .order_by(deployments.c.not_before, deployments.c.id)
             .limit(most)
             .with_for_update(skip_locked=True)
-        ).scalars()
-        return self._take(found.all(), leased_until, leased_by, now)
-
-    def _take(
-        self, ids: Sequence[int], leased_until: datetime, leased_by: str, now: datetime
-    ) -> list[Lease]:  # fmt: skip
-        if not ids:
+        )
+        if not (ids := found.scalars().all()):
             return []
         token = str(uuid.uuid4())
         # What is to be removed stays so while it is in hand: its certificate is not wanted any more.
-        state = sa.case(
-            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.LEASED
-        )
+        state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.LEASED)
         self._connection.execute(
             sa.update(deployments)
             .where(deployments.c.id.in_(ids))
@@ -154,11 +151,10 @@ class Deployments:
             now,
             state=DeploymentState.INSTALLED,
             installed_certificate_id=deployments.c.certificate_id,
-            installed_digest=deployments.c.content_digest,
             installed_at=now,
             not_before=None,
-            **_ENDED_LEASE,
-            **_NO_ERROR,
+            **ENDED_LEASE,
+            **NO_ERROR,
         )
 
     def remove(self, deployment_id: int, now: datetime) -> None:
@@ -169,10 +165,9 @@ class Deployments:
             state=DeploymentState.REMOVED,
             handed_at=None,
             installed_certificate_id=None,
-            installed_digest=None,
             not_before=None,
-            **_ENDED_LEASE,
-            **_NO_ERROR,
+            **ENDED_LEASE,
+            **NO_ERROR,
         )
 
     def fail(
@@ -181,8 +176,7 @@ class Deployments:
         """Note that it did not work, and when to try again (None: not by itself); the lease ends."""
         state: Any = DeploymentState.FAILED
         if not_before is not None:
-            is_leaving = deployments.c.certificate_id.is_(None)
-            state = sa.case((is_leaving, DeploymentState.REMOVING), else_=DeploymentState.FAILED)
+            state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.FAILED)
         self._set(
             deployment_id,
             now,
@@ -190,16 +184,13 @@ class Deployments:
             error_code=code,
             error_detail=detail,
             not_before=not_before,
-            **_ENDED_LEASE,
+            **ENDED_LEASE,
         )
 
     def give_back(self, deployment_id: int, now: datetime) -> None:
         """End a lease with nothing done: the deployment is ready as before."""
-        state = sa.case(
-            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.PENDING
-        )
         attempts = deployments.c.attempts - 1
-        self._set(deployment_id, now, state=state, attempts=attempts, not_before=now, **_ENDED_LEASE)
+        self._set(deployment_id, now, state=READY, attempts=attempts, not_before=now, **ENDED_LEASE)
 
     def contest(self, identity: DeviceIdentity, detail: str, now: datetime) -> int:
         """Stop every deployment of a device until somebody says which device it is; tells how many."""
@@ -216,20 +207,17 @@ class Deployments:
                 error_detail=detail,
                 not_before=None,
                 updated_at=now,
-                **_ENDED_LEASE,
+                **ENDED_LEASE,
             )
         )
         return int(result.rowcount)
 
     def retry(self, deployment_id: int, stuck: DeploymentState, now: datetime) -> bool:
         """Make a failed or contested deployment ready again; False where it is not in that state any more."""
-        state = sa.case(
-            (deployments.c.certificate_id.is_(None), DeploymentState.REMOVING), else_=DeploymentState.PENDING
-        )
         result = self._connection.execute(
             sa.update(deployments)
             .where(deployments.c.id == deployment_id, deployments.c.state == stuck)
-            .values(state=state, attempts=0, not_before=now, updated_at=now, **_ENDED_LEASE, **_NO_ERROR)
+            .values(state=READY, attempts=0, not_before=now, updated_at=now, **ENDED_LEASE, **NO_ERROR)
         )
         return bool(result.rowcount)
 
@@ -246,23 +234,13 @@ class Deployments:
 
         What this deployer has in hand already, ended or not, is not taken anew (see `MdmLeases.renew_due`).
         """
-        found = self._connection.execute(
-            sa.select(deployments.c.id)
-            .where(_is_ready(now), is_reachable(), deployments.c.leased_by.is_distinct_from(leased_by))
-            .order_by(deployments.c.not_before, deployments.c.id)
-            .limit(most)
-            .with_for_update(skip_locked=True)
-        ).scalars()
-        return self._take(found.all(), leased_until, leased_by, now)
+        others = deployments.c.leased_by.is_distinct_from(leased_by)
+        return self._take([_is_ready(now), is_reachable(), others], most, now, leased_until, leased_by)
 
     def _set(self, deployment_id: int, now: datetime, **values: object) -> None:
         self._connection.execute(
             sa.update(deployments).where(deployments.c.id == deployment_id).values(updated_at=now, **values)
         )
-
-
-_ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
-_NO_ERROR = {"error_code": None, "error_detail": None}
 
 
 def _action(taken: Deployment) -> Action:

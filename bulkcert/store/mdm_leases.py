@@ -9,12 +9,10 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.mdm_words import DEPLOYER
 from bulkcert.policies import DeploymentState
+from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR, READY
 from bulkcert.store.schema import deployments, mdm_devices, mdm_identities
 
 _COLUMN = deployments.c
-_ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
-_NO_ERROR = {"error_code": None, "error_detail": None}
-_IS_LEAVING = _COLUMN.certificate_id.is_(None)
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,13 @@ class MdmLeases:
                 _COLUMN.updated_at < before,
             )
             .values(
-                state=sa.case((_IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.PENDING),
+                state=READY,
                 installed_certificate_id=None,
-                installed_digest=None,
                 attempts=0,
                 not_before=now,
                 updated_at=now,
-                **_ENDED_LEASE,
-                **_NO_ERROR,
+                **ENDED_LEASE,
+                **NO_ERROR,
             )
         )
 

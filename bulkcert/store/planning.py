@@ -17,13 +17,13 @@ from bulkcert.certificates import CertificateState
 from bulkcert.identities import IdentityType
 from bulkcert.policies import DeploymentState
 from bulkcert.store.certificates import DEVICE
+from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR
 from bulkcert.store.lists import texts
 from bulkcert.store.schema import certificates, deployments, vpn_policies
 
 _ENDED = (DeploymentState.REMOVED, DeploymentState.SUPERSEDED)
 _LEAVING = (*_ENDED, DeploymentState.REMOVING)
-_NOT_IN_HAND = {"lease": None, "leased_until": None, "leased_by": None}
-_NO_ERROR = {"error_code": None, "error_detail": None}
+_WAS_LEFT = deployments.c.state == DeploymentState.SUPERSEDED
 
 
 class Planning:
@@ -128,7 +128,7 @@ class Planning:
                 updated_at=now,
                 error_code=sa.case((is_contested, deployments.c.error_code)),
                 error_detail=sa.case((is_contested, deployments.c.error_detail)),
-                **_NOT_IN_HAND,
+                **ENDED_LEASE,
             )
         )
 
@@ -155,28 +155,24 @@ class Planning:
             deployments.c.delivered_at.is_not(None),
             deployments.c.attempts > 0,
         )
-        state: Any = DeploymentState.SUPERSEDED
-        if not removes:
-            # What is to be taken off already (and failed, or is contested) stays so.
-            left: list[sa.ColumnElement[bool]] = [
-                deployments.c.state.not_in(_LEAVING),
-                deployments.c.certificate_id.is_not(None),
-            ]
-        else:
-            was_left = sa.and_(deployments.c.state == DeploymentState.SUPERSEDED, is_there)
-            left = [sa.or_(deployments.c.state.not_in(_LEAVING), was_left)]
+        is_open = deployments.c.state.not_in(_LEAVING)
         if removes:
-            state = sa.case((is_there, DeploymentState.REMOVING), else_=DeploymentState.SUPERSEDED)
+            which = [*which, sa.or_(is_open, sa.and_(_WAS_LEFT, is_there))]
+            state: Any = sa.case((is_there, DeploymentState.REMOVING), else_=DeploymentState.SUPERSEDED)
+        else:
+            # What is to be taken off already (and failed, or is contested) stays so.
+            which = [*which, is_open, deployments.c.certificate_id.is_not(None)]
+            state = DeploymentState.SUPERSEDED
         self._connection.execute(
             sa.update(deployments)
-            .where(*which, *left)
+            .where(*which)
             .values(
                 certificate_id=None,
                 state=state,
                 attempts=0,
                 not_before=now,
                 updated_at=now,
-                **_NOT_IN_HAND,
-                **_NO_ERROR,
+                **ENDED_LEASE,
+                **NO_ERROR,
             )
         )

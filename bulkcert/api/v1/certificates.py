@@ -1,16 +1,12 @@
 """Device certificates that are kept, without anything secret."""
 
-import re
-
 from flask import Blueprint, Response, jsonify
 
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import pages, schemas
+from bulkcert.api.v1 import ids, pages, schemas
 from bulkcert.certificates import CertificateFilter
 from bulkcert.principals import Scope
-
-_ID = re.compile(r"[1-9][0-9]{0,17}")
 
 blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
 
@@ -30,6 +26,5 @@ def index() -> Response:
 def show(certificate_id: str) -> Response:
     """Show one device certificate."""
     read_query(schemas.Nothing())
-    # 0 is nobody's id: one that is malformed gets the very answer of one that is unknown.
-    number = int(certificate_id) if _ID.fullmatch(certificate_id) else 0
-    return jsonify(schemas.Certificate().dump(current.service().inventory.find(number)))
+    found = current.service().inventory.find(ids.number(certificate_id))
+    return jsonify(schemas.Certificate().dump(found))

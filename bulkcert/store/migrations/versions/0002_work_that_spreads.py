@@ -10,6 +10,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _extend_what_was_there()
+    _make_keys_and_workers()
+
+
+def _extend_what_was_there() -> None:
     with op.batch_alter_table("bulk_requests", schema=None) as batch_op:
         for name in ("validate_only", "is_cancelled"):
             flag = sa.Boolean(name=f"bulk_requests_{name}")
@@ -53,6 +58,8 @@ def upgrade() -> None:
         ):
             batch_op.create_index("ix_certificates_" + "_".join(columns), list(columns), unique=False)
 
+
+def _make_keys_and_workers() -> None:
     op.create_table(
         "idempotency_keys",
         sa.Column(

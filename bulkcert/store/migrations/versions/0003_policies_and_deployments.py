@@ -13,6 +13,11 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _make_policies_and_deployments()
+    _make_what_mdm_tells()
+
+
+def _make_policies_and_deployments() -> None:
     op.create_table(
         "vpn_policies",
         sa.Column("id", NUMBER, nullable=False, autoincrement=True),
@@ -90,6 +95,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_deployments_policy_id_state_id", "deployments", ["policy_id", "state", "id"], unique=False
     )
+
+
+def _make_what_mdm_tells() -> None:
     op.create_table(
         "mdm_servers",
         sa.Column("id", sa.String(40), nullable=False),
