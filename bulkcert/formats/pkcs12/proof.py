@@ -16,6 +16,7 @@ from bulkcert.formats.pkcs12.private_key import (
     load_private_key,
     read_private_key_info,
 )
+from bulkcert.formats.pkcs12.rsa_signature import sign
 from bulkcert.formats.x509 import allows_client_auth, is_issued_for, order_chain, parse_certificate
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
@@ -68,7 +69,7 @@ def _prove_by_signature(key: rsa.RSAPrivateKey) -> None:
     """Sign what nobody could foresee, and verify it with the public key, which is the certificate's."""
     message = secrets.token_bytes(32)
     try:
-        signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        signature = sign(key, message)
         key.public_key().verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError):
         detail = "The RSA key does not work: its public half does not verify what it signs."

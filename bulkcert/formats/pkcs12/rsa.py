@@ -88,10 +88,10 @@ def _agree(key: RsaNumbers) -> bool:
     p, q, e, d = key.prime1, key.prime2, key.public_exponent, key.private_exponent
     return (
         key.modulus == p * q
-        and e * d % (p - 1) == 1
-        and e * d % (q - 1) == 1
         and key.exponent1 == d % (p - 1)
         and key.exponent2 == d % (q - 1)
+        and e * key.exponent1 % (p - 1) == 1  # and so e * d is 1, at half the work
+        and e * key.exponent2 % (q - 1) == 1
         and 0 < key.coefficient < p
         and key.coefficient * q % p == 1
     )
