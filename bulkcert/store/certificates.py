@@ -22,7 +22,7 @@ from bulkcert.certificates import (
 from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Page
-from bulkcert.store import cursors
+from bulkcert.store import cursors, lists
 from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
@@ -88,8 +88,7 @@ class Certificates:
             for each in new
             for position, chain_id in enumerate(each.chain_ids)
         ]
-        if links:
-            self._connection.execute(sa.insert(certificate_chains), links)
+        lists.insert(self._connection, certificate_chains, links)
 
     def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
         """Find which chain certificates are kept, by fingerprint."""

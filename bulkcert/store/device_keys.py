@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
+from bulkcert.store import lists
 from bulkcert.store.certificates import DEVICE
 from bulkcert.store.lists import texts
-from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates, device_keys
 
 
@@ -36,16 +36,14 @@ class DeviceKeys:
 
     def owners(self, public_keys: Sequence[str]) -> dict[str, DeviceIdentity]:
         """Find the owners of public keys."""
-        found: dict[str, DeviceIdentity] = {}
-        for some in portions(public_keys):
-            rows = self._connection.execute(
-                sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(some))
-            )
-            found |= {
-                row.public_key_sha256: DeviceIdentity(IdentityType(row.identity_type), row.identity)
-                for row in rows
-            }
-        return found
+        wanted = texts(self._connection, public_keys)
+        rows = self._connection.execute(
+            sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(wanted))
+        )
+        return {
+            row.public_key_sha256: DeviceIdentity(IdentityType(row.identity_type), row.identity)
+            for row in rows
+        }
 
     def insert(self, owners: Mapping[str, DeviceIdentity]) -> None:
         """Note to which devices public keys belong, in their order: two writers never wait for each other."""
@@ -53,8 +51,7 @@ class DeviceKeys:
             {"public_key_sha256": public_key, "identity_type": owner.type, "identity": owner.value}
             for public_key, owner in sorted(owners.items(), key=itemgetter(0))
         ]
-        if rows:
-            self._connection.execute(sa.insert(device_keys), rows)
+        lists.insert(self._connection, device_keys, rows)
 
     def delete_unused(self, public_key: str) -> None:
         """Forget to whom a public key belonged, unless a certificate with it is still kept."""

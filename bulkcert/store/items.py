@@ -70,7 +70,9 @@ class Items:
         rows = self._connection.execute(
             sa.select(items)
             .where(
-                items.c.request_id == request_id, items.c.position.in_(positions), items.c.outcome.is_(None)
+                items.c.request_id == request_id,
+                items.c.position.in_(lists.numbers(self._connection, positions)),
+                items.c.outcome.is_(None),
             )
             .order_by(items.c.position)  # in one order, so that two who hold them take turns
             .with_for_update()
@@ -81,7 +83,8 @@ class Items:
         """Find the opened items of a request that hold one of the given public keys."""
         rows = self._connection.execute(
             sa.select(items).where(
-                items.c.request_id == request_id, items.c.public_key_sha256.in_(public_keys)
+                items.c.request_id == request_id,
+                items.c.public_key_sha256.in_(lists.texts(self._connection, public_keys)),
             )
         )
         return [KeptItem(_item(row), row.public_key_sha256, row.previous_certificate_id) for row in rows]
@@ -90,20 +93,14 @@ class Items:
         """Write the results of items."""
         rows = [
             {
-                "b_request_id": request_id,
-                "b_position": kept.item.position,
+                "position": kept.item.position,
                 "public_key_sha256": kept.public_key_sha256,
                 "previous_certificate_id": kept.previous_certificate_id,
             }
             | _result_columns(kept.item.result)
             for kept in ended
         ]
-        if rows:
-            statement = sa.update(items).where(
-                items.c.request_id == sa.bindparam("b_request_id"),
-                items.c.position == sa.bindparam("b_position"),
-            )
-            self._connection.execute(statement, rows)
+        lists.update(self._connection, items, "position", rows, request_id=request_id)
 
     def waiting_of(self, identity_type: IdentityType, identities: Sequence[str]) -> list[str]:
         """Tell for which of some devices unfinished imports still hold something that they would keep."""

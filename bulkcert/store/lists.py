@@ -35,21 +35,51 @@ def insert(
     if not rows:
         return
     names = list(rows[0])
-    packed = [[row[name] for name in names] for row in rows]
-    value = _unpack(connection, packed, sa.JSON(), "json_array_elements")
-    columns = [_element(value, at, table.c[name]) for at, name in enumerate(names)]
+    columns = _columns(connection, table, names, rows)
     alike = [sa.literal(given, table.c[name].type) for name, given in same.items()]
     connection.execute(
         sa.insert(table).from_select([*names, *same], sa.select(*columns, *alike), include_defaults=False)
     )
 
 
-def _element(value: sa.ColumnElement[Any], at: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    element = value[at]
-    cast: sa.ColumnElement[Any] = (
-        element.as_integer() if isinstance(column.type, sa.Integer) else element.as_string()
+def update(
+    connection: Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Plain]], **same: object
+) -> None:
+    """Update rows, each found by its key: to the other columns of the first row, which all of them have.
+
+    same: columns that must be alike in all of them.
+    """
+    if not rows:
+        return
+    found = [table.c[name] == value for name, value in same.items()]
+    names = list(rows[0])
+    if connection.dialect.name == "sqlite":
+        # It would look through the whole list for each row; row by row, in the same process, it is quick.
+        named: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(f"new_{name}") for name in names}
+        statement = sa.update(table).where(table.c[key] == named.pop(key), *found).values(named)
+        connection.execute(statement, [{f"new_{name}": row[name] for name in names} for row in rows])
+        return
+    columns = _columns(connection, table, names, rows)
+    new = sa.select(*(column.label(name) for column, name in zip(columns, names, strict=True))).subquery()
+    connection.execute(
+        sa.update(table)
+        .where(table.c[key] == new.c[key], *found)
+        .values({name: new.c[name] for name in names if name != key})
     )
-    return cast
+
+
+def _columns(
+    connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, Plain]]
+) -> list[sa.ColumnElement[Any]]:
+    packed = [[row[name] for name in names] for row in rows]
+    value = _unpack(connection, packed, sa.JSON(), "json_array_elements")
+    return [_element(value, at, table.c[name]) for at, name in enumerate(names)]
+
+
+def _element(value: sa.ColumnElement[Any], at: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    element: sa.ColumnElement[Any] = value[at].as_string()
+    # As a number of the column's size: `as_integer` would cut what is longer than 32 bits.
+    return sa.cast(element, column.type) if isinstance(column.type, sa.Integer) else element
 
 
 def _unpack(

@@ -1,10 +1,12 @@
 """Lists of values in one parameter: what goes in comes out, on both databases."""
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from bulkcert.store import Store, lists
-from bulkcert.store.schema import bulk_requests, login_throttles
+from bulkcert.store.schema import bulk_requests, login_throttles, sequences
 from tests.builders import NOW
 
 TEXTS = [
@@ -67,3 +69,28 @@ def test_a_value_may_be_missing(any_store: Store) -> None:
         lists.insert(connection, bulk_requests, [told], created_at=NOW, **counts, **flags)
         row = connection.execute(sa.select(bulk_requests)).one()
     assert (row.bundle_digest, row.requested_by, row.total) == (None, "me", 0)
+
+
+def test_a_number_may_be_longer_than_32_bits(any_store: Store) -> None:
+    row = {"name": "certificates", "next": 2**40}
+    with any_store.engine.begin() as connection:
+        connection.execute(sa.delete(sequences))
+        lists.insert(connection, sequences, [row])
+        assert connection.execute(sa.select(sequences.c.next)).scalar_one() == 2**40
+
+        lists.update(connection, sequences, "name", [row | {"next": 2**50}])
+        assert connection.execute(sa.select(sequences.c.next)).scalar_one() == 2**50
+
+
+def test_rows_are_updated_by_their_key_where_what_is_alike_fits(any_store: Store) -> None:
+    rows = [{"id": name, "failures": number} for number, name in enumerate("abc")]
+    later = NOW + timedelta(1)
+    with any_store.engine.begin() as connection:
+        lists.insert(connection, login_throttles, rows[:2], last_failed_at=NOW)
+        lists.insert(connection, login_throttles, rows[2:], last_failed_at=later)
+        new = [{"id": name, "failures": 10 + number} for number, name in enumerate("acd")]
+        lists.update(connection, login_throttles, "id", new, last_failed_at=NOW)
+        lists.update(connection, login_throttles, "id", [], last_failed_at=NOW)
+        found = {row.id: row.failures for row in connection.execute(sa.select(login_throttles))}
+
+    assert found == {"a": 10, "b": 1, "c": 2}
