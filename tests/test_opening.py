@@ -20,6 +20,7 @@ from bulkcert.limits import Limits
 from bulkcert.opening import Opener
 from bulkcert.opening import child as child_module
 from bulkcert.opening.child import ChildDoesNotStart, environment
+from bulkcert.opening.frames import write_request
 from bulkcert.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 from tests.formats.pkcs12 import forge
@@ -132,12 +133,35 @@ def test_the_watchdog_ends_a_file_that_takes_too_long_by_the_clock(make_opener):
     assert found == ["opened", "too_costly", "opened"]
 
 
-def test_a_process_that_is_killed_costs_the_file_in_work_only(make_opener):
+def kill_whoever_works(opener: Opener, times: int) -> None:
+    """Kill the process that opens files, and those that come after it."""
+    killed: set[int] = set()
+    while len(killed) < times:
+        time.sleep(0.5)
+        if opener._child is not None and not opener._child.has_ended and opener._child.pid not in killed:
+            killed.add(opener._child.pid)
+            os.kill(opener._child.pid, signal.SIGKILL)
+
+
+def test_a_file_whose_process_is_killed_once_is_opened_by_another(make_opener):
+    """The kernel kills for want of memory that others took."""
+    slow = forge.pfx(forge.clear_safe(), mac_data=forge.mac_claim(iterations=10_000_000))
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=300)
+    results = opener.open_all([GOOD, (slow, Secret(b"any")), GOOD])
+    next(results)
+    killed = pid_of(opener)
+    threading.Thread(target=kill_whoever_works, args=(opener, 1)).start()
+
+    assert outcomes(results) == ["wrong_password", "opened"]
+    assert pid_of(opener) != killed
+
+
+def test_a_process_that_is_killed_again_costs_the_file_in_work_only(make_opener):
     opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=300)
     results = opener.open_all([GOOD, ENDLESS, GOOD, GOOD])
     first = next(results)
     killed = pid_of(opener)
-    threading.Timer(0.5, os.kill, (killed, signal.SIGKILL)).start()
+    threading.Thread(target=kill_whoever_works, args=(opener, 2)).start()
 
     second = next(results)
 
@@ -145,6 +169,20 @@ def test_a_process_that_is_killed_costs_the_file_in_work_only(make_opener):
     assert isinstance(second, Crashed)
     assert outcomes(results) == ["opened", "opened"]
     assert pid_of(opener) != killed
+
+
+def test_an_answer_to_another_request_is_nobodys(make_opener, monkeypatch):
+    """Whatever brought it about: a device must not get the key of another."""
+    opener = make_opener()
+    list(opener.open_all([GOOD]))
+    assert opener._child is not None
+    monkeypatch.setattr(opener, "_number", opener._number + 1)
+    opener._child.feed(iter([write_request(1, *GOOD, Limits())]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opener._child, "feed", lambda _requests: None)
+        assert outcomes(opener.open_all([GOOD])) == ["crashed"]
+    assert outcomes(opener.open_all([GOOD])) == ["opened"]
 
 
 def test_a_process_that_is_killed_while_idle_costs_nothing(make_opener):

@@ -10,8 +10,10 @@ from bulkcert.opening.frames import Frames, frame, read_answer, write_answer
 from bulkcert.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 
+NUMBER = 7
+PREFIX = NUMBER.to_bytes(8)
 OPENED = pkcs12.open(a_pkcs12(), Secret(PASSWORD.encode()))
-ANSWER = json.loads(write_answer(OPENED)[4:])
+ANSWER = json.loads(write_answer(NUMBER, OPENED)[4 + len(PREFIX) :])
 LINK = json.loads(ANSWER["chain"][0])
 
 
@@ -26,7 +28,7 @@ def answer_with(link: object) -> bytes:
 )
 def test_a_link_that_is_none_is_not_believed(text):
     with pytest.raises(ValueError):
-        read_answer(answer_with(text))
+        read_answer(NUMBER, PREFIX + answer_with(text))
 
 
 @pytest.mark.parametrize("missing", ["der", *(f"facts.{name}" for name in LINK["facts"])])
@@ -36,7 +38,7 @@ def test_a_link_without_one_of_its_members_is_not_believed(missing):
     del place[missing.removeprefix("facts.")]
 
     with pytest.raises(ValueError):
-        read_answer(answer_with(json.dumps(link)))
+        read_answer(NUMBER, PREFIX + answer_with(json.dumps(link)))
 
 
 @pytest.mark.parametrize("name", sorted(LINK["facts"]))
@@ -45,17 +47,17 @@ def test_a_link_with_a_member_of_the_wrong_kind_is_not_believed(name):
     link["facts"][name] = 7.5
 
     with pytest.raises(ValueError):
-        read_answer(answer_with(json.dumps(link)))
+        read_answer(NUMBER, PREFIX + answer_with(json.dumps(link)))
 
 
 def test_what_is_remembered_of_one_link_is_not_told_of_another():
     """The same certificate under another name: a process that was taken over must not be able to plant facts."""
-    read_answer(write_answer(OPENED)[4:])
+    read_answer(NUMBER, write_answer(NUMBER, OPENED)[4:])
     forged = json.loads(json.dumps(LINK))
     forged["facts"]["subject"]["text"] = "CN=Somebody else"
 
-    found = read_answer(answer_with(json.dumps(forged)))
-    again = read_answer(write_answer(OPENED)[4:])
+    found = read_answer(NUMBER, PREFIX + answer_with(json.dumps(forged)))
+    again = read_answer(NUMBER, write_answer(NUMBER, OPENED)[4:])
 
     assert found.chain[0].facts.subject.text == "CN=Somebody else"
     assert again == OPENED
@@ -63,7 +65,7 @@ def test_what_is_remembered_of_one_link_is_not_told_of_another():
 
 def test_a_link_that_is_very_long_is_read_and_not_remembered():
     before = frames._read_link.cache_info().currsize
-    found = read_answer(answer_with(json.dumps(LINK) + " " * 70_000))
+    found = read_answer(NUMBER, PREFIX + answer_with(json.dumps(LINK) + " " * 70_000))
 
     assert found == OPENED
     assert frames._read_link.cache_info().currsize == before

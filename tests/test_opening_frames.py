@@ -20,17 +20,26 @@ from bulkcert.opening.frames import (
 from bulkcert.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 
+NUMBER = 7
+PREFIX = NUMBER.to_bytes(8)
 OPENED = pkcs12.open(a_pkcs12(), Secret(PASSWORD.encode()))
-ANSWER = json.loads(write_answer(OPENED)[4:])
+ANSWER = json.loads(write_answer(NUMBER, OPENED)[4 + len(PREFIX) :])
 
 
 def test_an_opened_certificate_comes_through():
-    assert read_answer(write_answer(OPENED)[4:]) == OPENED
+    assert read_answer(NUMBER, write_answer(NUMBER, OPENED)[4:]) == OPENED
+
+
+@pytest.mark.parametrize("number", [0, 6, 8, 2**32 + 7])
+def test_the_answer_to_another_request_is_not_taken(number):
+    """It may be the key of another device."""
+    with pytest.raises(ValueError, match="another request"):
+        read_answer(number, write_answer(NUMBER, OPENED)[4:])
 
 
 @pytest.mark.parametrize("refusal", [WrongPassword("no"), TooCostly("ä € \n")])
 def test_a_refusal_comes_through(refusal):
-    found = read_answer(write_answer(refusal)[4:])
+    found = read_answer(NUMBER, write_answer(NUMBER, refusal)[4:])
 
     assert isinstance(found, type(refusal))
     assert found.detail == refusal.detail
@@ -38,16 +47,16 @@ def test_a_refusal_comes_through(refusal):
 
 def test_every_code_comes_through():
     for kind in ItemRefusal.__subclasses__():
-        found = read_answer(write_answer(kind("text"))[4:])
+        found = read_answer(NUMBER, write_answer(NUMBER, kind("text"))[4:])
 
         assert type(found) is kind
 
 
 @given(st.binary(max_size=100), st.binary(max_size=100))
 def test_a_request_comes_through(content, password):
-    sent = write_request(content, Secret(password), Limits())
+    sent = write_request(NUMBER, content, Secret(password), Limits())
 
-    assert read_request(sent[4:]) == (content, Secret(password))
+    assert read_request(sent[4:]) == (NUMBER, content, Secret(password))
 
 
 @given(st.lists(st.binary(max_size=50), max_size=5), st.integers(1, 20))
@@ -92,7 +101,7 @@ def test_a_member_of_the_wrong_kind_is_not_believed(path, wrong):
     place[path[-1]] = wrong
 
     with pytest.raises(ValueError):
-        read_answer(json.dumps(answer).encode())
+        read_answer(NUMBER, PREFIX + json.dumps(answer).encode())
 
 
 @pytest.mark.parametrize("missing", [path for path in places(ANSWER) if path and isinstance(path[-1], str)])
@@ -104,7 +113,7 @@ def test_a_member_that_is_missing_is_not_made_up(missing):
     del place[missing[-1]]
 
     try:
-        found = read_answer(json.dumps(answer).encode())
+        found = read_answer(NUMBER, PREFIX + json.dumps(answer).encode())
     except ValueError:
         return
     # Only the well-known attributes of a name may be absent.
@@ -115,15 +124,15 @@ def test_a_member_that_is_missing_is_not_made_up(missing):
 @given(st.binary(max_size=200))
 def test_random_bytes_are_no_answer(content):
     with pytest.raises(ValueError):
-        read_answer(content)
+        read_answer(NUMBER, PREFIX + content)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_random_json_is_no_answer(value):
     with pytest.raises(ValueError):
-        read_answer(json.dumps(value).encode())
+        read_answer(NUMBER, PREFIX + json.dumps(value).encode())
 
 
 def test_an_endless_nesting_is_no_answer():
     with pytest.raises(ValueError):
-        read_answer(b"[" * 100_000)
+        read_answer(NUMBER, PREFIX + b"[" * 100_000)

@@ -5,7 +5,9 @@ Rules:
   passwords over a pipe, and nothing over its command line.
 - What it answers is read as numbers, text and bytes, never unpickled: whoever takes it over gains nothing
   here.
-- A file whose opening takes the process down is that file's refusal; the next file meets a new process.
+- A file whose opening ends the process, and then another one, is that file's refusal: the first may have been
+  killed from outside. Other files meet a new process.
+- Every answer bears the number of its request: none is ever taken for that of another file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,9 @@ _FILES_OF_ONE_CHILD = 10_000
 _MOST_FALSE_STARTS = 3
 """Children that may end before they begin with a file; then the file is taken to be the cause."""
 
+_MOST_DEATHS = 2
+"""Children that may end with a file in work, but for want of time; then the file is taken to be the cause."""
+
 Result = OpenedCertificate | ItemRefusal
 
 
@@ -32,7 +37,8 @@ class Opener:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._child: Child | None = None
-        self._false_starts = 0
+        self._deaths = 0  # since the last answer
+        self._number = 0  # of the last request
         self._under_way: object = None  # whose answers the child gives
 
     def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
@@ -67,9 +73,12 @@ class Opener:
     def _open_until_the_child_ends(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
         child = self._child = self._child or Child(self._limits)
         files = files[: _FILES_OF_ONE_CHILD - child.answered]
-        child.feed(write_request(data, password, self._limits) for data, password in files)
-        for _ in files:
-            result = self._next_result(child)
+        numbers = range(self._number + 1, self._number + 1 + len(files))
+        self._number += len(files)
+        requests = zip(numbers, files, strict=True)
+        child.feed(write_request(number, *file, self._limits) for number, file in requests)
+        for number in numbers:
+            result = self._next_result(child, number)
             if result is not None:
                 yield result
             if child.has_ended:
@@ -77,24 +86,29 @@ class Opener:
         if child.answered >= _FILES_OF_ONE_CHILD:
             self.close()
 
-    def _next_result(self, child: Child) -> Result | None:
-        """Give the next result; None where the child ended before it began with the file."""
+    def _next_result(self, child: Child, number: int) -> Result | None:
+        """Give the next result; None where the child ended, and the file is to be opened by another."""
         try:
-            answer = child.next_answer(self._limits.opening_wall_seconds)
-            self._false_starts = 0
-            return read_answer(answer)
+            result = read_answer(number, child.next_answer(self._limits.opening_wall_seconds))
         except ChildEnded as end:
             self.close()
             return self._blame(end)
         except ValueError:  # an answer that is none: whatever gave it is not trusted any further
             self.close()
             return Crashed("The process that opened the file gave an answer that makes no sense.")
+        self._deaths = 0
+        return result
 
     def _blame(self, end: ChildEnded) -> ItemRefusal | None:
-        self._false_starts += 1
-        if not end.had_begun and self._false_starts < _MOST_FALSE_STARTS:
+        """Tell what a child's end means for the file; None where it may not have been the cause."""
+        self._deaths += 1
+        if not end.had_begun:
+            may_be_innocent = self._deaths < _MOST_FALSE_STARTS
+        else:
+            may_be_innocent = not end.out_of_time and self._deaths < _MOST_DEATHS
+        if may_be_innocent:
             return None
-        self._false_starts = 0
+        self._deaths = 0
         if end.out_of_time:
             return TooCostly("Opening the file took longer than the limit.")
-        return Crashed("The process that opened the file ended without an answer.")
+        return Crashed("The process that opened the file ended without an answer, again and again.")

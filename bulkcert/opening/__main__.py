@@ -24,19 +24,19 @@ _NO_LIMIT = 2**32  # the parent is trusted, and its settings may allow large fil
 def main() -> None:
     """Read limits, then files, from the standard input; answer on what was the standard output."""
     # A stop of the service may signal the whole group: the worker says when this process ends.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.SIG_IGN)
     requests, answers = _claim_pipes()
     limits = Limits(**json.loads(requests.next() or b"{}"))
     confine(limits)
     gc.freeze()  # what was imported lives as long as the process: it need not be looked through again
     answers.write(frame(b"ready"))
     while (content := _next(requests, answers)) is not None:
-        data, password = read_request(content)
+        number, data, password = read_request(content)
         allow_seconds(limits.opening_cpu_seconds)
         answers.write(BEGUN)
         answers.flush()  # the answer before is told together with this: one turn of the parent for both
-        answers.write(write_answer(_open(data, password, limits)))
+        answers.write(write_answer(number, _open(data, password, limits)))
 
 
 def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate | ItemRefusal:

@@ -16,6 +16,7 @@ from bulkcert.secret import Secret
 T = TypeVar("T")
 
 _LENGTH = struct.Struct(">I")
+_NUMBER = struct.Struct(">Q")
 _LONGEST_ANSWER = 8 * 1024**2
 _LONGEST_DETAIL = 1000
 _REMEMBERED = 64  # certificates of chains: a fleet shares a few
@@ -58,22 +59,43 @@ class Frames:
         return content
 
 
-def write_request(data: bytes, password: Secret, limits: Limits) -> bytes:
-    """Write the request to open one file; of one that is too large, no more than shows that it is."""
-    return frame(_LENGTH.pack(len(password)) + password.reveal() + data[: limits.pkcs12_bytes + 1])
+def write_request(number: int, data: bytes, password: Secret, limits: Limits) -> bytes:
+    """Write the request to open one file; of one that is too large, no more than shows that it is.
+
+    number: that of the answer, too.
+    """
+    told = _NUMBER.pack(number) + _LENGTH.pack(len(password))
+    return frame(told + password.reveal() + data[: limits.pkcs12_bytes + 1])
 
 
-def read_request(content: bytes) -> tuple[bytes, Secret]:
-    """Read a request: the file and its password."""
-    (length,) = _LENGTH.unpack_from(content)
-    start = _LENGTH.size + length
-    return content[start:], Secret(content[_LENGTH.size : start])
+def read_request(content: bytes) -> tuple[int, bytes, Secret]:
+    """Read a request: its number, the file and its password."""
+    (number,) = _NUMBER.unpack_from(content)
+    (length,) = _LENGTH.unpack_from(content, _NUMBER.size)
+    start = _NUMBER.size + _LENGTH.size
+    return number, content[start + length :], Secret(content[start : start + length])
 
 
-def write_answer(result: OpenedCertificate | ItemRefusal) -> bytes:
-    """Write the answer for one file."""
+def write_answer(number: int, result: OpenedCertificate | ItemRefusal) -> bytes:
+    """Write the answer to the request of this number."""
+    return frame(_NUMBER.pack(number) + _write_result(result))
+
+
+def read_answer(number: int, content: bytes) -> OpenedCertificate | ItemRefusal:
+    """Read the answer to the request of this number, every member of it checked.
+
+    Raises `ValueError` where it is another's, which would give a device the key of another, or not of the
+    right form.
+    """
+    if content[: _NUMBER.size] != _NUMBER.pack(number):
+        msg = "the answer is for another request"
+        raise ValueError(msg)
+    return _read_result(content[_NUMBER.size :])
+
+
+def _write_result(result: OpenedCertificate | ItemRefusal) -> bytes:
     if isinstance(result, ItemRefusal):
-        return frame(json.dumps({"code": result.code, "detail": result.detail}).encode())
+        return json.dumps({"code": result.code, "detail": result.detail}).encode()
     answer = {
         "leaf": _certificate_to_json(result.leaf),
         "chain": [_link_to_text(certificate) for certificate in result.chain],
@@ -82,11 +104,10 @@ def write_answer(result: OpenedCertificate | ItemRefusal) -> bytes:
         "allows_client_auth": result.allows_client_auth,
         "opened_by": result.opened_by,
     }
-    return frame(json.dumps(answer).encode())
+    return json.dumps(answer).encode()
 
 
-def read_answer(content: bytes) -> OpenedCertificate | ItemRefusal:
-    """Read an answer, every member of it checked. Raises `ValueError` where it is not of the right form."""
+def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
     try:
         answer = json.loads(content.decode())
         if "code" in answer:
