@@ -96,6 +96,7 @@ class Keeper:
         self._worker_id = worker_id
         self._committing = ThreadPoolExecutor(1, "committing") if works_ahead else None
         self._pending: Future[None] | None = None
+        self._next: Claimed | None = None
 
     def work_once(self) -> bool:
         """Work on one chunk; False where none is waiting, and all is committed that was opened.
@@ -103,7 +104,7 @@ class Keeper:
         Where it works ahead, a chunk is committed while the next one is opened: what goes wrong with it is
         raised by the next call.
         """
-        claimed = self._claim()
+        claimed, self._next = self._next or self._claim(), None
         if claimed is None:
             self._settle()
             return False
@@ -115,9 +116,12 @@ class Keeper:
         return True
 
     def close(self) -> None:
-        """Commit what is opened."""
+        """Commit what is opened, and give back what is not."""
         if self._committing is not None:
             self._committing.shutdown()
+        if self._next is not None:
+            with suppress(Unavailable, StorageFull), self._store.writing() as tx:
+                tx.chunks.release(self._next.chunk, is_counted=False)
 
     @contextmanager
     def _released_if_it_fails(self, chunk: Chunk) -> Iterator[None]:
@@ -134,8 +138,11 @@ class Keeper:
     def _hand_over(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
         if self._committing is None:
             self._commit(chunk, answers)
-        else:
-            self._pending = self._committing.submit(self._commit_or_release, chunk, answers)
+            return
+        with suppress(Unavailable, StorageFull):  # the next call says so
+            # Before the commit: SQLite has one writer, and whoever opens files would wait for the end of it.
+            self._next = self._claim()
+        self._pending = self._committing.submit(self._commit_or_release, chunk, answers)
 
     def _commit_or_release(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
         with self._released_if_it_fails(chunk):
@@ -148,10 +155,9 @@ class Keeper:
             pending.result()
 
     def _claim(self) -> Claimed | None:
-        if self._pending is None:  # there may be nothing at all to do, for which no writer need wait
-            with self._store.reading() as tx:
-                if not tx.chunks.is_work_waiting(tx.time(self._now)):
-                    return None
+        with self._store.reading() as tx:  # there may be nothing at all to do, for which no writer need wait
+            if not tx.chunks.is_work_waiting(tx.time(self._now)):
+                return None
         with self._store.writing() as tx:
             now = tx.time(self._now)
             chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)

@@ -573,6 +573,48 @@ def test_closing_commits_what_is_opened(verbs: Verbs) -> None:
     assert verbs.codes(request) == {A: "created"}
 
 
+def test_the_next_chunk_is_opened_while_one_is_being_written(verbs: Verbs, monkeypatch) -> None:
+    """SQLite has one writer: what opens files must not wait for the end of its transaction."""
+    verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
+    opened: list[int] = []
+    second = threading.Event()
+
+    class Opener(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            opened.append(len(files))
+            if len(opened) == 2:
+                second.set()
+            return super().open_all(files)
+
+    keeper = Keeper(verbs.store, verbs.vault, Opener(), verbs.clock, timedelta(seconds=60), works_ahead=True)
+    commit, came_meanwhile = keeper._commit, []
+
+    def commit_slowly(chunk, answers) -> None:
+        with verbs.store.writing():
+            came_meanwhile.append(second.wait(10))
+        commit(chunk, answers)
+
+    monkeypatch.setattr(keeper, "_commit", commit_slowly)
+    while keeper.work_once():
+        pass
+
+    assert opened == [50, 10]
+    assert came_meanwhile == [True, True]
+    keeper.close()
+
+
+def test_closing_gives_back_what_was_claimed_ahead(verbs: Verbs) -> None:
+    request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
+    keeper = a_keeper_that_works_ahead(verbs)
+    keeper.work_once()
+    keeper.close()
+
+    assert verbs.keeper.work_once() is True
+    assert verbs.importer.wait(request.id, 0).counts.created == 60
+
+
 # --- several workers at once ---
 
 

@@ -163,7 +163,7 @@ def test_a_report_that_is_pruned_while_it_is_read_is_refused_rather_than_cut_off
     pages: int,
 ) -> None:
     keep_items(service, import_location, 20)
-    find, found = bulk_requests.BulkRequests._items, iter(range(pages))
+    find, found = bulk_requests.BulkRequests.items, iter(range(pages))
 
     def prune_after_some(self: Any, *wanted: Any) -> Any:
         if next(found, None) is None:
@@ -171,6 +171,6 @@ def test_a_report_that_is_pruned_while_it_is_read_is_refused_rather_than_cut_off
         return find(self, *wanted)
 
     monkeypatch.setattr(bulk_requests, "_PAGE", 5)
-    monkeypatch.setattr(bulk_requests.BulkRequests, "_items", prune_after_some)
+    monkeypatch.setattr(bulk_requests.BulkRequests, "items", prune_after_some)
 
     assert_gone(caller.get(f"{import_location}/{path}", headers={"Accept": accept}))
