@@ -14,6 +14,7 @@ from bulkcert.errors import EmptyList, InvalidIdentity, MalformedRequest, NotFou
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
 from bulkcert.reports import Outcome, RequestState
+from bulkcert.store import certificates
 from tests.builders import DAY, NOW, a_bundle, a_ca, a_certificate, a_pkcs12, a_zip, an_ec_key
 from tests.conftest import Verbs
 
@@ -280,6 +281,34 @@ def test_a_filter_chooses(fleet: Verbs, wanted: dict[str, Any], identities: list
     cursor = None
     while True:
         page = fleet.inventory.page(CertificateFilter(**wanted), 2, cursor)
+        found += [kept.identity.value for kept in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+
+    assert found == identities
+
+
+@pytest.mark.parametrize("few", [-1, 0, 2, 4, 5, 1000])
+@pytest.mark.parametrize(
+    ("wanted", "identities"),
+    [
+        ({"expires_before": NOW}, []),
+        ({"expires_before": NOW + 91 * DAY}, [A, IMEI]),
+        ({"expires_before": NOW + 9999 * DAY}, EVERY),
+        ({"expires_before": NOW + 9999 * DAY, "state": CertificateState.CURRENT}, [A, B, IMEI]),
+        ({"expires_before": NOW + 9999 * DAY, "identity_type": SERIAL}, [A, B, C, B]),
+        ({"expires_before": NOW + 9999 * DAY, "text": "12bc", "issuer": "test"}, [B, C, B]),
+        ({"expires_before": NOW + 9999 * DAY, "identity": B}, [B, B]),
+    ],
+)
+def test_what_expires_is_found_whether_it_is_few_or_many(
+    fleet: Verbs, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], identities: list[str], few: int
+) -> None:
+    monkeypatch.setattr(certificates, "_FEW", few)
+    found = []
+    cursor = None
+    while True:
+        page = fleet.inventory.page(CertificateFilter(**wanted), 1, cursor)
         found += [kept.identity.value for kept in page.items]
         if (cursor := page.next_cursor) is None:
             break

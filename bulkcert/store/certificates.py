@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,9 @@ from bulkcert.store.schema import certificate_chains, certificates
 DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves
 _LISTED = tuple(column for column in certificates.c if column.name not in {"der", "sealed_private_key"})
+
+_FEW = 5000
+"""Certificates that are looked up by their end; to read so many ids from an index takes milliseconds."""
 
 _STANDING = tuple(
     certificates.c[name] for name in ("id", "identity", "state", "fingerprint_sha256", "public_key_sha256")
@@ -180,11 +183,31 @@ class Certificates:
 
     def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
         """List device certificates in the order they came."""
-        query = sa.select(*_LISTED).where(certificates.c.kind == DEVICE, *_conditions(wanted))
-        if cursor is not None:
-            query = query.where(certificates.c.id > cursors.read_number(cursor))
+        # Told of the first page, too: without it SQLite sorts all that matches, to begin where it began.
+        after = 0 if cursor is None else cursors.read_number(cursor)
+        if (few := self._few_that_end(wanted, after)) is not None:
+            wanted = replace(wanted, expires_before=None, state=None)
+            query = sa.select(*_LISTED).where(certificates.c.id.in_(numbers(self._connection, few)))
+        else:
+            query = sa.select(*_LISTED).where(certificates.c.kind == DEVICE, certificates.c.id > after)
+        query = query.where(*_conditions(wanted))
         rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
         return cursors.page([(found.id, found) for found in self._with_chains(rows)], limit)
+
+    def _few_that_end(self, wanted: CertificateFilter, after: int) -> list[int] | None:
+        """Find the ids of those that end before the moment, where they are few; else None.
+
+        Few are quickly looked up; of many, a walk by id soon finds a page. SQLite does not know which it is:
+        it would walk a million rows for a few, or sort half of them for a page.
+        """
+        if wanted.expires_before is None or wanted.identity or wanted.fingerprint_sha256:
+            return None
+        column = certificates.c
+        query = sa.select(column.id).where(column.kind == DEVICE, column.not_after < wanted.expires_before)
+        if wanted.state is not None:
+            query = query.where(column.state == wanted.state)
+        found = self._connection.execute(query.limit(_FEW + 1)).scalars().all()
+        return None if len(found) > _FEW else [number for number in found if number > after]
 
     def chain_page(self, limit: int, cursor: str | None) -> Page[ChainCertificate]:
         """List the chain certificates that a current device certificate needs, each once."""
