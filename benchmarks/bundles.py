@@ -21,6 +21,7 @@ PASSWORD = "correct horse battery"
 RSA, EC = "RSA-2048", "EC P-256"
 _PREFIXES = {RSA: "BENCHR", EC: "BENCHE"}
 _AT_ONCE = 50
+_FORM = 2  # counted up when files change: those of another form may lie in the directory
 _DAY = dt.timedelta(days=1)
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -34,7 +35,7 @@ class Cache:
 
     def files(self, kind: str, count: int) -> list[bytes]:
         """Give the first `count` files of a kind, each with a key pair of its own."""
-        place = self._directory / kind.replace(" ", "-").lower()
+        place = self._directory / f"{kind.replace(' ', '-').lower()}-{_FORM}"
         place.mkdir(exist_ok=True)
         missing = [n for n in range(count) if not _path(place, n).exists()]
         if missing:
@@ -120,5 +121,9 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(usage, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        # Every CA writes it (RFC 5280 §4.2.1.1).
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
         .sign(issuer_key, hashes.SHA256())
     )

@@ -21,7 +21,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -40,7 +42,6 @@ LIMITS = Limits()
 SECRET = Secret(PASSWORD.encode())
 COMMON = "RSA-2048", "OpenSSL 3"
 JUDGED = {COMMON, ("EC P-256", "OpenSSL 3")}
-Contender = Callable[[File], object]
 
 
 @dataclass(frozen=True)
@@ -67,40 +68,43 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def in_python(contender: Contender) -> Contender:
-    """Derive by the loop in Python."""
+@dataclass(frozen=True)
+class Contender:
+    """What is done with a file, and what is to be missing of libcrypto meanwhile."""
 
-    def contend(file: File) -> None:
-        with mock.patch.object(kdf, "_NATIVE_DIGESTS", frozenset()):
-            contender(file)
+    open: Callable[[File], object]
+    without: tuple[Callable[[], AbstractContextManager[object]], ...] = ()
 
-    return contend
+    def take_turn(self, files: list[File]) -> list[float]:
+        """Do it with each file; give the seconds of each."""
+        times = []
+        x509.forget()
+        with contextlib.ExitStack() as stack:
+            for missing in self.without:
+                stack.enter_context(missing())
+            for file in files:
+                started = time.perf_counter()
+                self.open(file)
+                times.append(time.perf_counter() - started)
+        return times
 
 
-def without_libcrypto(contender: Contender) -> Contender:
-    """Derive in Python and sign by the library, as where libcrypto cannot be reached."""
-
-    def contend(file: File) -> None:
-        with mock.patch.object(rsa_signature, "_PAIR", None):
-            contender(file)
-
-    return in_python(contend)
-
-
-def open_with(limits: Limits) -> Contender:
+def open_with(limits: Limits) -> Callable[[File], object]:
     """Open as the service does, under these limits."""
     return lambda file: pkcs12.open(file.content, SECRET, limits)
 
 
-CONTENDERS: dict[str, Contender] = {
-    "bulkcert": open_with(LIMITS),
-    "bulkcert, Python loop": in_python(open_with(LIMITS)),
-    "bulkcert, without libcrypto": without_libcrypto(open_with(LIMITS)),
-    "load_pkcs12": peers.load_pkcs12,
-    "bare derivations": File.derive,
-    "bare derivations, Python loop": in_python(File.derive),
-    "bulkcert, 1 round of primality": open_with(replace(LIMITS, rsa_primality_rounds=1)),
-    "bulkcert, 5 rounds of primality": open_with(replace(LIMITS, rsa_primality_rounds=5)),
+LOOP = partial(mock.patch.object, kdf, "_NATIVE_DIGESTS", frozenset())
+NO_PAIR = partial(mock.patch.object, rsa_signature, "_PAIR", None)
+CONTENDERS = {
+    "bulkcert": Contender(open_with(LIMITS)),
+    "bulkcert, Python loop": Contender(open_with(LIMITS), (LOOP,)),
+    "bulkcert, without libcrypto": Contender(open_with(LIMITS), (LOOP, NO_PAIR)),
+    "load_pkcs12": Contender(peers.load_pkcs12),
+    "bare derivations": Contender(File.derive),
+    "bare derivations, Python loop": Contender(File.derive, (LOOP,)),
+    "bulkcert, 1 round of primality": Contender(open_with(replace(LIMITS, rsa_primality_rounds=1))),
+    "bulkcert, 5 rounds of primality": Contender(open_with(replace(LIMITS, rsa_primality_rounds=5))),
 }
 
 
@@ -114,20 +118,11 @@ def measure(files: list[File], rounds: int, jvm: peers.Jvm | None) -> Iterator[R
         taken[alone] = []
     for _ in range(rounds):
         for name, contender in entered.items():
-            taken[name] += take_turn(contender, files)
+            taken[name] += contender.take_turn(files)
         if jvm:
             taken[alone] += jvm.take_turn()
     for name, times in taken.items():
         yield Row(kind, scheme, name, statistics.median(times) * 1000)
-
-
-def take_turn(contender: Contender, files: list[File]) -> Iterator[float]:
-    """Open files; give the seconds of each."""
-    x509.forget()
-    for file in files:
-        started = time.perf_counter()
-        contender(file)
-        yield time.perf_counter() - started
 
 
 def measure_peers(files: list[File], directory: Path, seconds: float) -> Iterator[Row]:

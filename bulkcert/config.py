@@ -219,8 +219,9 @@ class Config:
         if (values.get("profile_certificate_file") is None) != (values.get("profile_key_file") is None):
             faults.append(Fault("BULKCERT_PROFILE_KEY_FILE", "certificate and key file go together"))
         limits_read = Limits(**limits)
-        if values.get("lease_seconds", cls.lease_seconds) <= 2 * limits_read.opening_wall_seconds:
-            detail = "must be more than twice BULKCERT_LIMIT_OPENING_WALL_SECONDS"
+        if values.get("lease_seconds", cls.lease_seconds) <= 3 * limits_read.opening_wall_seconds:
+            # A third is gone when it is renewed, and a file may be opened twice before the next time.
+            detail = "must be more than three times BULKCERT_LIMIT_OPENING_WALL_SECONDS"
             faults.append(Fault("BULKCERT_LEASE_SECONDS", detail))
         if faults:
             raise BadSettings("Settings are wrong.", tuple(faults))

@@ -141,7 +141,7 @@ class Keeper:
             return
         with suppress(Unavailable, StorageFull):  # the next call says so
             # Before the commit: SQLite has one writer, and whoever opens files would wait for the end of it.
-            self._next = self._claim()
+            self._next = self._claim(held=chunk)
         self._pending = self._committing.submit(self._commit_or_release, chunk, answers)
 
     def _commit_or_release(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
@@ -154,12 +154,15 @@ class Keeper:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def _claim(self) -> Claimed | None:
+    def _claim(self, held: Chunk | None = None) -> Claimed | None:
+        """Claim what comes first. held: what is in hand still, so that it is not claimed for being late."""
         with self._store.reading() as tx:  # there may be nothing at all to do, for which no writer need wait
             if not tx.chunks.is_work_waiting(tx.time(self._now)):
                 return None
         with self._store.writing() as tx:
             now = tx.time(self._now)
+            if held is not None:
+                tx.chunks.renew(held, now + self._lease)
             chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)
             if chunk is None:
                 return None

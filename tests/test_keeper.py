@@ -605,6 +605,34 @@ def test_the_next_chunk_is_opened_while_one_is_being_written(verbs: Verbs, monke
     keeper.close()
 
 
+def test_a_chunk_that_took_longer_than_its_lease_is_not_claimed_from_oneself(
+    any_verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine slept, or the database was busy: what is opened is committed, unless another has it now."""
+    verbs = any_verbs
+    request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
+    opened: list[int] = []
+
+    class Opener(InProcessOpener):
+        def open_all(
+            self, files: Sequence[tuple[bytes, Secret]]
+        ) -> Iterator[OpenedCertificate | ItemRefusal]:
+            opened.append(len(files))
+            answers = list(super().open_all(files))
+            verbs.clock.now += timedelta(seconds=61)
+            return iter(answers)
+
+    lease = timedelta(seconds=60)
+    keeper = Keeper(verbs.store, verbs.vault, Opener(), verbs.clock, lease, works_ahead=True)
+    monkeypatch.setattr(keeper, "_renew", lambda _chunk: True)  # it came too late
+    while keeper.work_once():
+        pass
+
+    assert opened == [50, 10]
+    assert verbs.importer.wait(request.id, 0).counts.created == 60
+    keeper.close()
+
+
 def test_closing_gives_back_what_was_claimed_ahead(verbs: Verbs) -> None:
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
     keeper = a_keeper_that_works_ahead(verbs)

@@ -171,6 +171,21 @@ def test_a_process_that_is_killed_again_costs_the_file_in_work_only(make_opener)
     assert pid_of(opener) != killed
 
 
+def test_what_killed_the_process_of_one_file_is_not_held_against_another(make_opener, monkeypatch):
+    """The memory that was missing for its process was missing for the next one, too."""
+    slow = forge.pfx(forge.clear_safe(), mac_data=forge.mac_claim(iterations=10_000_000))
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=300)
+    list(opener.open_all([GOOD]))
+    with monkeypatch.context() as patched:
+        patched.setattr(child_module, "_COMMAND", (sys.executable, "-c", ""))
+        threading.Thread(target=kill_whoever_works, args=(opener, 1)).start()
+        with pytest.raises(ChildDoesNotStart):
+            list(opener.open_all([(slow, Secret(b"any"))]))
+
+    threading.Thread(target=kill_whoever_works, args=(opener, 1)).start()
+    assert outcomes(opener.open_all([(slow, Secret(b"any"))])) == ["wrong_password"]
+
+
 def test_an_answer_to_another_request_is_nobodys(make_opener, monkeypatch):
     """Whatever brought it about: a device must not get the key of another."""
     opener = make_opener()
@@ -273,7 +288,7 @@ import os, struct, sys
 def say(octets): os.write(1, struct.pack(">I", len(octets)) + octets)
 say(b"ready")
 os.write(1, struct.pack(">I", 0))
-say({answer!r})
+say((1).to_bytes(8) + {answer!r})
 sys.stdin.buffer.read()
 """
 

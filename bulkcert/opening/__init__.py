@@ -52,7 +52,7 @@ class Opener:
             # it, say): answers that are on their way must not be taken for those of these files.
             self.close()
         mine = self._under_way = object()
-        done = 0
+        self._deaths = done = 0
         try:
             while done < len(files):
                 for result in self._open_until_the_child_ends(files[done:]):
@@ -95,6 +95,7 @@ class Opener:
             return self._blame(end)
         except ValueError:  # an answer that is none: whatever gave it is not trusted any further
             self.close()
+            self._deaths = 0
             return Crashed("The process that opened the file gave an answer that makes no sense.")
         self._deaths = 0
         return result

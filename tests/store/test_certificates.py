@@ -38,10 +38,10 @@ def plan_of(store: Store, wanted: CertificateFilter) -> str:
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
-        (CertificateFilter(), "ix_certificates_kind_id (kind=? AND id>?)"),
+        (CertificateFilter(), "ix_certificates_walk (kind=? AND id>?)"),
         (
             CertificateFilter(state=CURRENT),
-            "ix_certificates_kind_state_id_identity_type (kind=? AND state=? AND id>?)",
+            "ix_certificates_walk_state (kind=? AND state=? AND id>?)",
         ),
         (
             CertificateFilter(state=CURRENT, expires_before=MOMENT),
@@ -75,10 +75,10 @@ def test_an_index_answers(store: Store, wanted: CertificateFilter, index: str) -
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
-        (CertificateFilter(expires_before=MOMENT), "ix_certificates_kind_id (kind=? AND id>?)"),
+        (CertificateFilter(expires_before=MOMENT), "ix_certificates_walk (kind=? AND id>?)"),
         (
             CertificateFilter(state=CURRENT, expires_before=MOMENT),
-            "ix_certificates_kind_state_id_identity_type (kind=? AND state=? AND id>?)",
+            "ix_certificates_walk_state (kind=? AND state=? AND id>?)",
         ),
     ],
 )

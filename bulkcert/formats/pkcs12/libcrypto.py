@@ -7,6 +7,8 @@ function compares it with Python first, and else goes without.
 """
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_long, c_void_p
 from functools import cache
 from typing import TypeVar
@@ -72,33 +74,38 @@ class Rc2:
 
 
 class _Numbers:
-    """libcrypto's large numbers. Whoever makes them frees them: they may be secret."""
+    """libcrypto's large numbers. They may be secret, and are overwritten when they are given back."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._from_octets, self._to_octets = library.BN_bin2bn, library.BN_bn2binpad
         self._free = library.BN_clear_free
-        self.new_context, self.free_context = library.BN_CTX_new, library.BN_CTX_free
-        self._from_octets.restype = self.new_context.restype = c_void_p
-        self._free.restype = self.free_context.restype = None
+        self._new_context, self._free_context = library.BN_CTX_new, library.BN_CTX_free
+        self._from_octets.restype = self._new_context.restype = c_void_p
+        self._free.restype = self._free_context.restype = None
         self._from_octets.argtypes = (c_char_p, c_int, c_void_p)
         self._to_octets.argtypes = (c_void_p, c_char_p, c_int)
-        self._free.argtypes = self.free_context.argtypes = (c_void_p,)
+        self._free.argtypes = self._free_context.argtypes = (c_void_p,)
 
-    def make(self, size: int, *numbers: int) -> list[int | None]:
-        """Make numbers of at most `size` octets; None where there is no memory for one."""
-        return [self._from_octets(number.to_bytes(size), size, None) for number in numbers]
+    @contextmanager
+    def lend(self, size: int, *numbers: int) -> Iterator[tuple[list[int], int]]:
+        """Make numbers of at most `size` octets, and room to reckon in; `MemoryError` where there is none."""
+        context = self._new_context()
+        made = [self._from_octets(number.to_bytes(size), size, None) for number in numbers]
+        try:
+            if not context or None in made:
+                raise MemoryError
+            yield made, context
+        finally:
+            for number in made:
+                self._free(number)
+            self._free_context(context)
 
-    def read(self, size: int, number: int | None) -> int:
+    def read(self, size: int, number: int) -> int:
         """Give the value of a number of at most `size` octets."""
         octets = ctypes.create_string_buffer(size)
         if self._to_octets(number, octets, size) != size:
             raise MemoryError
         return int.from_bytes(octets.raw)
-
-    def free(self, numbers: list[int | None]) -> None:
-        """Overwrite numbers, and give their memory back."""
-        for number in numbers:
-            self._free(number)
 
 
 class ModularPower:
@@ -112,15 +119,10 @@ class ModularPower:
     def power(self, base: int, exponent: int, modulus: int) -> int:
         """Do what `pow` does; all three positive, and of at most the modulus's size."""
         size = (modulus.bit_length() + 7) // 8
-        numbers = self._numbers.make(size, 0, base, exponent, modulus)
-        context = self._numbers.new_context()
-        try:
+        with self._numbers.lend(size, 0, base, exponent, modulus) as (numbers, context):
             if not self._power(*numbers, context):
                 raise MemoryError
             return self._numbers.read(size, numbers[0])
-        finally:
-            self._numbers.free(numbers)
-            self._numbers.free_context(context)
 
 
 class PairOfPowers:
@@ -140,12 +142,7 @@ class PairOfPowers:
     def powers(self, one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int]:
         """Do what `pow(*one), pow(*other)` does; bases and exponents below their odd moduli."""
         size = (max(one[2], other[2]).bit_length() + 7) // 8
-        numbers = self._numbers.make(size, 0, *one, 0, *other)
-        context = self._numbers.new_context()
-        try:
+        with self._numbers.lend(size, 0, *one, 0, *other) as (numbers, context):
             if not self._powers(*numbers[:4], None, *numbers[4:], None, context):
                 raise MemoryError
             return self._numbers.read(size, numbers[0]), self._numbers.read(size, numbers[4])
-        finally:
-            self._numbers.free(numbers)
-            self._numbers.free_context(context)

@@ -101,7 +101,8 @@ def _power_function() -> Callable[[int, int, int], int]:
     """Take libcrypto's, fourteen times as fast as Python's, where it can be reached and gives the same."""
     native = libcrypto.find(libcrypto.ModularPower)
     odd = 2**1024 + 643
-    if native is None or native.power(3, odd - 2, odd) != pow(3, odd - 2, odd):
+    question = (odd - 3, odd - 2, odd)  # as long as a key's numbers
+    if native is None or native.power(*question) != pow(*question):
         return pow
     return native.power
 

@@ -3,7 +3,8 @@
 The library prepares each key for many signatures, which takes longer than one: more than a third of the time
 that it takes to open a file. The proof needs one of each key, so for the usual size the private operation is
 made of its two powers alone. The library blinds it against whoever measures many operations on messages of
-their choice; here the message is random, the signature is thrown away, and the powers take constant time.
+their choice; here the message is random and the signature is thrown away. The powers take constant time, what
+Python computes around them does not.
 """
 
 import hashlib
@@ -40,11 +41,13 @@ def _raise(pair: libcrypto.PairOfPowers, key: rsa.RSAPrivateNumbers, message: in
 
 
 def find_pair() -> libcrypto.PairOfPowers | None:
-    """Give libcrypto's function where it can be reached and gives what Python gives."""
+    """Give libcrypto's function where it can be reached and gives what Python gives.
+
+    Compared with numbers as long as a key's: shorter ones take another way in it.
+    """
     pair = libcrypto.find(libcrypto.PairOfPowers)
-    one, other = (
-        (base, 2**_PRIME_BITS - less, 2**_PRIME_BITS - 3 * less) for base, less in ((3, 105), (5, 1155))
-    )
+    moduli = 2**_PRIME_BITS - 105, 2**_PRIME_BITS - 315
+    one, other = ((modulus - 2**1000, modulus - 2**900, modulus) for modulus in moduli)
     if pair is None or pair.powers(one, other) != (pow(*one), pow(*other)):
         return None
     return pair
