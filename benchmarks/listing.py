@@ -62,7 +62,7 @@ def measure_deletions(sites: Sites, devices: int, rounds: int) -> list[Deletion]
     for database in sites.databases:
         with sites.running(database, workers=1) as site:
             _fill(site, devices * (rounds + 2))
-            seconds = [_delete(site, number * devices, devices) for number in range(rounds)]
+            seconds = [_delete(site, number * _named_for(devices), devices) for number in range(rounds)]
         found.append(Deletion(database, devices, statistics.median(seconds)))
         print(found[-1], flush=True)
     return found
@@ -74,9 +74,14 @@ def _fill(site: Site, devices: int) -> None:
     store.close()
 
 
+def _named_for(devices: int) -> int:
+    """Tell among how many devices there are enough with a serial number."""
+    return devices + devices // 50 + 1
+
+
 def _delete(site: Site, first: int, devices: int) -> float:
     """Delete devices that have a serial number."""
-    named = [fleet.identity(number) for number in range(first, first + devices + devices // 50 + 1)]
+    named = [fleet.identity(number) for number in range(first, first + _named_for(devices))]
     serials = [value for kind, value in named if kind == "SERIAL_NUMBER"][:devices]
     started = time.perf_counter()
     answer = site.session.post(

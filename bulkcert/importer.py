@@ -36,7 +36,7 @@ from bulkcert.vault import Place, Vault
 LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200
 """A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""
 
-_CHUNKS = 40
+_CHUNKS = 20
 """In as many a bundle is divided, within those sizes: several machines find work, and progress is seen."""
 
 WORK = "work"

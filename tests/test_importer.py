@@ -140,7 +140,7 @@ def test_many_items_wait_in_several_chunks(verbs: Verbs) -> None:
     assert request.counts.total == 120
 
 
-@pytest.mark.parametrize(("entries", "chunks"), [(120, 3), (2400, 40), (9000, 45)])
+@pytest.mark.parametrize(("entries", "chunks"), [(120, 3), (2400, 20), (9000, 45)])
 def test_a_larger_bundle_has_larger_chunks_up_to_a_limit(entries: int, chunks: int) -> None:
     portions = list(importer._portions(range(entries)))  # type: ignore[arg-type]
 

@@ -22,6 +22,7 @@ from bulkcert.store.schema import deployments, vpn_policies
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
 _IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)
 _JOINED = deployments.join(vpn_policies, vpn_policies.c.id == deployments.c.policy_id)
+_SAME = deployments.alias()  # the table once more, to look rows up in by themselves
 _LISTED = (*deployments.c, vpn_policies.c.name.label("policy_name"))
 
 
@@ -261,9 +262,14 @@ def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
         (deployments.c.state, wanted.state),
         (deployments.c.policy_id, wanted.policy_id),
         (deployments.c.identity_type, wanted.identity_type),
-        (deployments.c.identity, wanted.identity),
     )
-    return [column == value for column, value in pairs if value is not None]
+    conditions = [column == value for column, value in pairs if value is not None]
+    if wanted.identity is not None:
+        # Its few rows by their index, which begins with the type: SQLite would rather walk all of them.
+        types = [wanted.identity_type] if wanted.identity_type else list(IdentityType)
+        of_device = _SAME.c.identity_type.in_(types), _SAME.c.identity == wanted.identity
+        conditions.append(deployments.c.id.in_(sa.select(_SAME.c.id).where(*of_device)))
+    return conditions
 
 
 def _deployment(row: Row[Any]) -> Deployment:
