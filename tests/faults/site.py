@@ -32,10 +32,10 @@ from tests.live import LiveService
 
 QUICK = {
     "BULKCERT_LIMIT_OPENING_WALL_SECONDS": "1",
-    "BULKCERT_LEASE_SECONDS": "3",
+    "BULKCERT_LEASE_SECONDS": "4",
     "BULKCERT_WAIT_SECONDS": "0",
 }
-LEASE_SECONDS = 3
+LEASE_SECONDS = 4
 IMPORTS = "/api/v1/imports?identity_type=SERIAL_NUMBER"
 ZIP = {"Content-Type": "application/zip"}
 
