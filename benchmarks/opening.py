@@ -29,11 +29,15 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
 from benchmarks import peers
 from benchmarks.opening_files import KINDS, PASSWORD, SCHEMES, File, make_files
 from benchmarks.targets import Target, print_targets
 from bulkcert.formats import pkcs12, x509
 from bulkcert.formats.pkcs12 import kdf, rsa_signature
+from bulkcert.formats.pkcs12.proof import prove_by_signature
 from bulkcert.limits import Limits
 from bulkcert.opening import Opener
 from bulkcert.secret import Secret
@@ -94,6 +98,13 @@ def open_with(limits: Limits) -> Callable[[File], object]:
     return lambda file: pkcs12.open(file.content, SECRET, limits)
 
 
+def prove(file: File) -> None:
+    """Load an RSA key that nobody used before, sign with it and verify: the proof by itself."""
+    key = load_der_private_key(file.private_key, None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    prove_by_signature(key)
+
+
 LOOP = partial(mock.patch.object, kdf, "_NATIVE_DIGESTS", frozenset())
 NO_PAIR = partial(mock.patch.object, rsa_signature, "_PAIR", None)
 CONTENDERS = {
@@ -103,15 +114,18 @@ CONTENDERS = {
     "load_pkcs12": Contender(peers.load_pkcs12),
     "bare derivations": Contender(File.derive),
     "bare derivations, Python loop": Contender(File.derive, (LOOP,)),
+    "proof of an RSA key": Contender(prove),
     "bulkcert, 1 round of primality": Contender(open_with(replace(LIMITS, rsa_primality_rounds=1))),
     "bulkcert, 5 rounds of primality": Contender(open_with(replace(LIMITS, rsa_primality_rounds=5))),
 }
+
+FOR_RSA = {name for name in CONTENDERS if "RSA" in name or "primality" in name}
 
 
 def measure(files: list[File], rounds: int, jvm: peers.Jvm | None) -> Iterator[Row]:
     """Let the contenders take turns over the files."""
     kind, scheme = files[0].kind, files[0].scheme
-    entered = {name: each for name, each in CONTENDERS.items() if "primality" not in name or KINDS[kind]}
+    entered = {name: each for name, each in CONTENDERS.items() if KINDS[kind] or name not in FOR_RSA}
     taken: dict[str, list[float]] = {name: [] for name in entered}
     alone = "JVM, 1 thread"
     if jvm:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from bulkcert.formats.pkcs12 import kdf
 from bulkcert.formats.pkcs12.structure import INTEGER, OCTET_STRING, SEQUENCE, Allowance, Element, read
@@ -40,11 +40,12 @@ SCHEMES = {
 
 @dataclass(frozen=True)
 class File:
-    """One PKCS#12, and of what sort it is."""
+    """One PKCS#12, of what sort it is, and its private key (PKCS#8, DER)."""
 
     kind: str
     scheme: str
     content: bytes
+    private_key: bytes
 
     def derive(self) -> None:
         """Make the key derivations that opening cannot do without: for the MAC, a safe and a key."""
@@ -110,7 +111,8 @@ def make_files(kind: str, scheme_name: str, count: int) -> list[File]:
         key = _key(kind, number % _KEYS_OF_A_KIND)
         leaf = _certificate(f"device {number}", key, ca, ca_key)
         content = pkcs12.serialize_key_and_certificates(b"device", key, leaf, [ca], encryption)
-        files.append(File(kind, scheme_name, _with_mac(content, scheme)))
+        private_key = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        files.append(File(kind, scheme_name, _with_mac(content, scheme), private_key))
     return files
 
 

@@ -233,6 +233,16 @@ def fleet(any_verbs: Verbs) -> Verbs:
 EVERY = [A, B, C, B, IMEI]
 
 
+def listed(fleet: Verbs, wanted: CertificateFilter, limit: int) -> list[str]:
+    """The identities of all pages."""
+    page = fleet.inventory.page(wanted, limit, None)
+    found = [*page.items]
+    while page.next_cursor is not None:
+        page = fleet.inventory.page(wanted, limit, page.next_cursor)
+        found += page.items
+    return [kept.identity.value for kept in found]
+
+
 @pytest.mark.parametrize(
     ("wanted", "identities"),
     [
@@ -277,15 +287,7 @@ EVERY = [A, B, C, B, IMEI]
     ],
 )
 def test_a_filter_chooses(fleet: Verbs, wanted: dict[str, Any], identities: list[str]) -> None:
-    found: list[str] = []
-    cursor = None
-    while True:
-        page = fleet.inventory.page(CertificateFilter(**wanted), 2, cursor)
-        found += [kept.identity.value for kept in page.items]
-        if (cursor := page.next_cursor) is None:
-            break
-
-    assert found == identities
+    assert listed(fleet, CertificateFilter(**wanted), 2) == identities
 
 
 @pytest.mark.parametrize("few", [-1, 0, 2, 4, 5, 1000])
@@ -305,15 +307,8 @@ def test_what_expires_is_found_whether_it_is_few_or_many(
     fleet: Verbs, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], identities: list[str], few: int
 ) -> None:
     monkeypatch.setattr(certificates, "_FEW", few)
-    found = []
-    cursor = None
-    while True:
-        page = fleet.inventory.page(CertificateFilter(**wanted), 1, cursor)
-        found += [kept.identity.value for kept in page.items]
-        if (cursor := page.next_cursor) is None:
-            break
 
-    assert found == identities
+    assert listed(fleet, CertificateFilter(**wanted), 1) == identities
 
 
 def test_a_fingerprint_names_one_certificate_whatever_its_state(fleet: Verbs) -> None:

@@ -1,38 +1,19 @@
 """Listing certificates: the questions that are asked often are answered by an index."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.identities import IdentityType
 from bulkcert.store import Store, certificates
+from tests.store.plans import plan_of
 
 CURRENT, MOMENT = CertificateState.CURRENT, datetime(2027, 1, 31, tzinfo=UTC)
 
 
-def plan_of(store: Store, wanted: CertificateFilter) -> str:
-    """How SQLite answers the listing of device certificates."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
-
-    sa.event.listen(store.engine, "before_cursor_execute", note)
-    try:
-        with store.reading() as tx:
-            assert tx.certificates.page(wanted, 100, None).items == ()
-    finally:
-        sa.event.remove(store.engine, "before_cursor_execute", note)
-    plans = []
-    with store.engine.connect() as connection:
-        for statement, parameters in asked:
-            if statement.startswith("SELECT"):
-                rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                plans += [row.detail for row in rows]
-    return "\n".join(plans)
+def listing_of(store: Store, wanted: CertificateFilter) -> str:
+    return "\n".join(plan_of(store, lambda tx: tx.certificates.page(wanted, 100, None)))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +47,7 @@ def plan_of(store: Store, wanted: CertificateFilter) -> str:
     ],
 )
 def test_an_index_answers(store: Store, wanted: CertificateFilter, index: str) -> None:
-    plan = plan_of(store, wanted)
+    plan = listing_of(store, wanted)
 
     assert f"INDEX {index}" in plan
     assert "SCAN certificates" not in plan
@@ -88,7 +69,7 @@ def test_many_that_end_are_walked_in_their_order(
     """To sort what matches takes longer than to find a page of it."""
     monkeypatch.setattr(certificates, "_FEW", -1)
 
-    plan = plan_of(store, wanted)
+    plan = listing_of(store, wanted)
 
     assert f"INDEX {index}" in plan
     assert "TEMP B-TREE" not in plan

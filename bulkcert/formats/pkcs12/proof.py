@@ -31,7 +31,7 @@ def prove(contents: Contents, limits: Limits) -> OpenedCertificate:
     certificates = [parse_certificate(der) for der in dict.fromkeys(contents.certificates)]
     leaf = _find_leaf(key, certificates)
     if isinstance(key, rsa.RSAPrivateKey):
-        _prove_by_signature(key)
+        prove_by_signature(key)
     chain, is_complete = order_chain(leaf, certificates)
     return OpenedCertificate(
         leaf=leaf,
@@ -65,7 +65,7 @@ def _find_leaf(key: PrivateKey, certificates: list[Certificate]) -> Certificate:
     return max(fitting, key=lambda certificate: certificate.facts.not_after)
 
 
-def _prove_by_signature(key: rsa.RSAPrivateKey) -> None:
+def prove_by_signature(key: rsa.RSAPrivateKey) -> None:
     """Sign what nobody could foresee, and verify it with the public key, which is the certificate's."""
     message = secrets.token_bytes(32)
     try:

@@ -10,6 +10,17 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _make_requests()
+    _make_device_keys_and_events()
+    _make_principals_and_keys()
+    _make_certificates()
+    _make_chunks_and_client_secrets()
+    _make_items()
+    _make_tokens_and_chains()
+    _begin_sequences()
+
+
+def _make_requests() -> None:
     op.create_table(
         "bulk_requests",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -37,6 +48,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_bulk_requests_bundle_digest"), ["bundle_digest"], unique=False)
         batch_op.create_index("ix_bulk_requests_kind_id", ["kind", "id"], unique=False)
 
+
+def _make_device_keys_and_events() -> None:
     op.create_table(
         "device_keys",
         sa.Column("public_key_sha256", sa.String(length=64), nullable=False),
@@ -70,6 +83,8 @@ def upgrade() -> None:
             batch_op.f("ix_login_throttles_last_failed_at"), ["last_failed_at"], unique=False
         )
 
+
+def _make_principals_and_keys() -> None:
     op.create_table(
         "principals",
         sa.Column(
@@ -107,6 +122,9 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vault_checks")),
     )
+
+
+def _make_certificates() -> None:
     op.create_table(
         "certificates",
         sa.Column(
@@ -164,6 +182,8 @@ def upgrade() -> None:
             postgresql_where=sa.text("kind = 'device' AND state = 'current'"),
         )
 
+
+def _make_chunks_and_client_secrets() -> None:
     op.create_table(
         "chunks",
         sa.Column(
@@ -197,6 +217,8 @@ def upgrade() -> None:
     with op.batch_alter_table("client_secrets", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_client_secrets_principal_id"), ["principal_id"], unique=False)
 
+
+def _make_items() -> None:
     op.create_table(
         "items",
         sa.Column("request_id", sa.String(length=36), nullable=False),
@@ -231,6 +253,8 @@ def upgrade() -> None:
             "ix_items_request_id_public_key_sha256", ["request_id", "public_key_sha256"], unique=False
         )
 
+
+def _make_tokens_and_chains() -> None:
     op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -263,5 +287,7 @@ def upgrade() -> None:
     with op.batch_alter_table("certificate_chains", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_certificate_chains_chain_id"), ["chain_id"], unique=False)
 
+
+def _begin_sequences() -> None:
     sequences = sa.table("sequences", sa.column("name", sa.String), sa.column("next", sa.BigInteger))
     op.bulk_insert(sequences, [{"name": "certificates", "next": 1}, {"name": "chunks", "next": 1}])

@@ -13,11 +13,12 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    _make_policies_and_deployments()
+    _make_policies()
+    _make_deployments()
     _make_what_mdm_tells()
 
 
-def _make_policies_and_deployments() -> None:
+def _make_policies() -> None:
     op.create_table(
         "vpn_policies",
         sa.Column("id", NUMBER, nullable=False, autoincrement=True),
@@ -48,6 +49,9 @@ def _make_policies_and_deployments() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+
+
+def _make_deployments() -> None:
     op.create_table(
         "deployments",
         sa.Column("id", NUMBER, nullable=False, autoincrement=True),
