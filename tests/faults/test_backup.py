@@ -85,7 +85,7 @@ def test_a_backup_taken_during_an_import_opens_and_finishes_it(
         backup = backup_of_sqlite(database_url, tmp_path)
     else:
         backup = backup_of_postgresql(database_url, request.getfixturevalue("postgres"))
-    fleet = a_fleet(tmp_path, "BACKUP", DEVICES, 15)
+    fleet = a_fleet(tmp_path, "BACKUP", DEVICES, 30)
     with Site(tmp_path, database_url) as site:
         site.start_workers(1)
         import_id = site.upload(fleet)
