@@ -66,7 +66,9 @@ class MdmDevices:
     def hear(self, tx: Transaction, event: MdmEvent, udid: str) -> None:
         """Note what an event tells of the device itself."""
         now = tx.time(self._now)
-        device = tx.mdm.see(udid, now)
+        # When it happened, not when it came: while events are late, a device that was heard of before it was
+        # sent something would seem to have left that unanswered, and asking it again makes more events.
+        device = tx.mdm.see(udid, min(event.created_at, now))
         match event.topic:
             case Topic.AUTHENTICATE:
                 self._begin_anew(tx, device, min(event.created_at, now), now)

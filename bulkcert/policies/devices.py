@@ -20,7 +20,7 @@ class Device:
     """A device identity for which something is, or was, kept.
 
     id: of the first certificate that was ever kept for it; new ones and deletions do not change it.
-    last_seen_at: when the MDM server last told of the device; None where it never did.
+    last_seen_at: when the MDM server last heard of the device; None where it never told so.
     deployments: how many of its deployments are in which state.
     """
 

@@ -62,12 +62,16 @@ class Mdm:
 
     # --- devices ---
 
-    def see(self, udid: str, now: datetime) -> MdmDevice:
-        """Note that something was heard of a device, which is enrolled then unless it is known not to be."""
+    def see(self, udid: str, at: datetime) -> MdmDevice:
+        """Note when something was heard of a device, which is enrolled then unless it is known not to be.
+
+        Events come in any order: the latest moment stays. The device is held until the transaction ends.
+        """
+        last = sa.case((mdm_devices.c.last_seen_at < at, at), else_=mdm_devices.c.last_seen_at)
         self._connection.execute(
-            sa.update(mdm_devices).where(mdm_devices.c.udid == udid).values(last_seen_at=now)
+            sa.update(mdm_devices).where(mdm_devices.c.udid == udid).values(last_seen_at=last)
         )
-        row = {"udid": udid, "is_enrolled": True, "last_seen_at": now}
+        row = {"udid": udid, "is_enrolled": True, "last_seen_at": at}
         insert_if_absent(self._connection, mdm_devices, row, mdm_devices.c.udid)
         found = self.device(udid)
         assert found is not None

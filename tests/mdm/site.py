@@ -6,7 +6,7 @@ Webhooks go straight to the verb that takes them; what that refuses is in `refus
 
 import secrets
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -56,6 +56,8 @@ class Site:
         self.timeout = 10.0
         self.refusals: list[Refusal] = []
         self.drops: list[str] = []  # request types whose answers' webhooks are lost
+        self.delay_seconds = 0  # that webhooks are on their way
+        self._on_their_way: list[tuple[datetime, bytes, str | None]] = []
         mdm.webhooks.url = "http://direct"
         mdm.webhooks.post = self._post  # type: ignore[method-assign]
 
@@ -77,6 +79,21 @@ class Site:
     def _post(self, body: bytes, signature: str | None) -> int:
         if any(name.encode() in body for name in self._lost()):
             return 503
+        if self.delay_seconds:
+            self._on_their_way.append((self.clock.now, body, signature))
+            return 200
+        return self._take(body, signature)
+
+    def arrive(self) -> None:
+        """Let the webhooks come that were on their way for so long."""
+        while self._on_their_way:
+            sent_at, body, signature = self._on_their_way[0]
+            if self.clock.now - sent_at < timedelta(seconds=self.delay_seconds):
+                return
+            del self._on_their_way[0]
+            self._take(body, signature)
+
+    def _take(self, body: bytes, signature: str | None) -> int:
         try:
             self.mdm.take(body, signature)
         except Refusal as refusal:

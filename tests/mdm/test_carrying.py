@@ -168,6 +168,22 @@ def test_where_webhooks_are_lost_the_device_is_asked_and_nothing_is_installed_tw
     assert list(device.installs.values()) == [1]
 
 
+def test_where_webhooks_are_later_than_the_wait_the_device_is_not_asked_again_and_again(site: Site) -> None:
+    """Each question makes more webhooks, and they would be later still."""
+    device = site.enroll()
+    site.carry()
+    site.wish()
+    site.delay_seconds = 2 * WAIT
+    for _ in range(20):
+        site.arrive()
+        site.carry()
+        site.server.connect(device)  # it has other business with the MDM server, too
+        site.later(WAIT / 2)
+
+    assert site.state() is INSTALLED
+    assert (queued(site), queued(site, "ProfileList"), list(device.installs.values())) == (1, 1, [1])
+
+
 def test_a_lost_refusal_is_found_out_by_asking_twice(site: Site) -> None:
     device = site.enroll()
     site.carry()

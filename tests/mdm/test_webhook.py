@@ -44,6 +44,21 @@ def test_a_signed_event_is_taken(any_site: Site) -> None:
     assert is_known(any_site)
 
 
+def test_a_device_was_last_seen_when_the_latest_of_its_events_happened(any_site: Site) -> None:
+    now = any_site.clock.now
+    ages = [30, 10, 20, -4]  # minutes, in the order in which they come; the last by a clock that is ahead
+    seen = []
+    for number, minutes in enumerate(ages):
+        moment = (now - timedelta(minutes=minutes)).isoformat()
+        take(any_site, an_event(any_site, event_id=f"e-{number}", created_at=moment))
+        with any_site.verbs.store.reading() as tx:
+            device = tx.mdm.device(UDID)
+        assert device is not None
+        seen.append((now - device.last_seen_at) // timedelta(minutes=1))
+
+    assert seen == [30, 10, 10, 0]
+
+
 @pytest.mark.parametrize(
     "signature", [None, "", "é", "x" * 44, "A" * 43 + "=", sign(b"{}", "an hmac key"), "an hmac key"]
 )
