@@ -7,6 +7,7 @@ its own with `LiveService`. Both want the markers in `LIVE`.
 
 import contextlib
 import functools
+import gc
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -126,8 +128,18 @@ class LiveService:
     def request(self, method: str, path: str, **rest: Any) -> requests.Response:
         """One request by the administrator, on a connection of its own."""
         rest.setdefault("timeout", 60)
-        with self.client(self.token) as client:
-            return client.request(method, self.base_url + path, **rest)
+        failure: requests.ConnectionError | None = None
+        try:
+            with self.client(self.token) as client:
+                return client.request(method, self.base_url + path, **rest)
+        except requests.ConnectionError as error:
+            failure = error
+        # Where the other end goes before the handshake, urllib3 leaves a socket open, which is no fault of a test.
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            again = type(failure)(str(failure))
+            failure = None
+            gc.collect()
+        raise again
 
     def connect(self, timeout: float = 30) -> ssl.SSLSocket:
         """A TLS connection for bytes written by hand."""
