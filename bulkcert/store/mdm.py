@@ -67,9 +67,10 @@ class Mdm:
 
         Events come in any order: the latest moment stays. The device is held until the transaction ends.
         """
-        last = sa.case((mdm_devices.c.last_seen_at < at, at), else_=mdm_devices.c.last_seen_at)
+        known = mdm_devices.c.last_seen_at
+        latest = sa.case((known < at, sa.literal(at, known.type)), else_=known)
         self._connection.execute(
-            sa.update(mdm_devices).where(mdm_devices.c.udid == udid).values(last_seen_at=last)
+            sa.update(mdm_devices).where(mdm_devices.c.udid == udid).values(last_seen_at=latest)
         )
         row = {"udid": udid, "is_enrolled": True, "last_seen_at": at}
         insert_if_absent(self._connection, mdm_devices, row, mdm_devices.c.udid)
