@@ -72,7 +72,7 @@ def freeze_in_a_chunk(site: Site, workers: Workers, cleanup: contextlib.ExitStac
 
 
 def finish_without(site: Site, frozen_one: Claim, import_id: str) -> dict[str, Any]:
-    """Let others finish an import; the silence of a worker may be found later than that its lease is over."""
+    """Let others finish an import; they may be done before anybody notes that a worker is silent."""
     found = site.finished(import_id)
     wait_until(lambda: site.worker(frozen_one.worker_id).state == "lost", 60)
     return found

@@ -23,7 +23,7 @@ from tests.postgres import Cluster
 
 pytestmark = FAULTS
 
-MEGABYTES = sized(48, 256)  # PostgreSQL keeps what was there before for some time
+MEGABYTES = sized(48, 256)  # PostgreSQL keeps old versions of rows for some time
 ROOMS = sized(
     (0, 4096, 65_536, 150_000, 250_000, 400_000, 600_000, 1_000_000),
     tuple(range(0, 1_000_000, 10_000)),
