@@ -281,7 +281,7 @@ def _master_key_file(config: Config) -> Path:
     return config.master_key_file or config.data_dir / "master.key"
 
 
-def initialise(config: Config, administrator_password: Secret) -> bool:
+def initialise(config: Config, administrator_password: Secret, now: Clock = utc_now) -> bool:
     """Make data directory, master key, tables, signing key and first administrator; False where they exist.
 
     A run that was interrupted is completed by the next one: what it would have printed is made in one
@@ -293,7 +293,7 @@ def initialise(config: Config, administrator_password: Secret) -> bool:
     key_file = _master_key_file(config)
     store = _make_store(config)
     try:
-        if not _is_initialised(store) and _initialise(store, key_file, administrator_password):
+        if not _is_initialised(store) and _initialise(store, key_file, administrator_password, now):
             return True
         if not key_file.exists():
             raise WrongMasterKey(
@@ -313,7 +313,7 @@ def _is_initialised(store: Store) -> bool:
         return tx.keys.check(_CHECK) is not None
 
 
-def _initialise(store: Store, key_file: Path, administrator_password: Secret) -> bool:
+def _initialise(store: Store, key_file: Path, administrator_password: Secret, now: Clock) -> bool:
     """Do it, the key file first; False where another run has done it meanwhile."""
     migration.upgrade(store)
     with store.writing() as tx:
@@ -323,10 +323,10 @@ def _initialise(store: Store, key_file: Path, administrator_password: Secret) ->
         if not key_file.exists():
             write_key_file(key_file, (new_master_key(),))
         vault = Vault(read_key_file(key_file))
-        access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), utc_now)
+        access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
         access.begin(tx, ADMINISTRATOR, administrator_password)
         tx.keys.insert_check(_CHECK, vault.seal(Secret(b"bulkcert"), _CHECK_PLACE))
-        tx.events.append(Event(EventType.INSTANCE_INITIALISED, utc_now(), "system"))
+        tx.events.append(Event(EventType.INSTANCE_INITIALISED, now(), "system"))
     return True
 
 

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from tests.conftest import InProcessOpener
 from tests.postgres import Cluster
 
 PASSWORD = "correct horse battery"
+INITIALISED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before the clock of every service under test: tokens from before an account's `tokens_valid_from` are refused."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ def initialised(tmp_path_factory: pytest.TempPathFactory, postgres_or_not: Clust
     if postgres_or_not is not None:
         postgres_or_not.execute("CREATE DATABASE initialised")
         settings["database_url"] = postgres_or_not.url("initialised")
-    wiring.initialise(a_config(directory, **settings), Secret(PASSWORD.encode()))
+    wiring.initialise(a_config(directory, **settings), Secret(PASSWORD.encode()), lambda: INITIALISED_AT)
     return directory
 
 

@@ -20,7 +20,7 @@ from tests.api.test_imports import FIRST, SECOND, imported, upload
 from tests.api.test_reports import keep_items
 from tests.builders import a_bundle
 
-NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+NOW = datetime(2046, 11, 23, 12, 0, 0, tzinfo=UTC)
 AN_IMPORT = BulkRequest(
     id="1",
     kind=RequestKind.IMPORT,
@@ -43,10 +43,10 @@ def frozen(new_service: NewService) -> Flask:
 PROGRESS: list[tuple[dict[str, Any], float | None, str | None]] = [
     ({"started_at": None}, None, None),
     ({}, None, None),
-    ({"counts": Counts(total=100, done=20)}, 2.0, "2026-11-23T12:00:40Z"),
-    ({"counts": Counts(total=100, done=20, ignored=60)}, 2.0, "2026-11-23T12:00:10Z"),
-    ({"counts": Counts(total=100, done=33)}, 3.3, "2026-11-23T12:00:20.303030Z"),
-    ({"counts": Counts(total=100, done=1), "started_at": NOW - timedelta(hours=1)}, 0.0, "2026-11-27T15:00:00Z"),
+    ({"counts": Counts(total=100, done=20)}, 2.0, "2046-11-23T12:00:40Z"),
+    ({"counts": Counts(total=100, done=20, ignored=60)}, 2.0, "2046-11-23T12:00:10Z"),
+    ({"counts": Counts(total=100, done=33)}, 3.3, "2046-11-23T12:00:20.303030Z"),
+    ({"counts": Counts(total=100, done=1), "started_at": NOW - timedelta(hours=1)}, 0.0, "2046-11-27T15:00:00Z"),
     ({"counts": Counts(total=100, done=10), "started_at": NOW}, None, None),
     ({"counts": Counts(total=100, done=10), "started_at": NOW + timedelta(seconds=3)}, None, None),
     ({"counts": Counts(total=120_000, done=1), "started_at": NOW - timedelta(days=60)}, 0.0, None),
@@ -94,8 +94,8 @@ def test_an_import_shows_its_progress(new_service: NewService) -> None:
 
     assert progress() == ("pending", 0, None, None)
     worker.keeper.work_once()
-    assert progress() == ("running", 50, 10.0, "2026-11-23T12:00:11Z")
-    assert progress() == ("running", 50, 5.0, "2026-11-23T12:00:17Z")
+    assert progress() == ("running", 50, 10.0, "2046-11-23T12:00:11Z")
+    assert progress() == ("running", 50, 5.0, "2046-11-23T12:00:17Z")
     worker.work()
     assert progress() == progress() == ("failed", 60, 6.0, None)
 
@@ -134,7 +134,7 @@ def test_of_a_pruned_report_the_summary_stays(
     assert before["report_pruned_at"] is None
     prune(service, location)
 
-    assert caller.get(location).json == before | {"report_pruned_at": "2026-11-23T12:00:00Z"}
+    assert caller.get(location).json == before | {"report_pruned_at": "2046-11-23T12:00:00Z"}
     for query in ("", "?outcome=failed", "?code=expired&limit=1"):
         assert_gone(caller.get(f"{location}/items{query}"))
     for accept in ("text/csv", "application/x-ndjson"):
