@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check format test torture bench-opening bench-import bench-deploying demo clean
+.PHONY: help install lock check format test torture bench-opening bench-import bench-deploying wheel demo clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
@@ -69,6 +69,10 @@ bench-import: $(DEVELOPING) ## imports, deletions and lists end to end, beside b
 
 bench-deploying: $(DEVELOPING) ## how many profiles a deployer gets in a second; prints a table, writes JSON
 	$(BIN)/python benchmarks/deploying.py --json benchmarks/deploying.json
+
+wheel: $(DEVELOPING) ## build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
 
 demo: $(RUNNING) ## start a throw-away service, upload a sample bundle, show the report, delete, stop
 	$(BIN)/python -m bulkcert.cli.demo sample_bundles/serial-numbers.zip
