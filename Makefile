@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock check format test torture bench-opening bench-import bench-deploying wheel demo clean
+.PHONY: help install lock check format test test-fast test-later torture bench-opening bench-import bench-deploying wheel demo clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
@@ -57,6 +57,17 @@ format: $(DEVELOPING) ## put the code into the house format
 
 test: $(DEVELOPING) ## run every test; what a test needs beyond PyPI it finds or is skipped by name
 	$(BIN)/pytest -n auto --dist loadgroup
+
+# No service, no database server, and no tool that takes seconds to make its files.
+FAST := -m 'not live and not postgresql' --ignore=tests/faults --ignore=tests/cli/test_web.py \
+	--ignore=tests/formats/pkcs12/test_tools.py
+
+test-fast: $(DEVELOPING) ## run the quick tests: those that start neither a service nor a database server
+	$(BIN)/pytest -n auto --dist loadgroup -q $(FAST)
+
+test-later: $(DEVELOPING) ## run the quick tests at dates one and five years ahead
+	TESTS_YEARS_AHEAD=1 $(BIN)/pytest -n auto --dist loadgroup -q $(FAST)
+	TESTS_YEARS_AHEAD=5 $(BIN)/pytest -n auto --dist loadgroup -q $(FAST)
 
 torture: $(DEVELOPING) ## the fault tests at full size: hundreds of kills, 10,000 certificates, machines cut off
 	TORTURE=1 $(BIN)/pytest -q -s --durations=0 tests/faults
