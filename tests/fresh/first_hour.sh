@@ -87,7 +87,9 @@ api() {
     curl -sS --fail-with-body --cacert bulkcert-data/tls/certificate.pem -H "Authorization: Bearer $1" \
         "https://localhost:$port$2" "${@:3}"
 }
-log_in() { api none /api/v1/sessions -H 'Content-Type: application/json' -d "$login" | field access_token; }
+log_in() {
+    printf '%s' "$login" | api none /api/v1/sessions -H 'Content-Type: application/json' -d @- | field access_token
+}
 token=$(log_in)
 api "$token" /api/v1/imports -H 'Prefer: wait=30' -F identity_type=SERIAL_NUMBER \
     -F bundle=@sample_bundles/serial-numbers.zip | field state | grep -x succeeded
