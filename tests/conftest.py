@@ -36,6 +36,15 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes | bytearray) else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the PostgreSQL server of the fixtures."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        names = [*getattr(item, "fixturenames", ()), *(parameters.params.values() if parameters else ())]
+        if any(isinstance(name, str) and name in {"postgres", "postgresql"} for name in names):
+            item.add_marker(pytest.mark.postgresql)
+
+
 class Clock:
     """A clock that stands still until it is moved."""
 

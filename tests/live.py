@@ -24,6 +24,8 @@ from typing import Any, Self
 import pytest
 import requests
 
+from tests.ports import take_port
+
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 60
 STOP_SECONDS = 40  # requests in flight, then chunks in flight, have their time to finish
@@ -58,7 +60,7 @@ class LiveService:
         self.log_file = log_file or data_dir.with_name(data_dir.name + ".log")
         if not data_dir.exists():
             self.run("init", BULKCERT_ADMIN_PASSWORD=PASSWORD)
-        self.port = a_free_port()
+        self.port = take_port()
         self._process = self._start(options)
         try:
             self._wait_until_ready()
@@ -220,12 +222,6 @@ def live_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServi
     """The service that the tests of a module share."""
     with LiveService(tmp_path_factory.mktemp("live") / "data") as service:
         yield service
-
-
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:

@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import pytest
+
+from tests.ports import take_port
 
 SUPERUSER, PASSWORD = "postgres", "an/odd@pass:word"
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -63,7 +64,7 @@ class Cluster:
         self._binaries = needs_postgres()
         self.directory = Path(tempfile.mkdtemp(prefix="bulkcert-pg-", dir="/tmp"))  # a socket's path is short
         self.addresses = tuple(addresses)
-        self.port = _free_port()
+        self.port = take_port()
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -265,9 +266,3 @@ def own_cluster(*addresses: str, **settings: str) -> Iterator[Cluster]:
         yield cluster.start()
     finally:
         cluster.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,6 +16,7 @@ from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
+from tests.ports import take_port
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,6 @@ def run(data_dir, monkeypatch):
     return run
 
 
-def a_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(("options", "status"), [
     ([], 0),
     (["--host", "0.0.0.0"], 0),
@@ -68,7 +63,7 @@ def a_port() -> str:
     (["--host", "192.0.2.1"], 1),
 ])  # fmt: skip
 def test_plain_http_leaves_the_machine_only_behind_a_proxy(run, options, status):
-    done = run("--port", a_port(), *options)
+    done = run("--port", str(take_port()), *options)
 
     assert done.exit_code == status, done.output
 
@@ -112,7 +107,7 @@ def files(tmp_path, data_dir) -> Path:
 ])  # fmt: skip
 def test_a_certificate_that_cannot_be_used_is_named(run, files, certificate, key, status, named):
     done = run(
-        "--port", a_port(),
+        "--port", str(take_port()),
         BULKCERT_TLS_CERTIFICATE_FILE=str(files / certificate), BULKCERT_TLS_KEY_FILE=str(files / key),
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def test_openssl_accepts_the_signature_and_finds_the_profile_inside(tmp_path: Pa
     verify = [
         "openssl", "cms", "-verify", "-inform", "DER", "-binary", "-purpose", "any",
         "-in", tmp_path / "signed", "-CAfile", tmp_path / "ca.pem", "-out", tmp_path / "profile",
-        "-certsout", tmp_path / "certificates.pem",
+        "-certsout", tmp_path / "certificates.pem", "-attime", str(int(NOW.timestamp())),
     ]  # fmt: skip
     subprocess.run(verify, check=True, capture_output=True)
 
