@@ -46,7 +46,7 @@ bench-deploying: $(STAMP) ## how many profiles a deployer gets in a second; prin
 	$(BIN)/python benchmarks/deploying.py --json benchmarks/deploying.json
 
 demo: $(STAMP) ## start a throw-away service, upload a sample bundle, show the report, delete, stop
-	$(BIN)/python -m bulkcert.cli.demo sample_bundles/serial-numbers.zip
+	$(BIN)/python examples/demo.py sample_bundles/serial-numbers.zip
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
