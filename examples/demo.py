@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,14 @@ def demo(bundle: Path) -> None:
 
 
 def _deploy(client: "_Client") -> None:
-    """Show what a deployer does: a policy, its deployments, and the profile of one device."""
-    _say("what to put on these devices (POST /api/v1/vpn-policies)")
+    """Create a VPN policy, lease one of its deployments, and get the profile of that device."""
+    _say("create a VPN policy for these devices (POST /api/v1/vpn-policies)")
     policy = client.post("/api/v1/vpn-policies", _POLICY)
     _show({"id": policy["id"], **_POLICY})
-    _say("what that comes to, as a deployer sees it (POST /api/v1/deployments/lease)")
+    _say("take one deployment of it in hand, as a deployer does (POST /api/v1/deployments/lease)")
     [lease] = client.post("/api/v1/deployments/lease", {"max": 1})["items"]
     _show({"identity": lease["deployment"]["identity"], "action": lease["action"], "state": "leased"})
-    _say("its profile, released and recorded (POST /api/v1/deployments/{id}/profile)")
+    _say("get its configuration profile; the release is recorded (POST /api/v1/deployments/{id}/profile)")
     profile = plistlib.loads(client.fetch(lease["profile"], {"lease": lease["lease"]}))
     payloads = [payload["PayloadType"] for payload in profile["PayloadContent"]]
     _show({"PayloadIdentifier": profile["PayloadIdentifier"], "payloads": payloads})
@@ -88,6 +89,12 @@ class _Client:
     base: str
     context: ssl.SSLContext
     token: str = ""
+
+    @cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Open connections past any proxy of the environment: the service is on this machine."""
+        no_proxy = urllib.request.ProxyHandler({})
+        return urllib.request.build_opener(no_proxy, urllib.request.HTTPSHandler(context=self.context))
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return json.loads(self._send("GET", path, None, {}))
@@ -120,7 +127,7 @@ class _Client:
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
-            with urllib.request.urlopen(request, context=self.context, timeout=90) as answer:
+            with self._opener.open(request, timeout=90) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as refusal:
@@ -130,7 +137,7 @@ class _Client:
 
 @contextmanager
 def _service(directory: Path) -> Iterator[_Client]:
-    """Run `bulkcert init` and `bulkcert serve` in a directory, and log in."""
+    """Run `bulkcert init` and `bulkcert serve` in a directory, log in, and yield a client."""
     data_dir = directory / "bulkcert-data"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKCERT_")}
     environment |= {"BULKCERT_DATA_DIR": str(data_dir), "BULKCERT_LOG_LEVEL": "warning"}
