@@ -1,5 +1,6 @@
 """docs/automation.sh runs as it stands: a new client imports, corrects, imports again, and takes a key out."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from tests.arguments import WatchedCommands
 from tests.builders import a_credentials_file, a_pkcs12, a_zip
 from tests.live import LIVE, LiveService
 from tests.witnesses import require
@@ -170,10 +172,22 @@ def test_the_script_finds_the_command_in_the_environment_of_its_checkout(
     assert files_of(tmp_path / "checkout" / "docs") == ["automation.sh"]
 
 
-def test_the_script_is_short_and_shows_no_secret_in_an_argument() -> None:
+def test_no_secret_stands_in_the_arguments_of_a_process(
+    tmp_path: Path, place: Path, service: LiveService
+) -> None:
+    watched = WatchedCommands(tmp_path, "curl", "openssl", "python3")
+    commands = f"{watched.folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = run_script(service, place, PATH=commands)
+    client = json.loads((tmp_path / "credentials" / "client.json").read_text())
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert watched.arguments.count("--fail-with-body") >= 5
+    assert "pkcs12" in watched.arguments
+    assert client["client_secret"] not in watched.arguments
+    assert not re.search(r"bcs_|eyJ|pass:", watched.arguments)
+
+
+def test_the_script_is_short() -> None:
     lines = [line for line in SCRIPT.read_text().splitlines() if line and not line.startswith("#")]
 
     assert len(lines) <= 60
-    assert not re.search(
-        r"(--user|-u|pass:|Bearer \$)", SCRIPT.read_text().replace('"Authorization: Bearer "', "")
-    )
