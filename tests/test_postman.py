@@ -6,17 +6,16 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-import requests
 
 from tests.api.contract import document
-from tests.builders import a_credentials_file, a_pkcs12, a_zip
+from tests.builders import a_bundle
+from tests.example_deployer import ExampleDeployer
 from tests.live import LIVE, LiveService
 
 ROOT = Path(__file__).parent.parent
@@ -88,65 +87,13 @@ def report_of(place: Path) -> dict[str, Any]:
     return json.loads((place / "report.json").read_text())["run"]
 
 
-class OwnDeployer:
-    """A client that carries all deployments that it gets, as docs/deployer.py does, until the end."""
-
-    def __init__(self, service: LiveService) -> None:
-        scopes = ["deployments:write", "keys:release"]
-        made = service.request("POST", "/api/v1/clients", json={"name": "deployer", "scopes": scopes}).json()
-        self._base_url = service.base_url
-        self._client = service.client()
-        token = self._client.post(
-            f"{self._base_url}/api/v1/token",
-            data={"grant_type": "client_credentials"},
-            auth=(made["client_id"], made["client_secret"]),
-            timeout=60,
-        ).json()
-        self._client.headers["Authorization"] = f"Bearer {token['access_token']}"
-        self.carried: set[str] = set()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        while not self._ending.wait(0.05):
-            for item in self._post("/api/v1/deployments/lease", max=50)["items"]:
-                self._carry(item)
-
-    def _carry(self, item: dict[str, Any]) -> None:
-        self.carried.add(item["deployment"]["identity"])
-        lease, report = item["lease"], f"/api/v1/deployments/{item['deployment']['id']}/report"
-        if item["action"] == "remove":
-            self._post(report, lease=lease, state="removed")
-            return
-        answer = self._send(item["profile"], lease=lease)
-        seen = answer.headers.get("X-Certificate-Sha256")  # none where the deployment has changed meanwhile
-        self._post(report, lease=lease, state="installed", certificate_sha256=seen or "0" * 64)
-
-    def _post(self, path: str, **members: object) -> Any:
-        return self._send(path, **members).json()
-
-    def _send(self, path: str, **members: object) -> requests.Response:
-        return self._client.post(self._base_url + path, json=members, timeout=60)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join(60)
-        self._client.close()
-
-
 FOREIGN = ("FOREIGN0DEVICE", "D56EF7G8HJKL")
 """Somebody else's devices; the second stands in `sample_bundles/deletion-list.txt`."""
 
 
 def keep_foreign_devices(service: LiveService) -> dict[str, str]:
     """Import two devices that the collection does not know; return the id of each one's certificate."""
-    entries = {f"{name}.p12": a_pkcs12(name, "a password") for name in FOREIGN}
-    entries["credential.txt"] = a_credentials_file(dict.fromkeys(FOREIGN, "a password"))
-    files = {"bundle": ("devices.zip", a_zip(entries))}
+    files = {"bundle": ("devices.zip", a_bundle(FOREIGN))}
     form = {"identity_type": "SERIAL_NUMBER"}
     headers = {"Prefer": "wait=60"}
     made = service.request("POST", "/api/v1/imports", data=form, files=files, headers=headers).json()
@@ -180,7 +127,7 @@ class TestLive:
     def test_it_touches_no_device_of_others_and_no_deployer_carries_one(self, tmp_path: Path) -> None:
         with LiveService(tmp_path / "data") as service:
             kept = keep_foreign_devices(service)
-            with OwnDeployer(service) as deployer:
+            with ExampleDeployer(service, tmp_path / "devices") as deployer:
                 done = run_as_printed(service, tmp_path / "checkout")
             certificates = {
                 name: service.request("GET", f"/api/v1/certificates/{kept[name]}").json()["state"]
@@ -194,6 +141,7 @@ class TestLive:
         assert released
         assert [facts for (facts,) in released if any(name in facts for name in FOREIGN)] == []
         assert {identity for (identity,) in deployments} == set(OWN)
+        assert deployer.runs > 1
         assert deployer.carried <= set(OWN)
         assert done.returncode == 0, done.stdout + done.stderr
         assert report_of(tmp_path / "checkout")["failures"] == []
