@@ -1,10 +1,8 @@
 """docs/deployer.py runs as it stands: it leases, delivers and reports until every deployment is installed."""
 
 import ast
-import json
 import plistlib
 import stat
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
+from tests.example_deployer import EXAMPLE, make_client, run_example
 from tests.live import LIVE, LiveService
 from tests.policy_documents import a_document, a_tunnel
 
-EXAMPLE = Path(__file__).parent.parent / "docs" / "deployer.py"
 DEVICES = [f"EXAMPLE{number:05}" for number in range(60)]  # more than one lease takes
 UNFIT = DEVICES[7]
 
@@ -82,31 +80,6 @@ def import_devices(service: LiveService) -> None:
         headers={"Prefer": "wait=60"},
     )
     assert answer.status_code == 201, answer.text
-
-
-def make_client(service: LiveService) -> dict[str, str]:
-    scopes = "--scope", "deployments:write", "--scope", "keys:release"
-    return dict(json.loads(service.run("client", "create", "deployer", "--json", *scopes)))
-
-
-def run_example(
-    service: LiveService, client: dict[str, str], folder: Path
-) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "URL": service.base_url,
-        "CA": str(service.ca_file),
-        "CLIENT_ID": client["client_id"],
-        "CLIENT_SECRET": client["client_secret"],
-        "no_proxy": "localhost",
-    }
-    return subprocess.run(
-        [sys.executable, "-I", EXAMPLE, folder],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def states(service: LiveService) -> Counter[str]:

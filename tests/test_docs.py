@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from bulkcert import errors
+from bulkcert.certificates import WarningCode
 from bulkcert.cli import main
 from bulkcert.config import ADMIN_PASSWORD, Config, limit_variable
 from bulkcert.events import EventType
 from bulkcert.limits import Limits
+from tests.api.contract import document
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PROBLEMS = (ROOT / "docs" / "problems.md").read_text()
+IMPORTS = (ROOT / "docs" / "imports.md").read_text()
 REFUSALS = sorted(
     (kind for kind in vars(errors).values() if isinstance(kind, type) and "code" in vars(kind)),
     key=lambda kind: kind.code,
@@ -91,6 +94,29 @@ def test_no_code_is_explained_that_does_not_exist() -> None:
     assert sorted(re.findall(r"^### `(\w+)`", PROBLEMS, re.MULTILINE)) == [
         refusal.code for refusal in REFUSALS
     ]
+
+
+def section(document: str, heading: str) -> str:
+    """The text of a page from a heading to the next."""
+    return re.split(r"^## ", document.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
+
+
+def test_every_warning_is_explained_with_cause_and_remedy_and_none_that_does_not_exist() -> None:
+    explained = rows(section(IMPORTS, "Warnings"))
+
+    assert sorted(explained) == sorted(WarningCode)
+    assert [code for code, cells in explained.items() if len(cells) != 3 or not all(cells)] == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "form"),
+    [("The form", "ImportForm"), ("Deletions", "DeletionForm")],
+    ids=["import", "deletion"],
+)
+def test_every_field_of_a_form_is_explained(heading: str, form: str) -> None:
+    fields = document()["components"]["schemas"][form]["properties"]
+
+    assert sorted(rows(section(IMPORTS, heading))) == sorted(fields)
 
 
 @pytest.mark.parametrize(

@@ -1,62 +1,153 @@
-"""The walk-through of the README runs as it is printed, against the shipped service."""
+"""The walk-through of the README runs as it is printed, in the shells that people have, against the shipped service."""
 
+import csv
+import io
 import json
 import re
-import shutil
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.arguments import WatchedCommands
 from tests.live import LIVE, LiveService
-
-pytestmark = LIVE
+from tests.witnesses import require
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_the_walk_through_of_both_doors_runs_as_printed(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("needs curl")
+def blocks_of(page: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks_of("README.md")
+BETWEEN = "\n----\n"
+SHELLS = {"bash": ["bash", "-euo", "pipefail"], "dash": ["dash", "-eu"]}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    with LiveService(tmp_path_factory.mktemp("readme") / "data") as service:
+        yield service
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder to stand in as in a checkout."""
+    require("curl")
+    require("python3")
     (tmp_path / "sample_bundles").symlink_to(ROOT / "sample_bundles")
-    settings, *walk = BLOCKS
-    assert [line.partition("=")[0] for line in settings.splitlines()] == ["URL", "CA", "PASSWORD"]
-    with LiveService(tmp_path / "data") as service:
-        # Only where the service is and its password differ from what is printed.
-        here = f"URL={service.base_url}\nCA={service.ca_file}\nPASSWORD='{service.password}'\n"
-        answers = "echo '----'\n".join(["", *walk])
-        done = subprocess.run(  # noqa: PLW1510
-            ["bash", "-euo", "pipefail", "-c", here + answers],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    documents = list(read_all(done.stdout.replace("----", " ")))
-    imported, failed, kept, deleted, citrix_import, citrix_list, citrix_removal = documents
-    assert imported["state"] == "partially_succeeded"
-    assert failed["items"] and all(item["code"] for item in failed["items"])
-    assert kept["items"]
-    assert deleted["state"] == "succeeded"
-    assert citrix_import["message"] == "Success"
-    assert citrix_list["status"] == 0
-    assert citrix_list["certificate"]
-    assert int(citrix_removal["successCount"]) > 0
+    return tmp_path
 
 
-def read_all(text: str) -> list[dict]:
-    """Read the JSON documents that stand one behind the other."""
-    decoder, found, at = json.JSONDecoder(), [], 0
-    while (at := len(text) - len(text[at:].lstrip())) < len(text):
-        document, at = decoder.raw_decode(text, at)
-        found.append(document)
-    return found
+def walk(
+    shell: list[str], place: Path, service: LiveService, blocks: list[str], path: str = "", **other: str
+) -> subprocess.CompletedProcess[str]:
+    """Run blocks of the README. Only where the service is and its password differ from what is printed."""
+    settings = {"URL": service.base_url, "CA": str(service.ca_file), "PASSWORD": service.password} | other
+    here = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    return subprocess.run(
+        [*shell, "-c", here + f"printf '%s' {shlex.quote(BETWEEN)}\n".join(["", *blocks])],
+        cwd=place,
+        env=service.environment | {"PATH": f"{path}:{service.environment['PATH']}".lstrip(":")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class TestLive:
+    pytestmark = LIVE
+
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_the_walk_through_runs_as_printed(self, shell: str, place: Path, service: LiveService) -> None:
+        require(shell)
+        done = walk(SHELLS[shell], place, service, BLOCKS[1:])
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+        _, functions, login, *parts = done.stdout.split(BETWEEN)
+        assert functions == login == ""
+        imported, kept, failing, deleted, citrix = parts
+        assert documents(imported)[0]["state"] == "succeeded"  # a newcomer's first import works
+        assert documents(imported)[0]["counts"]["created"] == 3
+        assert len(json.loads(kept)["items"]) == 3
+        summary, report = failing.split("\n", 1)
+        assert json.loads(summary)["state"] == "partially_succeeded"
+        assert all(row["code"] for row in csv.DictReader(io.StringIO(report.strip())))
+        assert [each["state"] for each in documents(deleted)] == ["succeeded", "succeeded"]
+        assert [each["counts"]["deleted"] for each in documents(deleted)] == [1, 2]
+        citrix_import, citrix_list, citrix_removal = documents(citrix)
+        assert citrix_import["message"] == "Success"
+        assert len(citrix_list["certificate"]) >= 3
+        assert citrix_removal["successCount"] == "3"
+
+    def test_the_commands_of_the_page_on_imports_run_after_those_of_the_readme(
+        self, place: Path, service: LiveService
+    ) -> None:
+        done = walk(SHELLS["dash"], place, service, [*BLOCKS[1:3], *blocks_of("docs/imports.md")])
+        imported, deleted = map(documents, done.stdout.split(BETWEEN)[3:])
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [imported[0]["on_conflict"], imported[0]["validate_only"]] == ["keep", True]
+        assert imported[0]["state"] == "succeeded"
+        assert deleted[0]["validate_only"] is True
+
+    def test_no_password_or_token_stands_in_the_arguments_of_a_process(
+        self, place: Path, service: LiveService
+    ) -> None:
+        shown = 'printf \'%s\\n\' "$TOKEN" "$AUTH_TOKEN"\n'
+        watched = WatchedCommands(place, "curl", "python3")
+        done = walk(SHELLS["bash"], place, service, [*BLOCKS[1:], shown], path=str(watched.folder))
+        secrets = (service.password, *done.stdout.split()[-2:])
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert watched.arguments.count("--fail-with-body") >= 10
+        assert [secret for secret in secrets if secret in watched.arguments] == []
+
+    @pytest.mark.parametrize("shell", [["bash"], ["dash"]], ids=lambda shell: shell[0])
+    @pytest.mark.parametrize(
+        ("other", "shown"),
+        [
+            ({"PASSWORD": 'not "the" password\\'}, "wrong_credentials"),
+            ({"URL": "https://localhost:9"}, "Failed to connect"),
+            ({"CA": "no-such-file"}, "curl: (77)"),
+        ],
+        ids=["wrong password", "no service", "no certificate"],
+    )
+    def test_a_call_that_fails_says_why_and_shows_no_traceback(
+        self, shell: list[str], other: dict[str, str], shown: str, place: Path, service: LiveService
+    ) -> None:
+        require(shell[0])
+        done = walk(shell, place, service, BLOCKS[1:4], **other)
+
+        assert shown in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def documents(text: str) -> list[dict]:
+    """Read JSON documents, one on each line."""
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def test_the_first_block_has_the_settings_that_a_reader_changes() -> None:
+    assert [line.partition("=")[0] for line in BLOCKS[0].splitlines()] == ["URL", "CA", "PASSWORD"]
 
 
 def test_no_command_of_the_documents_skips_the_check_of_the_certificate() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert [
+        page.name for page in pages() if re.search(r"curl[^\n]* (-k|--insecure)\b", page.read_text())
+    ] == []
 
-    assert [page.name for page in pages if re.search(r"curl[^\n]* (-k|--insecure)\b", page.read_text())] == []
+
+def test_no_command_of_the_documents_has_a_password_or_token_as_an_argument() -> None:
+    secret = re.compile(r"""-(H|d|u) ?["'][^\n]*\$(PASSWORD|TOKEN|AUTH|SECRET)""")
+
+    assert [page.name for page in pages() if secret.search(page.read_text())] == []
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -1,10 +1,10 @@
-"""`make demo`: a throw-away service, and one round of its work over HTTPS, as a user would do it."""
+"""`make demo`: start a throw-away service and go through import, report, profile and deletion over HTTPS."""
 
 import http.client
 import json
 import os
 import plistlib
-import re
+import secrets
 import socket
 import ssl
 import subprocess
@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,14 @@ def demo(bundle: Path) -> None:
 
 
 def _deploy(client: "_Client") -> None:
-    """Show what a deployer does: a policy, its deployments, and the profile of one device."""
-    _say("what to put on these devices (POST /api/v1/vpn-policies)")
+    """Create a VPN policy, lease one of its deployments, and get the profile of that device."""
+    _say("create a VPN policy for these devices (POST /api/v1/vpn-policies)")
     policy = client.post("/api/v1/vpn-policies", _POLICY)
     _show({"id": policy["id"], **_POLICY})
-    _say("what that comes to, as a deployer sees it (POST /api/v1/deployments/lease)")
+    _say("take one deployment of it in hand, as a deployer does (POST /api/v1/deployments/lease)")
     [lease] = client.post("/api/v1/deployments/lease", {"max": 1})["items"]
     _show({"identity": lease["deployment"]["identity"], "action": lease["action"], "state": "leased"})
-    _say("its profile, released and recorded (POST /api/v1/deployments/{id}/profile)")
+    _say("get its configuration profile; the release is recorded (POST /api/v1/deployments/{id}/profile)")
     profile = plistlib.loads(client.fetch(lease["profile"], {"lease": lease["lease"]}))
     payloads = [payload["PayloadType"] for payload in profile["PayloadContent"]]
     _show({"PayloadIdentifier": profile["PayloadIdentifier"], "payloads": payloads})
@@ -89,6 +90,12 @@ class _Client:
     context: ssl.SSLContext
     token: str = ""
 
+    @cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Open connections past any proxy of the environment: the service is on this machine."""
+        no_proxy = urllib.request.ProxyHandler({})
+        return urllib.request.build_opener(no_proxy, urllib.request.HTTPSHandler(context=self.context))
+
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return json.loads(self._send("GET", path, None, {}))
 
@@ -96,7 +103,7 @@ class _Client:
         return json.loads(self.fetch(path, body))
 
     def fetch(self, path: str, body: object) -> bytes:
-        """Send JSON, and give whatever comes back."""
+        """Send JSON; return the answer's content."""
         return self._send("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def upload(self, bundle: Path) -> Any:  # noqa: ANN401 - JSON
@@ -120,7 +127,7 @@ class _Client:
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
-            with urllib.request.urlopen(request, context=self.context, timeout=90) as answer:
+            with self._opener.open(request, timeout=90) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as refusal:
@@ -130,16 +137,15 @@ class _Client:
 
 @contextmanager
 def _service(directory: Path) -> Iterator[_Client]:
-    """Run `bulkcert init` and `bulkcert serve` in a directory, and log in."""
+    """Run `bulkcert init` and `bulkcert serve` in a directory, log in, and yield a client."""
     data_dir = directory / "bulkcert-data"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKCERT_")}
     environment |= {"BULKCERT_DATA_DIR": str(data_dir), "BULKCERT_LOG_LEVEL": "warning"}
     command = [sys.executable, "-m", "bulkcert"]
-    _say("make a data directory (bulkcert init)")
-    made = subprocess.run(
-        [*command, "init"], env=environment, check=True, capture_output=True, text=True
-    ).stdout
-    password = re.findall(r"password \(shown once\): (\S+)", made)[0]
+    password = secrets.token_urlsafe()
+    _say("create a data directory (bulkcert init)")
+    first = environment | {"BULKCERT_ADMIN_PASSWORD": password}
+    subprocess.run([*command, "init"], env=first, check=True, stdout=subprocess.DEVNULL)
     port = _free_port()
     _say("start the service (bulkcert serve)")
     log = directory / "serve.log"
