@@ -323,7 +323,7 @@ def _portions(items: Sequence[BundleItem]) -> Iterator[Sequence[BundleItem]]:
 
 def failure(refusal: ItemRefusal) -> Result:
     """Make the result of an item that was refused."""
-    return Result(Outcome.FAILED, refusal.code, refusal.detail)
+    return Result(Outcome.FAILED, refusal.code, refusal.detail, found=refusal.found)
 
 
 def import_finished(request: BulkRequest, now: datetime) -> Event:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bulkcert.certificates import WarningCode
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 
 T = TypeVar("T")
@@ -134,7 +135,10 @@ class ImportOrder:
 
 @dataclass(frozen=True)
 class Result:
-    """How one item ended. certificate_id is that of the certificate now kept (or found unchanged)."""
+    """How one item ended. certificate_id is that of the certificate now kept (or found unchanged).
+
+    found: the kind of a file that is no PKCS#12.
+    """
 
     outcome: Outcome
     code: str | None = None
@@ -142,6 +146,7 @@ class Result:
     warnings: tuple[WarningCode, ...] = ()
     certificate_id: int | None = None
     fingerprint_sha256: str | None = None
+    found: FileKind | None = None
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def dated(not_before: timedelta, not_after: timedelta, **kwargs: object) -> byte
         (dated(-30 * DAY, -DAY), "expired"),
         (dated(2 * DAY, 30 * DAY), "not_yet_valid"),
         (a_pkcs12(A, "wrong"), "wrong_password"),
-        (b"not a pkcs12", "malformed_pkcs12"),
+        (b"not a pkcs12", "not_pkcs12"),
         (a_pkcs12(A, key=an_rsa_key(1024)), "weak_key"),
         (a_pkcs12(A, iterations=3_000_000), "too_costly"),
     ],

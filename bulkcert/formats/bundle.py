@@ -8,6 +8,7 @@ operating system left behind and files that mean nothing here are `ignored`; fol
 are not counted.
 """
 
+import copy
 import enum
 from array import array
 from collections import Counter
@@ -18,8 +19,8 @@ from bulkcert.formats.archive import Archive, UnreadableEntry
 from bulkcert.formats.credentials import parse_credentials
 from bulkcert.formats.credentials_file import CredentialsFileChoice
 from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip
-from bulkcert.formats.joining import BundleItem, Join, nested_zip
-from bulkcert.formats.zip_records import END_RECORD, LOCAL_HEADER, Entry
+from bulkcert.formats.joining import BundleItem, Join
+from bulkcert.formats.zip_records import Entry
 from bulkcert.identities import IdentityType
 from bulkcert.limits import Limits
 
@@ -46,14 +47,11 @@ class Bundle:
         Raises ItemRefusal: the item's own where it has one, else MalformedPkcs12.
         """
         if item.refusal is not None:
-            raise type(item.refusal)(item.refusal.detail)
+            raise copy.copy(item.refusal)  # several items share one, and raising adds a traceback to it
         try:
-            content = self._archive.read(self._archive.entry(self._records[item.position]))
+            return self._archive.read(self._archive.entry(self._records[item.position]))
         except UnreadableEntry as damage:
             raise MalformedPkcs12(f"The entry is damaged: {damage}.") from None
-        if content.startswith((LOCAL_HEADER, END_RECORD)):
-            raise nested_zip()
-        return content
 
 
 def read_bundle(

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bulkcert.errors import InvalidPassword, TooManyEntries, UndecodableCredentialsFile
+from bulkcert.file_kinds import FileKind
 from bulkcert.formats.entry_names import shown, without_suffix
+from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
 from bulkcert.identities import LONGEST
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
@@ -49,6 +51,7 @@ def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
 
     Raises UndecodableCredentialsFile naming the line, or TooManyEntries beyond `limits.entries` lines.
     """
+    _refuse_what_is_not_text(content)
     left = limits.entries
     for number, raw in enumerate(io.BytesIO(_as_utf8(content)), start=1):
         if raw.isspace():
@@ -65,6 +68,13 @@ def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
+def _refuse_what_is_not_text(content: bytes) -> None:
+    found = recognise(content)
+    # Serial numbers are made of the characters of base64, so a list may look like it.
+    if found is not None and found.kind not in {FileKind.EMPTY, FileKind.TEXT, FileKind.BASE64}:
+        raise UndecodableCredentialsFile(describe(found, "a text file of lines"), found=found.kind)
+
+
 def _without_end(line: bytes) -> bytes:
     return line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
 
@@ -74,7 +84,7 @@ def _as_utf8(content: bytes) -> bytes:
         raise UndecodableCredentialsFile("The text file is UTF-32.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _utf_16_as_utf8(content)
-    if _looks_like_utf_16(content):
+    if looks_like_utf_16(content):
         raise UndecodableCredentialsFile("The text file looks like UTF-16 without a byte order mark.")
     return content.removeprefix(b"\xef\xbb\xbf")
 
@@ -87,13 +97,6 @@ def _utf_16_as_utf8(content: bytes) -> bytes:
     except UnicodeDecodeError as error:
         number = text[: error.start].decode(encoding, errors="replace").count("\n") + 1
         raise UndecodableCredentialsFile(f"Line {number} of the text file is not UTF-16.") from None
-
-
-def _looks_like_utf_16(content: bytes) -> bool:
-    """Whether nearly every second byte of the beginning is NUL, as in UTF-16 of western text."""
-    beginning = content[: min(len(content), 256) & ~1]
-    even, odd = beginning[::2].count(0), beginning[1::2].count(0)
-    return min(even, odd) == 0 and max(even, odd) * 2 >= max(len(beginning) * 3 // 4, 2)
 
 
 def _credential_line(number: int, line: str) -> CredentialLine:

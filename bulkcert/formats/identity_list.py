@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from bulkcert.errors import CredentialsFileTooLarge, EmptyList
+from bulkcert.file_kinds import FileKind
 from bulkcert.formats.archive import Archive
 from bulkcert.formats.credentials import text_lines
 from bulkcert.formats.credentials_file import CredentialsFileChoice
 from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, shown, without_suffix
-from bulkcert.formats.zip_records import END_RECORD, LOCAL_HEADER
+from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.limits import Limits
 
 
@@ -36,7 +37,8 @@ def read_identity_list(file: BinaryIO, limits: Limits) -> tuple[ListedIdentity, 
     of a zip, what `Archive` raises and AmbiguousCredentialsFile where it holds several text files.
     """
     file.seek(0)
-    if file.read(4) in {LOCAL_HEADER, END_RECORD}:
+    begins_like = recognise(file.read(MOST_LOOKED_AT))
+    if begins_like is not None and begins_like.kind is FileKind.ZIP:
         listed = tuple(_listed_in_zip(Archive(file, limits), limits))
     else:
         listed = tuple(_listed_in_text(_text(file, limits), limits))

@@ -19,8 +19,10 @@ from bulkcert.errors import (
     TooLarge,
     TooManyEntries,
 )
+from bulkcert.formats import recognition
 from bulkcert.formats.credentials import CredentialLine
 from bulkcert.formats.entry_names import basename, fault_of, shown, without_suffix
+from bulkcert.formats.recognition import not_pkcs12
 from bulkcert.formats.zip_records import Entry
 from bulkcert.identities import LONGEST, DeviceIdentity, IdentityType
 from bulkcert.limits import Limits
@@ -56,11 +58,6 @@ class _Device(NamedTuple):
     fault: str | None
 
 
-def nested_zip() -> ItemRefusal:
-    """Refuse a zip inside the zip."""
-    return MalformedPkcs12("This is a zip inside the zip; put its files into the outer zip.")
-
-
 class Join:
     """Takes in the lines of a credentials file, then entry after entry, then gives the items.
 
@@ -88,7 +85,9 @@ class Join:
         file = shown(entry.name)
         written = shown(without_suffix(basename(entry.name)), LONGEST)
         if is_nested_zip:
-            self._items.append(BundleItem(position, file, None, written, None, self._shared(nested_zip())))
+            self._items.append(
+                BundleItem(position, file, None, written, None, self._shared(not_pkcs12(recognition.ZIP)))
+            )
             return
         device = self._device(written)
         if device.key == written:
@@ -133,7 +132,7 @@ class Join:
         if not entry.is_ordinary:
             return self._shared(MalformedPkcs12("The entry is a link or a device, not a file."))
         if entry.size == 0:
-            return self._shared(MalformedPkcs12("The entry is empty (0 bytes)."))
+            return self._shared(not_pkcs12(recognition.EMPTY))
         if entry.size > self._limits.pkcs12_bytes:
             return TooLarge(f"The entry has {entry.size} bytes; the limit is {self._limits.pkcs12_bytes}.")
         if line is None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from bulkcert.errors import MalformedZip, NotAZip, UnsupportedZip
+from bulkcert.file_kinds import FileKind
+from bulkcert.formats.recognition import MOST_LOOKED_AT, describe, recognise
 
 CHUNK = 64 * 1024
 
@@ -24,24 +26,6 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")  # §4.3.12
 _LONGEST_COMMENT = 0xFFFF
 _LONGEST_NAME = 256
 _USUAL_RECORD = 256
-
-_LOOKS_LIKE = (
-    (b"\x1f\x8b", "a gzip file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"BZh", "a bzip2 file"),
-    (b"%PDF", "a PDF"),
-    (b"-----begin", "a PEM file"),
-    (b"\x30\x80", "one bare PKCS#12 or certificate"),
-    (b"\x30\x82", "one bare PKCS#12 or certificate"),
-    (b"\x30\x83", "one bare PKCS#12 or certificate"),
-    (b"<!doctype html", "a web page (HTML)"),
-    (b"<html", "a web page (HTML)"),
-    (b"<", "an XML file"),
-    (b"{", "a JSON file"),
-    (b"--", "a multipart form, not the file inside it"),
-)
 
 
 class Window:
@@ -158,12 +142,10 @@ def _comment_length(tail: bytes, at: int) -> int:
 
 
 def _refuse_without_end(window: Window, tail: bytes, found: list[int]) -> NoReturn:
-    head = window.at(0, 512)
-    if not head:
-        raise NotAZip("The file is empty (0 bytes).")
-    is_zip = head.startswith((LOCAL_HEADER, END_RECORD))
-    if not is_zip and (looks := _looks_like(head)):
-        raise NotAZip(f"This is not a zip; it looks like {looks}.")
+    looks_like = recognise(window.at(0, MOST_LOOKED_AT))
+    is_zip = looks_like is not None and looks_like.kind is FileKind.ZIP
+    if looks_like is not None and not is_zip:
+        raise NotAZip(describe(looks_like, "a zip"), found=looks_like.kind)
     if found:
         end = found[-1] + _END.size + _comment_length(tail, found[-1])
         if end < len(tail):
@@ -172,11 +154,6 @@ def _refuse_without_end(window: Window, tail: bytes, found: list[int]) -> NoRetu
     if is_zip:
         raise MalformedZip("The zip has no end record: it was cut off, or other data was added to it.")
     raise NotAZip("This is not a zip.")
-
-
-def _looks_like(head: bytes) -> str | None:
-    beginning = head.lstrip().lower()
-    return next((what for magic, what in _LOOKS_LIKE if beginning.startswith(magic.lower())), None)
 
 
 def _zip64_directory(window: Window, end: int, classic: Directory) -> tuple[int, Directory]:
