@@ -11,7 +11,7 @@ LONGEST_SHOWN = 120
 """Characters. A hundred thousand names are kept while a bundle is accepted; longer ones cost memory only."""
 
 _LONGEST_NAME = 255
-_PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx)\Z", re.IGNORECASE)
+_PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx|pkcs12)\Z", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _UNSHOWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -39,9 +39,15 @@ def _unshowable() -> re.Pattern[str]:
     return re.compile(f"[{re.escape(found)}\U00010000-\U0010ffff]")
 
 
+def named(char: str) -> str:
+    """Name a character by its code point: U+200E (LEFT-TO-RIGHT MARK)."""
+    name = unicodedata.name(char, "")
+    return f"U+{ord(char):04X} ({name})" if name else f"U+{ord(char):04X}"
+
+
 def basename(name: str) -> str:
-    """Give the part after the last slash or backslash: some old Windows tools wrote the latter."""
-    return name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
+    """Return the part after the last slash."""
+    return name[name.rfind("/") + 1 :]
 
 
 def is_junk(name: str) -> bool:
@@ -70,7 +76,7 @@ def is_zip(name: str) -> bool:
 
 
 def without_suffix(text: str) -> str:
-    """Take `.p12` or `.pfx` off, in any case, once."""
+    """Take `.p12`, `.pfx` or `.pkcs12` off, in any case, once."""
     return _PKCS12_SUFFIX.sub("", text)
 
 
@@ -82,8 +88,6 @@ def fault_of(name: str) -> str | None:
         for char in name:
             if fault := _fault_of_character(char):
                 return fault
-    if "\\" in name:
-        return "The name of the entry holds a backslash; folders in a zip are written with '/'."
     if name.startswith("/") or _DRIVE.match(name):
         return "The name of the entry is an absolute path."
     folders = name.split("/")[:-1]
@@ -101,5 +105,5 @@ def _fault_of_character(char: str) -> str | None:
         case "Cc" | "Zl" | "Zp":
             return "The name of the entry holds a line break or another control character."
         case "Cf":
-            return "The name of the entry holds an invisible character that changes how it reads."
+            return f"The name of the entry holds the invisible character {named(char)}."
     return None

@@ -1,8 +1,8 @@
 """The list of a bulk deletion: device identities, one per line of a text file, or a zip.
 
 A zip that holds exactly one text file means the lines of that file, whatever else it holds: a whole import
-bundle sent again deletes what it imported. A zip without a text file means the names of its `.p12` and `.pfx`
-entries; their contents are not read.
+bundle sent again deletes what it imported. A zip without a text file means the names of its `.p12`,
+`.pfx` and `.pkcs12` entries; their contents are not read.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,9 @@ class ListedIdentity:
 
 
 def read_identity_list(file: BinaryIO, limits: Limits) -> tuple[ListedIdentity, ...]:
-    """Read a list, in the order in which it stands. `.p12`, `.pfx` and `=anything` after a name are dropped.
+    """Read a list, in the order in which it stands.
+
+    `.p12`, `.pfx`, `.pkcs12` and `=anything` after a name are dropped.
 
     file: seekable. Raises EmptyList, UndecodableCredentialsFile, CredentialsFileTooLarge, TooManyEntries, or,
     of a zip, what `Archive` raises and AmbiguousCredentialsFile where it holds several text files.
@@ -61,7 +63,10 @@ def _listed_in_zip(archive: Archive, limits: Limits) -> Iterator[ListedIdentity]
         choice.consider(entry)
     if not choice.has_none:
         return _listed_in_text(choice.read(archive, limits), limits)
-    return _listed_by_name(archive)
+    listed = tuple(_listed_by_name(archive))
+    if not listed:
+        raise EmptyList(choice.explain("The zip holds neither a text file nor a PKCS#12 file."))
+    return iter(listed)
 
 
 def _listed_by_name(archive: Archive) -> Iterator[ListedIdentity]:

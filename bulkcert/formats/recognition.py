@@ -124,6 +124,7 @@ _BASE64_LINES = re.compile(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
 _HEXADECIMAL_DER = re.compile(rb"308[0-4][0-9A-Fa-f\s]{16,}")
 _DATA_URI = re.compile(rb"data:[\w/.+-]{0,80};base64,")
 _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x19\x1c-\x1f]")  # without Ctrl-Z, at which old texts end
+_SHORTEST_UTF_16 = 16  # bytes; shorter ones may be anything
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -199,6 +200,8 @@ def _recognise_text(begin: bytes) -> Recognised | None:
 
 def _is_der_in_utf_16(start: bytes) -> bool:
     """Whether every second octet is zero, and the first of the others is that of DER (0x30)."""
+    if len(start) < _SHORTEST_UTF_16:
+        return False
     return (start[:1] == b"0" and not any(start[1::2])) or (start[1:2] == b"0" and not any(start[::2]))
 
 

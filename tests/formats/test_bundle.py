@@ -45,6 +45,7 @@ from tests.formats.hostile_zips import (
 
 SERIAL_NUMBER = "A12BC3D4EFGH"
 OTHER = "B98ZY7X6WVUT"
+LINE = b"A12BC3D4EFGH=pw"
 NO_LIMITS_GIVEN = Limits()
 ITEM_CODES = {refusal.code for refusal in ItemRefusal.__subclasses__()}
 
@@ -195,8 +196,8 @@ def test_a_bundle_as_the_zip_command_makes_it_is_read(tmp_path: Path) -> None:
     [
         (b"../A12BC3D4EFGH.p12", "../A12BC3D4EFGH.p12", "leads out"),
         (b"/A12BC3D4EFGH.p12", "/A12BC3D4EFGH.p12", "absolute"),
-        (b"C:\\A12BC3D4EFGH.p12", "C:\\A12BC3D4EFGH.p12", "backslash"),
-        (b"\\\\server\\A12BC3D4EFGH.p12", "\\\\server\\A12BC3D4EFGH.p12", "backslash"),
+        (b"C:\\A12BC3D4EFGH.p12", "C:/A12BC3D4EFGH.p12", "absolute"),
+        (b"\\\\server\\A12BC3D4EFGH.p12", "//server/A12BC3D4EFGH.p12", "absolute"),
         (b"C:/A12BC3D4EFGH.p12", "C:/A12BC3D4EFGH.p12", "absolute"),
         (b"a/b/A12BC3D4EFGH.p12", "a/b/A12BC3D4EFGH.p12", "deeper than one folder"),
         (b"A12BC3D4EFGH\n.p12", "A12BC3D4EFGH\N{REPLACEMENT CHARACTER}.p12", "line break"),
@@ -415,10 +416,45 @@ def test_reading_does_not_depend_on_the_order() -> None:
     assert [bundle.read(item)[:1] for item in reversed(bundle.items)] == [b"C", b"B", b"A"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("a/b/", "deeper than one folder"),
+        ("a\\b\\", "deeper than one folder"),
+        ("/home/me/", "absolute path"),
+        ("C:\\certs\\", "absolute path"),
+        ("../", "leads out of the zip"),
+    ],
+)
+def test_a_text_file_that_is_passed_over_is_named_with_the_reason(folder: str, reason: str) -> None:
+    content = a_zip({f"{folder}A12BC3D4EFGH.p12": b"x", f"{folder}c.txt": LINE, "d.csv": LINE})
+    shown = folder.replace("\\", "/")
+
+    with pytest.raises(
+        NoCredentialsFile, match=rf"'{shown}c\.txt' was passed over: .*{reason}.* 'd\.csv'.* no \.txt"
+    ):
+        bundle_of(content)
+
+
+def test_a_text_file_of_another_name_than_the_request_says_is_named() -> None:
+    with pytest.raises(NoCredentialsFile, match=r"no file named 'b\.txt'\. 'a\.txt' was passed over"):
+        bundle_of(a_zip({"A12BC3D4EFGH.p12": b"x", "a.txt": LINE}), "b.txt")
+
+
+def test_a_request_may_name_the_credentials_file_with_a_backslash() -> None:
+    content = a_zip({"phones\\A12BC3D4EFGH.p12": b"x", "phones\\a.txt": LINE, "b.txt": b""})
+
+    assert report(bundle_of(content, "phones\\a.txt"))[0][2] == "password 'pw'"
+
+
+def test_a_zip_without_a_pkcs12_says_what_it_holds() -> None:
+    with pytest.raises(EmptyBundle, match=r"'a\.pem', 'c\.txt'; \.p12, \.pfx and \.pkcs12 are taken"):
+        bundle_of(a_zip({"a.pem": b"x", "c.txt": LINE, ".DS_Store": b""}))
+
+
 # --- the credentials file ---------------------------------------------------------------------------
 
 PKCS12 = {"A12BC3D4EFGH.p12": b"x"}
-LINE = b"A12BC3D4EFGH=pw"
 
 
 @pytest.mark.parametrize(
@@ -666,7 +702,7 @@ def test_every_entry_and_line_is_an_item_or_counted(entries: list[Packed], lines
     except RequestRefusal:
         return
     with_file = sum(1 for item in bundle.items if item.file is not None)
-    folders = sum(1 for entry in entries if entry.name.endswith(b"/"))
+    folders = sum(1 for entry in entries if entry.name.endswith((b"/", b"\\")))
 
     assert with_file + bundle.ignored + folders + 1 == len(entries)
     assert len(bundle.items) - with_file <= len("\n".join(lines).split("\n"))

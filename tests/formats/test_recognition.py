@@ -195,6 +195,13 @@ def test_a_binary_file_of_no_known_kind_has_no_name(content: bytes) -> None:
     assert refused.value.code == "malformed_pkcs12"
 
 
+def test_any_two_bytes_are_recognised_or_not() -> None:
+    for first in range(256):
+        recognise(bytes([first]))
+        for second in range(256):
+            recognise(bytes([first, second]))
+
+
 @given(st.binary(max_size=600))
 def test_any_bytes_are_recognised_or_not(content: bytes) -> None:
     found = recognise(content)
