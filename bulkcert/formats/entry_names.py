@@ -7,6 +7,8 @@ import functools
 import re
 import unicodedata
 
+from bulkcert.misspellings import name_character
+
 LONGEST_SHOWN = 120
 """Characters. A hundred thousand names are kept while a bundle is accepted; longer ones cost memory only."""
 
@@ -37,12 +39,6 @@ def _unshowable() -> re.Pattern[str]:
     basic_plane = map(chr, range(0x10000))
     found = "".join(char for char in basic_plane if unicodedata.category(char) in _UNSHOWABLE)
     return re.compile(f"[{re.escape(found)}\U00010000-\U0010ffff]")
-
-
-def named(char: str) -> str:
-    """Name a character by its code point: U+200E (LEFT-TO-RIGHT MARK)."""
-    name = unicodedata.name(char, "")
-    return f"U+{ord(char):04X} ({name})" if name else f"U+{ord(char):04X}"
 
 
 def basename(name: str) -> str:
@@ -105,5 +101,5 @@ def _fault_of_character(char: str) -> str | None:
         case "Cc" | "Zl" | "Zp":
             return "The name of the entry holds a line break or another control character."
         case "Cf":
-            return f"The name of the entry holds the invisible character {named(char)}."
+            return f"The name of the entry holds the invisible character {name_character(char)}."
     return None

@@ -18,16 +18,24 @@ from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, shown, wi
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.limits import Limits
 
+_LONGEST_NAME = 256
+
 
 @dataclass(frozen=True, slots=True)
 class ListedIdentity:
-    """One device of a list, as it was written and safe to show; not yet known to be an identity.
+    """One device of a list; not yet known to be an identity.
 
-    line: number in the text file, from 1; in a list made of entry names, the number among them.
+    line: number in the text file, from 1; in a list made of entry names, the number among them. name: as it
+    stands there (hostile), at most 256 characters.
     """
 
     line: int
-    written: str
+    name: str
+
+    @property
+    def written(self) -> str:
+        """The name, safe to show."""
+        return shown(self.name)
 
 
 def read_identity_list(file: BinaryIO, limits: Limits) -> tuple[ListedIdentity, ...]:
@@ -73,10 +81,11 @@ def _listed_by_name(archive: Archive) -> Iterator[ListedIdentity]:
     names = (entry.name for entry in archive.entries())
     wanted = (name for name in names if is_pkcs12(name) and not is_junk(name))
     for number, name in enumerate(wanted, start=1):
-        yield ListedIdentity(number, shown(without_suffix(basename(name))))
+        yield ListedIdentity(number, without_suffix(basename(name))[:_LONGEST_NAME])
 
 
 def _listed_in_text(content: bytes, limits: Limits) -> Iterator[ListedIdentity]:
     for number, line in text_lines(content, limits):
-        name, _, _ = line.partition("=")
-        yield ListedIdentity(number, shown(without_suffix(name.strip())))
+        # A cell of a spreadsheet (="...") begins with the sign that ends a name elsewhere.
+        name = line if line.lstrip().startswith('="') else line.partition("=")[0]
+        yield ListedIdentity(number, without_suffix(name.strip())[:_LONGEST_NAME])

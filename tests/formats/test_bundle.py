@@ -1,6 +1,7 @@
 """Bundles: what is an item, what fails alone, what refuses the whole, and that nothing is lost in between."""
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -265,7 +266,10 @@ def test_a_line_of_no_identity_fails_alone_and_names_itself() -> None:
     ("line", "says"),
     [
         ("A12BC3D4EFGH.p12 hunter2", "Line 1 of the credentials file has no '='."),
-        ("A12BC3D4EFGH.p12,hunter2", "Line 1 of the credentials file has no '='."),
+        (
+            "A12BC3D4EFGH.p12|hunter2\x01",
+            "Line 1 of the credentials file has no '='. It holds the invisible character U+0001; type it anew.",
+        ),
         ("A12BC3D4EFGH.p12=hun\0ter2", "Line 1 of the credentials file holds a NUL character."),
         ("A12BC3D4EFGH=" + "hunter2" * 999, "Line 1 of the credentials file is longer than 4096 characters."),
     ],
@@ -450,6 +454,100 @@ def test_a_request_may_name_the_credentials_file_with_a_backslash() -> None:
 def test_a_zip_without_a_pkcs12_says_what_it_holds() -> None:
     with pytest.raises(EmptyBundle, match=r"'a\.pem', 'c\.txt'; \.p12, \.pfx and \.pkcs12 are taken"):
         bundle_of(a_zip({"a.pem": b"x", "c.txt": LINE, ".DS_Store": b""}))
+
+
+# --- misspelt names ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A12BC3D4EFGH.p12.p12",
+        "A12BC3D4EFGH.pfx.p12",
+        "A12BC3D4EFGH (1).p12",
+        "A12BC3D4EFGH(2).p12",
+        "A12BC3D4EFGH - Copy.p12",
+        "A12BC3D4EFGH - Copy (3).p12",
+        "A12BC3D4EFGH copy 2.p12",
+        "A12BC3D4EFGH - Kopie.p12",
+        "Kopie von A12BC3D4EFGH.p12",
+        "Copy of a12bc3d4efgh.p12",
+        "A12BC3D4EFGH のコピー.p12",
+        "phones/A12BC3D4EFGH_old.p12",
+    ],
+)
+def test_a_copy_and_the_line_of_its_device_are_one_item_with_a_hint(name: str) -> None:
+    bundle = a_bundle_with({name: b"x"}, "A12BC3D4EFGH.p12=pw")
+
+    assert report(bundle) == [(name, SERIAL_NUMBER, "invalid_identity")]
+    assert "Rename the file to A12BC3D4EFGH.p12" in detail_of(bundle)
+
+
+def test_a_copy_of_an_imei_with_hyphens_is_found_too() -> None:
+    files = {"49-015420-323751-8 (1).p12": b"x"}
+    bundle = a_bundle_with(files, "490154203237518=pw", identity_type=IdentityType.IMEI)
+
+    assert [item.identity and item.identity.value for item in bundle.items] == ["490154203237518"]
+
+
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_a_copy_beside_its_original_leaves_the_line_to_the_original(copy_first: bool) -> None:
+    names = ["A12BC3D4EFGH (1).p12", "A12BC3D4EFGH.p12"]
+    bundle = a_bundle_with(dict.fromkeys(names if copy_first else names[::-1], b"x"), "A12BC3D4EFGH=pw")
+
+    assert sorted(report(bundle)) == [
+        ("A12BC3D4EFGH (1).p12", "A12BC3D4EFGH (1)", "invalid_identity"),
+        ("A12BC3D4EFGH.p12", SERIAL_NUMBER, "password 'pw'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('"A12BC3D4EFGH.p12=pw"', "quotation marks"),
+        ('"A12BC3D4EFGH"="pw"', "quotation marks"),
+        ("C:\\certs\\A12BC3D4EFGH.p12=pw", "path"),
+        ("./A12BC3D4EFGH=pw", "path"),
+        ("\ufeffA12BC3D4EFGH=pw", "U+FEFF"),
+        ("A12BC3D4EFGH\u200e.p12=pw", "U+200E"),
+        ("A12BC3D4EFGH.p12\u200b=pw", "U+200B"),
+        ("A12BC3D4EFGH.p12.p12=pw", "ending"),
+        ("A12BC3D4EFGH.p12,=pw", "columns"),
+        ('="A12BC3D4EFGH"=pw', "formula"),
+    ],
+)
+def test_a_misspelt_line_and_its_entry_are_one_item_with_the_fault(line: str, says: str) -> None:
+    bundle = a_bundle_with({"A12BC3D4EFGH.p12": b"x"}, "\n" + line)
+
+    assert report(bundle) == [("A12BC3D4EFGH.p12", SERIAL_NUMBER, "invalid_identity")]
+    assert detail_of(bundle).startswith("Line 2 of the credentials file: ")
+    assert says in detail_of(bundle)
+
+
+def test_a_misspelt_line_does_not_fail_a_device_that_has_a_good_one() -> None:
+    bundle = a_bundle_with(
+        {"A12BC3D4EFGH.p12": b"x"}, 'A12BC3D4EFGH=pw\n"A12BC3D4EFGH=pw"\n"B98ZY7X6WVUT=pw"'
+    )
+
+    assert [end for _, _, end in report(bundle)] == ["password 'pw'", "invalid_identity", "invalid_identity"]
+
+
+@pytest.mark.parametrize("line", ["identity=password", "SerialNumber=Password", "# A12BC3D4EFGH=pw"])
+def test_header_lines_and_comments_are_said_to_be_that(line: str) -> None:
+    bundle = a_bundle_with({"A12BC3D4EFGH.p12": b"x"}, f"{line}\nA12BC3D4EFGH=pw")
+
+    assert [end for _, _, end in report(bundle)] == ["password 'pw'", "invalid_identity"]
+    assert re.search("This is a (header line|comment)", detail_of(bundle, 1))
+
+
+def test_misspelt_names_do_not_count_twice_towards_the_limit() -> None:
+    files = {f"{letter}12BC3D4EFGH (1).p12": b"x" for letter in "ABC"}
+    lines = "".join(f"{letter}12BC3D4EFGH=pw\n" for letter in "ABC")
+
+    assert len(a_bundle_with(files, lines, limits=Limits(entries=4)).items) == 3
+    files = {f"{letter}12BC3D4EFGH.p12": b"x" for letter in "ABC"}
+    lines = "".join(f'"{letter}12BC3D4EFGH"=pw\n' for letter in "ABC")
+    assert len(a_bundle_with(files, lines, limits=Limits(entries=4)).items) == 3
 
 
 # --- the credentials file ---------------------------------------------------------------------------
@@ -705,7 +803,7 @@ def test_every_entry_and_line_is_an_item_or_counted(entries: list[Packed], lines
     folders = sum(1 for entry in entries if entry.name.endswith((b"/", b"\\")))
 
     assert with_file + bundle.ignored + folders + 1 == len(entries)
-    assert len(bundle.items) - with_file <= len("\n".join(lines).split("\n"))
+    assert len(bundle.items) - with_file <= len(re.split("\r\n|\r|\n", "\n".join(lines)))
     for item in bundle.items:
         try:
             bundle.read(item)
