@@ -14,6 +14,7 @@ from bulkcert.errors import InvalidIdentity
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.importer import failure, import_finished, topic
+from bulkcert.lookalikes import find_lookalike
 from bulkcert.misspellings import find_misspelling, is_header
 from bulkcert.reports import Item, Outcome, Result
 from bulkcert.store import Transaction
@@ -71,7 +72,9 @@ class Gone:
         for identity in line.identities:
             if identity in self.certificate_ids:
                 return Result(Outcome.DELETED, certificate_id=self.certificate_ids[identity])
-        return _NOT_FOUND
+        # Without an identity type a line means all that it can be, so there is none to mistake.
+        lookalike = find_lookalike(line.identities[0]) if len(line.identities) == 1 else None
+        return Result(Outcome.NOT_FOUND, warnings=(lookalike,)) if lookalike else _NOT_FOUND
 
 
 def read_devices(

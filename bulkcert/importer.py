@@ -88,7 +88,7 @@ class _Portion:
     def items(self) -> Iterator[Item]:
         for item in self.bundled:
             identity = item.identity.value if item.identity else item.written
-            yield Item(item.position, item.file, identity, self.failed.get(item.position))
+            yield Item(item.position, item.file, identity, self.failed.get(item.position), item.line)
 
 
 class Importer:

@@ -154,13 +154,15 @@ class Item:
     """One device in a bulk request. `result` is None until its turn has come.
 
     file: the entry's name as it stands in the zip (None for a line without an entry, or a deletion).
-    identity: in normal form, or as it was written where it is not valid.
+    identity: in normal form, or as it was written where it is not valid. line: number of its line in the
+    credentials file, from 1; None where there is none.
     """
 
     position: int
     file: str | None
     identity: str | None
     result: Result | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)

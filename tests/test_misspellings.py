@@ -1,7 +1,5 @@
 """What spreadsheets, exports and editors leave in lists is named, and never taken for something else."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,12 +96,7 @@ def test_the_rule_stands_before_what_is_wrong() -> None:
 def test_any_text_is_looked_at(text: str) -> None:
     found = find_misspelling(text)
 
-    assert (
-        found is None
-        or text.strip() == ""
-        or not re.search(re.escape(text.strip()[:40]), found.fault)
-        or len(text) < 12
-    )
+    assert found is None or found.fault.endswith(".")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ class BundleItem:
     position: from 0, entries in the zip's order, then lines without an entry in theirs. file: the entry's
     name, None for a line without one. written: the identity as it was written, None where a line has none
     that may be shown. Both are safe to show. identity: None where what is written is no device identity.
+    line: number of the line that holds the password, None where the item has failed.
     """
 
     position: int
@@ -52,6 +53,7 @@ class BundleItem:
     written: str | None
     password: Secret | None
     refusal: ItemRefusal | None
+    line: int | None = None
 
 
 class _Device(NamedTuple):
@@ -131,8 +133,8 @@ class Join:
             self._items_of.setdefault(device.key, [first]).append(position)
         line = self._line_of.pop(device.key, None)
         refusal = self._refusal_of(entry, device, line)
-        password = line.password if line and not refusal else None
-        self._items.append(BundleItem(position, file, device.identity, written, password, refusal))
+        password, number = (line.password, line.number) if line and not refusal else (None, None)
+        self._items.append(BundleItem(position, file, device.identity, written, password, refusal, number))
         # Each entry still to come adds an item and claims at most one line, so this only ever grows.
         self._check_number(len(self._items) + len(self._line_of) - len(self._misspelt_entries))
 
@@ -243,7 +245,9 @@ class Join:
             for position in positions:
                 item = self._items[position]
                 if not isinstance(item.refusal, InvalidIdentity):
-                    self._items[position] = dataclasses.replace(item, password=None, refusal=refusal)
+                    self._items[position] = dataclasses.replace(
+                        item, password=None, refusal=refusal, line=None
+                    )
 
     def _duplicate(self, key: str) -> ItemRefusal:
         """Make the refusal of all entries and lines of a device, naming the first of them."""

@@ -40,7 +40,7 @@ class Items:
     def insert(self, request_id: str, new: Iterable[Item]) -> None:
         """Keep new items, with their results where they have one already."""
         rows = (
-            {"position": item.position, "file": item.file, "identity": item.identity}
+            {"position": item.position, "file": item.file, "identity": item.identity, "line": item.line}
             | _result_columns(item.result)
             for item in new
         )
@@ -191,7 +191,7 @@ def _result_columns(result: Result | None) -> dict[str, Any]:
 
 def _item(row: Row[Any]) -> Item:
     if row.outcome is None:
-        return Item(row.position, row.file, row.identity)
+        return Item(row.position, row.file, row.identity, line=row.line)
     warnings = tuple(WarningCode(word) for word in json.loads(row.warnings)) if row.warnings else ()
     result = Result(
         outcome=Outcome(row.outcome),
@@ -202,4 +202,4 @@ def _item(row: Row[Any]) -> Item:
         fingerprint_sha256=row.fingerprint_sha256,
         found=FileKind(row.found) if row.found else None,
     )
-    return Item(row.position, row.file, row.identity, result)
+    return Item(row.position, row.file, row.identity, result, row.line)
