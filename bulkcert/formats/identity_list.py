@@ -14,7 +14,7 @@ from bulkcert.file_kinds import FileKind
 from bulkcert.formats.archive import Archive
 from bulkcert.formats.credentials import text_lines
 from bulkcert.formats.credentials_file import CredentialsFileChoice
-from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, shown, without_suffix
+from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, without_suffix
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.limits import Limits
 
@@ -31,11 +31,6 @@ class ListedIdentity:
 
     line: int
     name: str
-
-    @property
-    def written(self) -> str:
-        """The name, safe to show."""
-        return shown(self.name)
 
 
 def read_identity_list(file: BinaryIO, limits: Limits) -> tuple[ListedIdentity, ...]:

@@ -94,16 +94,16 @@ class Join:
 
     def _add_line(self, line: CredentialLine) -> None:
         device = self._device(line.name)
-        if device.identity is None and (misspelt := self._misspelt(line)):
+        if device.identity is None and (misspelt := self._misspelt(line, device.fault)):
             self._misspelt_lines.append(misspelt)
             return
         first = self._line_of.setdefault(device.key, line)
         if first is not line:
             self._lines_of.setdefault(device.key, [first]).append(line)
 
-    def _misspelt(self, line: CredentialLine) -> tuple[CredentialLine, str] | None:
+    def _misspelt(self, line: CredentialLine, fault: str | None) -> tuple[CredentialLine, str] | None:
         """Refuse a line whose name is misspelt, where it shows which device is meant."""
-        fault, found = self._device(line.name).fault, find_misspelling(line.name)
+        found = find_misspelling(line.name)
         if found is None or found.meant is None:
             return None
         meant = self._device(without_suffix(found.meant))
@@ -221,10 +221,8 @@ class Join:
             return BundleItem(position, None, None, written, None, line.refusal)
         device = self._device(line.name)
         fault = device.fault
-        if is_header(line.name) and (
-            header := find_misspelling(line.name)
-        ):  # it may read like a serial number
-            fault = header.fault
+        if is_header(line.name) and (header := find_misspelling(line.name)):
+            fault = header.fault  # it may read like a serial number
         where = _line(line)
         refusal: ItemRefusal
         if fault:

@@ -90,11 +90,11 @@ _MAGIC = (
     (b"\0\0\0\2\0\0\0\x14", _keystore("BKS", "BKS", " -providerclass PROVIDER -providerpath JAR")),
     (b"\x1f\x8b", _archive("a gzip file")),
     (b"7z\xbc\xaf\x27\x1c", _archive("a 7z archive")),
-    (b"Rar!", _archive("a RAR archive")),
+    (b"Rar!\x1a\7", _archive("a RAR archive")),
     (b"\xfd7zXZ", _archive("an xz file")),
-    (b"BZh", _archive("a bzip2 file")),
+    *((b"BZh%d1AY&SY" % level, _archive("a bzip2 file")) for level in range(1, 10)),
     (b"(\xb5/\xfd", _archive("a Zstandard file")),
-    (b"MSCF", _archive("a Windows cabinet file")),
+    (b"MSCF\0\0\0\0", _archive("a Windows cabinet file")),
     (b"bplist00", _other("a binary property list of Apple")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _other("an old Microsoft Office document")),
     (b"SQLite format 3\0", _other("an SQLite database")),
@@ -104,7 +104,7 @@ _MAGIC = (
     (b"MZ\x90", _other("a program")),
 )
 
-_PEM_PARTS = re.compile(rb"^-----begin ([a-z0-9 #]{1,40})-----", re.MULTILINE)
+_PEM_PARTS = re.compile(rb"-----begin ([a-z0-9 #]{1,40})-----")
 _TEXT_BEGINS = (
     (b"version https://git-lfs.github.com/spec/", _LFS_POINTER),
     (b"<!doctype html", _HTML),
@@ -190,8 +190,8 @@ def _recognise_text(begin: bytes) -> Recognised | None:
     if begin.startswith(_UTF_16_MARKS) or looks_like_utf_16(begin) or _is_der_in_utf_16(begin[:64]):
         return _recognise_utf_16(begin[: len(begin) & ~1])
     head = begin.removeprefix(codecs.BOM_UTF8).lstrip()[:_HEAD].lower()
-    if parts := _PEM_PARTS.findall(head):
-        return _pem(parts)
+    if b"-----begin " in head:  # a key may stand behind many certificates
+        return _pem(_PEM_PARTS.findall(begin.lower()))
     if head.startswith(b"<") and b"<html" in head:
         return _HTML
     found = next((known for start, known in _TEXT_BEGINS if head.startswith(start)), None)

@@ -72,6 +72,11 @@ FILES = {
         FileKind.PEM,
         "-in CERTIFICATE",
     ),
+    "PEM of a key behind many certificates": (
+        CERTIFICATE_PEM * 20 + private_key(PrivateFormat.PKCS8, Encoding.PEM),
+        FileKind.PEM,
+        "with certificate and key",
+    ),
     "PEM after a byte order mark": (codecs.BOM_UTF8 + CERTIFICATE_PEM, FileKind.PEM, "-inkey KEY"),
     "PEM with attributes as openssl writes them": (
         b"Bag Attributes\n    friendlyName: x\nKey Attributes: <No Attributes>\n"
@@ -122,6 +127,7 @@ FILES = {
     "an empty zip": (a_zip({}), FileKind.ZIP, "outer zip"),
     "gzip": (b"\x1f\x8b\x08" + bytes(20), FileKind.ARCHIVE, "gzip"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(20), FileKind.ARCHIVE, "7z"),
+    "bzip2": (b"BZh91AY&SY" + bytes(20), FileKind.ARCHIVE, "bzip2"),
     "RAR": (b"Rar!\x1a\7\1" + bytes(20), FileKind.ARCHIVE, "RAR"),
     "text": (b"the file was here\n", FileKind.TEXT, "text"),
     "text with umlauts": ("für später\n".encode(), FileKind.TEXT, "text"),
