@@ -75,7 +75,7 @@ class Certificate:
 
 
 class WarningCode(enum.StrEnum):
-    """What is odd about an item that was kept all the same."""
+    """What is odd about an item that did not fail."""
 
     NO_CLIENT_AUTH = "no_client_auth"
     EXPIRES_SOON = "expires_soon"
@@ -84,6 +84,9 @@ class WarningCode(enum.StrEnum):
     PASSWORD_ENDS_IN_SPACE = "password_ends_in_space"  # noqa: S105 - a warning's name
     KEY_REUSED = "key_reused"
     NOT_YET_VALID = "not_yet_valid"
+    LOOKS_LIKE_IMEI = "looks_like_imei"
+    LOOKS_LIKE_MEID = "looks_like_meid"
+    LOOKS_LIKE_BARCODE = "looks_like_barcode"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ with several writers a deletion and a worker wait for each other in turn, never 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,8 @@ from bulkcert.errors import InvalidIdentity
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.importer import failure, import_finished, topic
+from bulkcert.lookalikes import find_lookalike
+from bulkcert.misspellings import find_misspelling, is_header
 from bulkcert.reports import Item, Outcome, Result
 from bulkcert.store import Transaction
 from bulkcert.store.certificates import Standing
@@ -70,19 +72,28 @@ class Gone:
         for identity in line.identities:
             if identity in self.certificate_ids:
                 return Result(Outcome.DELETED, certificate_id=self.certificate_ids[identity])
-        return _NOT_FOUND
+        # Without an identity type a line means all that it can be, so there is none to mistake.
+        lookalike = find_lookalike(line.identities[0]) if len(line.identities) == 1 else None
+        return Result(Outcome.NOT_FOUND, warnings=(lookalike,)) if lookalike else _NOT_FOUND
 
 
-def read_devices(names: Sequence[str], identity_type: IdentityType | None) -> DeviceList:
-    """Read the names of devices. Without an identity type each means every type that it is valid for."""
+def read_devices(
+    names: Sequence[str], identity_type: IdentityType | None, show: Callable[[str], str] = str
+) -> DeviceList:
+    """Read the names of devices. Without an identity type each means every type that it is valid for.
+
+    show: makes a name that is no identity safe to show.
+    """
     lines: dict[object, Line] = {}
     for written in names:
-        line = _read(written, [identity_type] if identity_type else list(IdentityType))
+        line = _read(written, [identity_type] if identity_type else list(IdentityType), show)
         lines.setdefault(line.identities or written, line)
     return DeviceList(tuple(lines.values()), len(names) - len(lines))
 
 
-def _read(written: str, types: Sequence[IdentityType]) -> Line:
+def _read(written: str, types: Sequence[IdentityType], show: Callable[[str], str]) -> Line:
+    if is_header(written) and (misspelling := find_misspelling(written)):  # it may read like a serial number
+        return Line(show(written), (), InvalidIdentity(misspelling.fault))
     identities: list[DeviceIdentity] = []
     refusal: InvalidIdentity | None = None
     for candidate in types:
@@ -92,7 +103,7 @@ def _read(written: str, types: Sequence[IdentityType]) -> Line:
             refusal = reason
     if identities:
         return Line(identities[0].value, tuple(identities), None)
-    return Line(written, (), refusal)
+    return Line(show(written), (), refusal)
 
 
 class Deleting:

@@ -14,6 +14,7 @@ import stdnum.exceptions
 from stdnum import imei, luhn, meid
 
 from bulkcert.errors import InvalidIdentity, UnknownIdentityType
+from bulkcert.misspellings import find_misspelling
 
 LONGEST = 64
 """No spelling of a device identity is longer than this many characters."""
@@ -50,14 +51,21 @@ class DeviceIdentity:
     def parse(cls, identity_type: IdentityType, text: str) -> Self:
         """Read a device identity as people write it, or raise `InvalidIdentity` with what is wrong.
 
+        text: what stands there, hostile and of any length.
+
         SERIAL_NUMBER: 8 to 20 of A-Z and 0-9 (upper-cased).
         IMEI: 15 digits with a Luhn check digit (3GPP TS 23.003 §6.2.1); spaces and hyphens are dropped.
         MEID: 14 hexadecimal digits (3GPP2 S.R0048); a 15th check digit is verified and dropped, the
         18-digit decimal form converted; spaces and hyphens are dropped.
         """
-        if len(text) > LONGEST:
-            raise InvalidIdentity(f"A device identity has at most {LONGEST} characters.")
-        return cls(identity_type, _PARSERS[identity_type](text.strip()))
+        try:
+            if len(text) > LONGEST:
+                raise InvalidIdentity(f"A device identity has at most {LONGEST} characters.")  # noqa: TRY301
+            return cls(identity_type, _PARSERS[identity_type](text.strip()))
+        except InvalidIdentity as refusal:
+            if misspelling := find_misspelling(text):
+                raise InvalidIdentity(f"{refusal.detail} {misspelling.fault}") from None
+            raise
 
     def __str__(self) -> str:
         return self.value

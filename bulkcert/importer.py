@@ -88,7 +88,7 @@ class _Portion:
     def items(self) -> Iterator[Item]:
         for item in self.bundled:
             identity = item.identity.value if item.identity else item.written
-            yield Item(item.position, item.file, identity, self.failed.get(item.position))
+            yield Item(item.position, item.file, identity, self.failed.get(item.position), item.line)
 
 
 class Importer:
@@ -323,7 +323,7 @@ def _portions(items: Sequence[BundleItem]) -> Iterator[Sequence[BundleItem]]:
 
 def failure(refusal: ItemRefusal) -> Result:
     """Make the result of an item that was refused."""
-    return Result(Outcome.FAILED, refusal.code, refusal.detail)
+    return Result(Outcome.FAILED, refusal.code, refusal.detail, found=refusal.found)
 
 
 def import_finished(request: BulkRequest, now: datetime) -> Event:

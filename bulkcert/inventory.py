@@ -11,6 +11,7 @@ from bulkcert.certificates import CertificateFilter, CertificateState, ChainCert
 from bulkcert.deleting import Deleting, DeviceList, read_devices
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.events import Event, EventType
+from bulkcert.formats.entry_names import shown
 from bulkcert.formats.identity_list import read_identity_list
 from bulkcert.idempotency import IdempotencyKey
 from bulkcert.identities import DeviceIdentity, IdentityType
@@ -33,8 +34,8 @@ class _Demand:
     identity_type: IdentityType | None
     caller: Caller
     validate_only: bool
-    key: IdempotencyKey | None
     removes: bool
+    key: IdempotencyKey | None = None
 
 
 class Inventory:
@@ -89,15 +90,11 @@ class Inventory:
         removes: bool = False,
     ) -> BulkRequest:
         """Delete everything kept for the devices that an uploaded list names (see `delete`)."""
-        identities = [line.written for line in read_identity_list(file, self._limits)]
-        return self.delete(
-            identities,
-            identity_type,
-            caller,
-            validate_only=validate_only,
-            idempotency_key=idempotency_key,
-            removes=removes,
+        names = [line.name for line in read_identity_list(file, self._limits)]
+        demand = _Demand(
+            read_devices(names, identity_type, shown), identity_type, caller, validate_only, removes
         )
+        return self._delete(demand, names, idempotency_key)
 
     def delete(
         self,
@@ -124,19 +121,25 @@ class Inventory:
             raise EmptyList("The list names no device identity.")
         if len(identities) > self._limits.entries:
             raise TooManyEntries(f"The list has more than {self._limits.entries} lines.")
-        key = None
+        demand = _Demand(
+            read_devices(identities, identity_type), identity_type, caller, validate_only, removes
+        )
+        return self._delete(demand, identities, idempotency_key)
+
+    def _delete(self, demand: _Demand, names: Sequence[str], idempotency_key: str | None) -> BulkRequest:
         if idempotency_key is not None:
-            digest = self._digest([identity_type, validate_only, removes, list(identities)])
-            key = IdempotencyKey(caller.principal_id, "deletions", idempotency_key, digest)
+            digest = self._digest([demand.identity_type, demand.validate_only, demand.removes, list(names)])
+            key = IdempotencyKey(demand.caller.principal_id, "deletions", idempotency_key, digest)
+            demand = replace(demand, key=key)
             with self._store.reading() as tx:
                 if (known := _find_known(tx, key, self._now())) is not None:
                     return known
-        devices = read_devices(identities, identity_type)
-        done = self._delete(_Demand(devices, identity_type, caller, validate_only, key, removes))
+        done = self._delete_at_last(demand)
         self._store.scrub()
         return done
 
-    def _delete(self, demand: _Demand) -> BulkRequest:
+    def _delete_at_last(self, demand: _Demand) -> BulkRequest:
+        """Delete in one transaction, which is tried again where others wrote the same rows."""
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Contended), self._store.writing() as tx:
                 return self._delete_in(tx, demand)

@@ -18,10 +18,20 @@ import structlog
 
 from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.entries import Entry, pack, unpack
-from bulkcert.errors import BrokenSeal, Cancelled, Contended, Crashed, ItemRefusal, StorageFull, Unavailable
+from bulkcert.errors import (
+    BrokenSeal,
+    Cancelled,
+    Contended,
+    Crashed,
+    ItemRefusal,
+    StorageFull,
+    Unavailable,
+    WrongPassword,
+)
 from bulkcert.expiry import check_validity
 from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
+from bulkcert.password_hints import describe_oddities
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.chunks import Chunk
@@ -227,6 +237,8 @@ class Keeper:
 
     def _judge(self, entry: Entry, answer: OpenedCertificate | ItemRefusal) -> Judged | ItemRefusal:
         """Check what the opener does not: the dates, which need a clock, and what deserves a warning."""
+        if isinstance(answer, WrongPassword):
+            return WrongPassword(f"{answer.detail} {describe_oddities(entry.password)}".rstrip())
         if isinstance(answer, ItemRefusal):
             return answer
         try:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
-from bulkcert.errors import Contended, DuplicateKey, ItemRefusal
+from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity
 from bulkcert.importer import failure, import_finished
+from bulkcert.lookalikes import find_lookalike
 from bulkcert.reports import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.store import Transaction
 from bulkcert.store.certificates import NewCertificate, Standing
@@ -87,9 +88,13 @@ class Keeping:
         self._ids = iter(self._tx.draw_ids("certificates", len(opened)))
 
     def fail(self, position: int, refusal: ItemRefusal) -> None:
-        """End an item as failed."""
-        if position in self._items:
-            self._end(position, failure(refusal))
+        """End an item as failed; a wrong password with the line of the credentials file where it stands."""
+        item = self._items.get(position)
+        if item is None:
+            return
+        if isinstance(refusal, WrongPassword) and item.line is not None:
+            refusal = WrongPassword(f"Line {item.line} of the credentials file: {refusal.detail}")
+        self._end(position, failure(refusal))
 
     def keep(
         self,
@@ -115,6 +120,8 @@ class Keeping:
             return
         if not _names(opened, identity):
             warnings = (*warnings, WarningCode.IDENTITY_NOT_IN_CERTIFICATE)
+        if lookalike := find_lookalike(identity):
+            warnings = (*warnings, lookalike)
         self._keep_for(identity, position, opened, warnings)
 
     def write(self) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bulkcert.certificates import WarningCode
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 
 T = TypeVar("T")
@@ -134,7 +135,10 @@ class ImportOrder:
 
 @dataclass(frozen=True)
 class Result:
-    """How one item ended. certificate_id is that of the certificate now kept (or found unchanged)."""
+    """How one item ended. certificate_id is that of the certificate now kept (or found unchanged).
+
+    found: the kind of a file that is no PKCS#12.
+    """
 
     outcome: Outcome
     code: str | None = None
@@ -142,6 +146,7 @@ class Result:
     warnings: tuple[WarningCode, ...] = ()
     certificate_id: int | None = None
     fingerprint_sha256: str | None = None
+    found: FileKind | None = None
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,15 @@ class Item:
     """One device in a bulk request. `result` is None until its turn has come.
 
     file: the entry's name as it stands in the zip (None for a line without an entry, or a deletion).
-    identity: in normal form, or as it was written where it is not valid.
+    identity: in normal form, or as it was written where it is not valid. line: number of its line in the
+    credentials file, from 1; None where there is none.
     """
 
     position: int
     file: str | None
     identity: str | None
     result: Result | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bulkcert.certificates import CertificateFilter, CertificateState, OpenedCertificate, WarningCode
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, Unavailable
 from bulkcert.events import EventType
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.keeping import key_place
@@ -210,13 +211,58 @@ def dated(not_before: timedelta, not_after: timedelta, **kwargs: object) -> byte
         (dated(-30 * DAY, -DAY), "expired"),
         (dated(2 * DAY, 30 * DAY), "not_yet_valid"),
         (a_pkcs12(A, "wrong"), "wrong_password"),
-        (b"not a pkcs12", "malformed_pkcs12"),
+        (b"not a pkcs12", "not_pkcs12"),
         (a_pkcs12(A, key=an_rsa_key(1024)), "weak_key"),
         (a_pkcs12(A, iterations=3_000_000), "too_costly"),
     ],
 )
 def test_an_item_that_cannot_be_kept_gets_its_code(verbs: Verbs, pkcs12: bytes, code: str) -> None:
     assert verbs.codes(verbs.import_bundle(a_bundle([A], files={A: pkcs12}))) == {A: code}
+
+
+def test_a_wrong_password_is_told_with_its_line_and_what_slipped_into_it(any_verbs: Verbs) -> None:
+    lines = f"\n{A}.p12={PASSWORD}\n{B}.p12 = {PASSWORD}\n{C}.p12=“{PASSWORD}”\n"
+    files = {f"{name}.p12": a_pkcs12(name) for name in (A, B, C)}
+    request = any_verbs.import_bundle(a_zip({**files, "credential.txt": lines.encode()}))
+
+    good, spaced, quoted = [item.result.detail for item in any_verbs.items(request) if item.result]
+    assert good is None
+    assert spaced == (
+        "Line 3 of the credentials file: The password does not open the file. "
+        "It begins with a space: write no spaces around the '='."
+    )
+    assert quoted is not None
+    assert quoted.startswith("Line 4 of the credentials file: ")
+    assert "U+201C (LEFT DOUBLE QUOTATION MARK)" in quoted
+    assert PASSWORD not in spaced + quoted
+
+
+def test_what_a_file_is_stands_with_its_item(any_verbs: Verbs) -> None:
+    request = any_verbs.import_bundle(
+        a_bundle([A, B], files={A: b"\xfe\xed\xfe\xed\0\0\0\2", B: a_pkcs12(B)})
+    )
+
+    found = [item.result and item.result.found for item in any_verbs.items(request)]
+    assert found == [FileKind.JAVA_KEYSTORE, None]
+
+
+@pytest.mark.parametrize(
+    ("serial_number", "warning"),
+    [
+        ("490154203237518", WarningCode.LOOKS_LIKE_IMEI),
+        ("A10000009296F1", WarningCode.LOOKS_LIKE_MEID),
+        (f"S{A}", WarningCode.LOOKS_LIKE_BARCODE),
+    ],
+)
+def test_a_serial_number_that_looks_like_something_else_is_kept_with_a_warning(
+    verbs: Verbs, serial_number: str, warning: WarningCode
+) -> None:
+    bundle = a_bundle([serial_number])
+
+    assert warnings(verbs, verbs.import_bundle(bundle)) == {serial_number: (warning,)}
+    assert warnings(verbs, verbs.import_bundle(bundle)) == {serial_number: (warning,)}  # unchanged
+    never_imported = verbs.inventory.delete([f"S{B}"], IdentityType.SERIAL_NUMBER, verbs.caller)
+    assert warnings(verbs, never_imported) == {f"S{B}": (WarningCode.LOOKS_LIKE_BARCODE,)}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_results_come_in_the_order_of_the_files(make_opener):
 
     found = outcomes(make_opener().open_all([GOOD, wrong, garbage, GOOD]))
 
-    assert found == ["opened", "wrong_password", "malformed_pkcs12", "opened"]
+    assert found == ["opened", "wrong_password", "not_pkcs12", "opened"]
 
 
 def test_what_comes_over_the_pipe_is_what_opening_gives(make_opener):
@@ -229,7 +229,7 @@ def test_more_than_the_pipes_hold_goes_through_without_a_deadlock(make_opener):
 
     found = outcomes(make_opener().open_all([garbage] * 100 + [GOOD] * 200))
 
-    assert found == ["malformed_pkcs12"] * 100 + ["opened"] * 200
+    assert found == ["not_pkcs12"] * 100 + ["opened"] * 200
 
 
 def test_the_process_works_ahead_while_the_caller_is_busy(make_opener):
@@ -250,7 +250,7 @@ def test_results_that_nobody_fetched_do_not_turn_up_later(make_opener):
     for _ in opener.open_all([GOOD] * 5):
         break
 
-    assert outcomes(opener.open_all([(b"garbage", Secret(b""))])) == ["malformed_pkcs12"]
+    assert outcomes(opener.open_all([(b"garbage", Secret(b""))])) == ["not_pkcs12"]
 
 
 def test_the_process_is_replaced_after_a_number_of_files(make_opener, monkeypatch):
@@ -299,7 +299,14 @@ class Explodes:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"{}", b"[]", b"\xff", pickle.dumps(Explodes()), b'{"code": "no_such_code", "detail": ""}']
+    "answer",
+    [
+        b"{}",
+        b"[]",
+        b"\xff",
+        pickle.dumps(Explodes()),
+        b'{"code": "no_such_code", "detail": "", "found": null}',
+    ],
 )
 def test_a_process_that_was_taken_over_is_not_believed(make_opener, monkeypatch, answer):
     monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", TAKEN_OVER.format(answer=answer)))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.errors import ItemRefusal, TooCostly, WrongPassword
+from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly, WrongPassword
+from bulkcert.file_kinds import FileKind
 from bulkcert.formats import pkcs12
 from bulkcert.limits import Limits
 from bulkcert.opening.frames import (
@@ -37,12 +38,15 @@ def test_the_answer_to_another_request_is_not_taken(number):
         read_answer(number, write_answer(NUMBER, OPENED)[4:])
 
 
-@pytest.mark.parametrize("refusal", [WrongPassword("no"), TooCostly("ä € \n")])
+@pytest.mark.parametrize(
+    "refusal", [WrongPassword("no"), TooCostly("ä € \n"), NotPkcs12("a zip", found=FileKind.ZIP)]
+)
 def test_a_refusal_comes_through(refusal):
     found = read_answer(NUMBER, write_answer(NUMBER, refusal)[4:])
 
     assert isinstance(found, type(refusal))
     assert found.detail == refusal.detail
+    assert found.found is refusal.found
 
 
 def test_every_code_comes_through():

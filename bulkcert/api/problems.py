@@ -97,7 +97,7 @@ def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
 
 
 def render_problem(refusal: Refusal, status: int) -> Response:
-    """Write an RFC 9457 problem document; `remedy`, `errors` and `import_id` are its extensions."""
+    """Write an RFC 9457 problem document; `remedy`, `errors`, `found` and `import_id` are its extensions."""
     document: dict[str, Any] = {
         "type": f"/problems#{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
@@ -110,6 +110,8 @@ def render_problem(refusal: Refusal, status: int) -> Response:
     if refusal.faults:
         faults = refusal.faults[:MOST_FAULTS]
         document["errors"] = [{"where": fault.where, "detail": fault.detail} for fault in faults]
+    if refusal.found is not None:
+        document["found"] = refusal.found
     if isinstance(refusal, errors.StillRunning):
         document["import_id"] = refusal.request_id
     response = jsonify(document)

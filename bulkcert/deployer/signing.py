@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from bulkcert.errors import BadSettings
+from bulkcert.file_kinds import FileKind
+from bulkcert.formats.recognition import describe, recognise
 from bulkcert.secret import Secret
 
 SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -39,7 +41,7 @@ class ProfileSigner:
             belongs = key.public_key() == certificate.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
             # TypeError is the library's for a key under a password.
-            raise BadSettings("The key or the certificate that signs profiles cannot be read.") from None
+            raise BadSettings(_unreadable(certificates)) from None
         if not belongs:
             raise BadSettings("The certificate that signs profiles does not belong to the key.")
         if not isinstance(key, SigningKey):
@@ -57,3 +59,11 @@ class ProfileSigner:
             builder = builder.add_certificate(certificate)
         # Binary: line ends stay as they are, so what was signed is what is inside.
         return Secret(builder.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary]))
+
+
+def _unreadable(certificates: bytes) -> str:
+    detail = "The key or the certificate that signs profiles cannot be read."
+    found = recognise(certificates)
+    if found is None or found.kind is FileKind.PEM:
+        return detail
+    return f"{detail} The file of the certificate: {describe(found, 'PEM text')}"

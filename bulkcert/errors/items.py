@@ -28,6 +28,13 @@ class MalformedPkcs12(ItemRefusal):
     remedy = "Export the file again, and make sure that the zip holds it whole."
 
 
+class NotPkcs12(ItemRefusal):
+    """The entry is another kind of file, which `found` names."""
+
+    code = "not_pkcs12"
+    remedy = "Do what the detail says, or export certificate and private key together as PKCS#12."
+
+
 class MalformedCertificate(ItemRefusal):
     """A certificate inside the PKCS#12 breaks the rules of RFC 5280 so far that it cannot be read."""
 

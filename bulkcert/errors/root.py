@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bulkcert.file_kinds import FileKind
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -13,12 +15,18 @@ class Fault:
 
 
 class Refusal(Exception):  # noqa: N818 - the field says "refused", not "errored"
-    """Root of the family. `detail` is one plain sentence; `faults` lists parts where there are several."""
+    """Root of the family. `detail` is one plain sentence; `faults` lists parts where there are several.
+
+    found: the kind of file that came in place of the one that was wanted, where it was recognised.
+    """
 
     code: ClassVar[str]
     remedy: ClassVar[str]
 
-    def __init__(self, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self, detail: str, faults: tuple[Fault, ...] = (), *, found: FileKind | None = None
+    ) -> None:  # fmt: skip
         super().__init__(detail)
         self.detail = detail
         self.faults = faults
+        self.found = found

@@ -22,6 +22,7 @@ from bulkcert.formats.entry_names import shown
 from bulkcert.formats.zip_records import (
     CHUNK,
     LOCAL_HEADER,
+    SPLIT_MARKERS,
     Entry,
     Window,
     find_directory,
@@ -138,21 +139,21 @@ class Archive:
 
     def _check_contents(self, offsets: "array[int]", sizes: "array[int]", hashes: "array[int]") -> None:
         """Check that entries share no bytes, and leave none between them for an entry that is not listed."""
-        end = 0
+        begin = end = len(SPLIT_MARKERS[0]) if self._contents.at(0, 4) in SPLIT_MARKERS else 0
         for number in sorted(range(len(offsets)), key=offsets.__getitem__):
             offset = offsets[number]
             if offset < end:
                 raise MalformedZip(f"Two entries of the zip share the bytes from {offset} on.")
-            self._check_gap(end, offset)
+            self._check_gap(end, offset, is_first=end == begin)
             _check_local_header(self._contents, offset, hashes[number])
             end = _content_offset(self._contents, offset) + sizes[number]
         if end > self._directory.offset:
             raise MalformedZip("The last entry of the zip reaches into the directory.")
-        self._check_gap(end, self._directory.offset)
+        self._check_gap(end, self._directory.offset, is_first=end == begin)
 
     @staticmethod
-    def _check_gap(end: int, offset: int) -> None:
-        if offset - end > (_LONGEST_DESCRIPTOR if end else 0):
+    def _check_gap(end: int, offset: int, *, is_first: bool) -> None:
+        if offset - end > (0 if is_first else _LONGEST_DESCRIPTOR):
             raise MalformedZip(
                 f"The zip holds {offset - end} bytes from {end} on that belong to no entry of its directory."
             )

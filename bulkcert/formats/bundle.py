@@ -8,18 +8,20 @@ operating system left behind and files that mean nothing here are `ignored`; fol
 are not counted.
 """
 
+import copy
 import enum
 from array import array
 from collections import Counter
+from itertools import islice
 from typing import BinaryIO
 
 from bulkcert.errors import EmptyBundle, MalformedPkcs12
 from bulkcert.formats.archive import Archive, UnreadableEntry
 from bulkcert.formats.credentials import parse_credentials
 from bulkcert.formats.credentials_file import CredentialsFileChoice
-from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip
-from bulkcert.formats.joining import BundleItem, Join, nested_zip
-from bulkcert.formats.zip_records import END_RECORD, LOCAL_HEADER, Entry
+from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip, shown
+from bulkcert.formats.joining import BundleItem, Join
+from bulkcert.formats.zip_records import Entry
 from bulkcert.identities import IdentityType
 from bulkcert.limits import Limits
 
@@ -46,14 +48,11 @@ class Bundle:
         Raises ItemRefusal: the item's own where it has one, else MalformedPkcs12.
         """
         if item.refusal is not None:
-            raise type(item.refusal)(item.refusal.detail)
+            raise copy.copy(item.refusal)  # several items share one, and raising adds a traceback to it
         try:
-            content = self._archive.read(self._archive.entry(self._records[item.position]))
+            return self._archive.read(self._archive.entry(self._records[item.position]))
         except UnreadableEntry as damage:
             raise MalformedPkcs12(f"The entry is damaged: {damage}.") from None
-        if content.startswith((LOCAL_HEADER, END_RECORD)):
-            raise nested_zip()
-        return content
 
 
 def read_bundle(
@@ -73,7 +72,7 @@ def read_bundle(
         if kind is _Kind.OTHER:
             choice.consider(entry)
     if not kinds[_Kind.PKCS12]:
-        raise EmptyBundle(f"The zip holds no PKCS#12 file{', only another zip' if kinds[_Kind.ZIP] else ''}.")
+        raise _empty(archive, has_zip=kinds[_Kind.ZIP] > 0)
     join = Join(parse_credentials(choice.read(archive, limits), limits), identity_type, limits)
     records = array("Q")
     for entry in archive.entries():
@@ -82,6 +81,16 @@ def read_bundle(
             join.add(entry, is_nested_zip=kind is _Kind.ZIP)
             records.append(entry.record)
     return Bundle(join.items(), kinds[_Kind.OTHER] - 1, archive, records)
+
+
+def _empty(archive: Archive, *, has_zip: bool) -> EmptyBundle:
+    """Make the refusal of a zip without a PKCS#12, naming some of the files that it holds."""
+    names = (entry.name for entry in archive.entries() if _kind_of(entry) is _Kind.OTHER)
+    others = [f"'{shown(name, 60)}'" for name in islice((n for n in names if not is_junk(n)), 3)]
+    passed_over = f" Passed over: {', '.join(others)}; .p12, .pfx and .pkcs12 are taken." if others else ""
+    return EmptyBundle(
+        f"The zip holds no PKCS#12 file{', only another zip' if has_zip else ''}.{passed_over}"
+    )
 
 
 class _Kind(enum.Enum):

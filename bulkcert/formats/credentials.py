@@ -1,6 +1,6 @@
 """The credentials file: one `<identity>.p12=<password>` or `<identity>=<password>` per line.
 
-Lines end in LF or CRLF and in nothing else: a password may hold any other character, U+2028 included.
+Lines end in LF, CRLF or CR and in nothing else: a password may hold any other character, U+2028 included.
 The password is all that follows the first `=`; spaces, `#` and further `=` belong to it.
 """
 
@@ -9,31 +9,49 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bulkcert.errors import InvalidPassword, TooManyEntries, UndecodableCredentialsFile
+from bulkcert.errors import (
+    InvalidIdentity,
+    InvalidPassword,
+    ItemRefusal,
+    TooManyEntries,
+    UndecodableCredentialsFile,
+)
+from bulkcert.file_kinds import FileKind
 from bulkcert.formats.entry_names import shown, without_suffix
+from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
 from bulkcert.identities import LONGEST
 from bulkcert.limits import Limits
+from bulkcert.misspellings import Misspelling, find_misspelling
 from bulkcert.secret import Secret
 
 LONGEST_LINE = 4096
 """Characters; no tool that makes PKCS#12 files takes a password near that."""
 
+_LONGEST_NAME = 256
+"""Characters of a name that are looked at; longer than that of any device."""
+
+_BEFORE_A_NAME = "\"'\u201c\u201d\u201e\ufeff\u200b\u200e\u200f"
 _LEADING_NAME = re.compile(r"[0-9A-Za-z-]*")
 _NO_LIMITS_GIVEN = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialLine:
-    """One line. `number` counts from 1, blank lines included; `written` is the identity as it stands there.
+    """One line. `number` counts from 1, blank lines included; `name` is the identity as it stands there.
 
-    Where the line has no `=`, `written` is only what could be an identity at its beginning: the rest may be a
+    Where the line has no `=`, `name` is only what could be an identity at its beginning: the rest may be a
     password that was meant to follow an `=`. `refusal` is set where there is no usable password.
     """
 
     number: int
-    written: str
+    name: str
     password: Secret | None
-    refusal: InvalidPassword | None
+    refusal: ItemRefusal | None
+
+    @property
+    def written(self) -> str:
+        """The name, safe to show."""
+        return shown(self.name, LONGEST)
 
 
 def parse_credentials(content: bytes, limits: Limits = _NO_LIMITS_GIVEN) -> tuple[CredentialLine, ...]:
@@ -49,12 +67,14 @@ def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
 
     Raises UndecodableCredentialsFile naming the line, or TooManyEntries beyond `limits.entries` lines.
     """
+    _refuse_what_is_not_text(content)
     left = limits.entries
-    for number, raw in enumerate(io.BytesIO(_as_utf8(content)), start=1):
+    with_line_feeds = _as_utf8(content).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for number, raw in enumerate(io.BytesIO(with_line_feeds), start=1):
         if raw.isspace():
             continue
         try:
-            line = _without_end(raw).decode()
+            line = raw.removesuffix(b"\n").decode()
         except UnicodeDecodeError:
             raise UndecodableCredentialsFile(f"Line {number} of the text file is not UTF-8.") from None
         if line.isspace():
@@ -65,8 +85,11 @@ def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
-def _without_end(line: bytes) -> bytes:
-    return line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
+def _refuse_what_is_not_text(content: bytes) -> None:
+    found = recognise(content)
+    # Serial numbers are made of the characters of base64, so a list may look like it.
+    if found is not None and found.kind not in {FileKind.EMPTY, FileKind.TEXT, FileKind.BASE64}:
+        raise UndecodableCredentialsFile(describe(found, "a text file of lines"), found=found.kind)
 
 
 def _as_utf8(content: bytes) -> bytes:
@@ -74,7 +97,7 @@ def _as_utf8(content: bytes) -> bytes:
         raise UndecodableCredentialsFile("The text file is UTF-32.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _utf_16_as_utf8(content)
-    if _looks_like_utf_16(content):
+    if looks_like_utf_16(content):
         raise UndecodableCredentialsFile("The text file looks like UTF-16 without a byte order mark.")
     return content.removeprefix(b"\xef\xbb\xbf")
 
@@ -89,30 +112,32 @@ def _utf_16_as_utf8(content: bytes) -> bytes:
         raise UndecodableCredentialsFile(f"Line {number} of the text file is not UTF-16.") from None
 
 
-def _looks_like_utf_16(content: bytes) -> bool:
-    """Whether nearly every second byte of the beginning is NUL, as in UTF-16 of western text."""
-    beginning = content[: min(len(content), 256) & ~1]
-    even, odd = beginning[::2].count(0), beginning[1::2].count(0)
-    return min(even, odd) == 0 and max(even, odd) * 2 >= max(len(beginning) * 3 // 4, 2)
-
-
 def _credential_line(number: int, line: str) -> CredentialLine:
     name, equals, password = line.partition("=")
+    where = f"Line {number} of the credentials file"
     if not equals:
-        written = _LEADING_NAME.match(line.strip())
-        return CredentialLine(
-            number,
-            written.group()[:LONGEST] if written else "",
-            None,
-            InvalidPassword(f"Line {number} of the credentials file has no '='."),
-        )
-    written_name = shown(without_suffix(name.strip()), LONGEST)
-    fault = None
+        return _line_without_password(number, line)
+    if formula := _misspelt_formula(line):
+        fault = InvalidIdentity(f"{where}: {formula.fault}")
+        return CredentialLine(number, (formula.meant or "")[:_LONGEST_NAME], None, fault)
+    name = without_suffix(name.strip())[:_LONGEST_NAME]
     if len(line) > LONGEST_LINE:
-        fault = f"is longer than {LONGEST_LINE} characters"
-    elif "\0" in line:
-        fault = "holds a NUL character"
-    if fault:
-        refusal = InvalidPassword(f"Line {number} of the credentials file {fault}.")
-        return CredentialLine(number, written_name, None, refusal)
-    return CredentialLine(number, written_name, Secret(password.encode()), None)
+        refusal = InvalidPassword(f"{where} is longer than {LONGEST_LINE} characters.")
+        return CredentialLine(number, name, None, refusal)
+    if "\0" in line:
+        return CredentialLine(number, name, None, InvalidPassword(f"{where} holds a NUL character."))
+    return CredentialLine(number, name, Secret(password.encode()), None)
+
+
+def _misspelt_formula(line: str) -> Misspelling | None:
+    """Recognise `="A12...",...`: what stands before its first `=` is nothing."""
+    return find_misspelling(line) if line.lstrip().startswith('="') else None
+
+
+def _line_without_password(number: int, line: str) -> CredentialLine:
+    """Make a line that has no `=`, saying what it is where that shows."""
+    misspelling = find_misspelling(without_suffix(line.strip()))
+    reason = f" {misspelling.fault}" if misspelling else ""
+    refusal = InvalidPassword(f"Line {number} of the credentials file has no '='.{reason}")
+    found = _LEADING_NAME.match(line.strip().lstrip(_BEFORE_A_NAME))
+    return CredentialLine(number, found.group()[:LONGEST] if found else "", None, refusal)

@@ -11,11 +11,12 @@ from bulkcert.errors import (
     RequestRefusal,
 )
 from bulkcert.formats.archive import Archive, UnreadableEntry
-from bulkcert.formats.entry_names import basename, fault_of, is_junk, is_text, shown
+from bulkcert.formats.entry_names import basename, fault_of, is_junk, is_pkcs12, is_text, shown
 from bulkcert.formats.zip_records import Entry
 from bulkcert.limits import Limits
 
 _IN_TEXT = 60
+_MOST_NAMED = 3
 
 
 def _folded(name: str) -> str:
@@ -39,21 +40,39 @@ class CredentialsFileChoice:
     """
 
     def __init__(self, wanted: str | None) -> None:
-        self._wanted = wanted or None
+        self._wanted = wanted.replace("\\", "/") if wanted else None
+        self._passed_over: list[str] = []
         self._candidates: tuple[list[Entry], ...] = tuple([] for _ in _WAYS_TO_MEAN)
 
     def consider(self, entry: Entry) -> None:
         """Look at one entry. One that is no ordinary file, is junk, or has a faulty name does not qualify."""
-        if not entry.is_ordinary or entry.is_folder or is_junk(entry.name) or fault_of(entry.name):
+        if entry.is_folder or is_junk(entry.name):
             return
+        way = self._way_to_mean(entry.name)
+        fault = fault_of(entry.name) or (
+            None if entry.is_ordinary else "It is a link or a device, not a file."
+        )
+        if way is not None and fault is None:
+            self._keep(way, entry)
+        elif fault is not None:
+            self._pass_over(entry, fault)
+        elif self._wanted is None:
+            self._pass_over(entry, "It is no .txt.")
+        elif is_text(entry.name):
+            self._pass_over(entry, "It has another name.")
+
+    def _way_to_mean(self, name: str) -> int | None:
         if self._wanted is None:
-            if is_text(entry.name):
-                self._keep(0, entry)
-            return
-        for way, means in enumerate(_WAYS_TO_MEAN):
-            if means(entry.name, self._wanted):
-                self._keep(way, entry)
-                return
+            return 0 if is_text(name) else None
+        return next((way for way, means in enumerate(_WAYS_TO_MEAN) if means(name, self._wanted)), None)
+
+    def _pass_over(self, entry: Entry, reason: str) -> None:
+        if len(self._passed_over) < _MOST_NAMED and not is_pkcs12(entry.name):
+            self._passed_over.append(f"'{shown(entry.name, _IN_TEXT)}' was passed over: {reason}")
+
+    def explain(self, sentence: str) -> str:
+        """Add to a sentence which entries did not qualify, and why."""
+        return " ".join((sentence, *self._passed_over))
 
     def _keep(self, way: int, entry: Entry) -> None:
         # Two are enough to be ambiguous; a hostile zip may hold a hundred thousand.
@@ -90,8 +109,10 @@ class CredentialsFileChoice:
 
     def _none(self) -> RequestRefusal:
         if self._wanted is None:
-            return NoCredentialsFile("The zip holds no .txt file at its top or in a folder.")
-        return NoCredentialsFile(f"The zip holds no file named '{shown(self._wanted, _IN_TEXT)}'.")
+            return NoCredentialsFile(self.explain("The zip holds no .txt file at its top or in a folder."))
+        return NoCredentialsFile(
+            self.explain(f"The zip holds no file named '{shown(self._wanted, _IN_TEXT)}'.")
+        )
 
     def _ambiguous(self, found: list[Entry]) -> RequestRefusal:
         names = ", ".join(f"'{shown(entry.name, _IN_TEXT)}'" for entry in found)

@@ -7,11 +7,13 @@ import functools
 import re
 import unicodedata
 
+from bulkcert.misspellings import name_character
+
 LONGEST_SHOWN = 120
 """Characters. A hundred thousand names are kept while a bundle is accepted; longer ones cost memory only."""
 
 _LONGEST_NAME = 255
-_PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx)\Z", re.IGNORECASE)
+_PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx|pkcs12)\Z", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _UNSHOWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -40,8 +42,8 @@ def _unshowable() -> re.Pattern[str]:
 
 
 def basename(name: str) -> str:
-    """Give the part after the last slash or backslash: some old Windows tools wrote the latter."""
-    return name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
+    """Return the part after the last slash."""
+    return name[name.rfind("/") + 1 :]
 
 
 def is_junk(name: str) -> bool:
@@ -70,7 +72,7 @@ def is_zip(name: str) -> bool:
 
 
 def without_suffix(text: str) -> str:
-    """Take `.p12` or `.pfx` off, in any case, once."""
+    """Take `.p12`, `.pfx` or `.pkcs12` off, in any case, once."""
     return _PKCS12_SUFFIX.sub("", text)
 
 
@@ -82,8 +84,6 @@ def fault_of(name: str) -> str | None:
         for char in name:
             if fault := _fault_of_character(char):
                 return fault
-    if "\\" in name:
-        return "The name of the entry holds a backslash; folders in a zip are written with '/'."
     if name.startswith("/") or _DRIVE.match(name):
         return "The name of the entry is an absolute path."
     folders = name.split("/")[:-1]
@@ -101,5 +101,5 @@ def _fault_of_character(char: str) -> str | None:
         case "Cc" | "Zl" | "Zp":
             return "The name of the entry holds a line break or another control character."
         case "Cf":
-            return "The name of the entry holds an invisible character that changes how it reads."
+            return f"The name of the entry holds the invisible character {name_character(char)}."
     return None

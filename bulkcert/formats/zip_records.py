@@ -11,37 +11,23 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from bulkcert.errors import MalformedZip, NotAZip, UnsupportedZip
+from bulkcert.file_kinds import FileKind
+from bulkcert.formats.recognition import MOST_LOOKED_AT, describe, recognise
+from bulkcert.formats.zip_names import decode_name, extra_fields
 
 CHUNK = 64 * 1024
 
 LOCAL_HEADER = b"PK\3\4"
 END_RECORD = b"PK\5\6"
+SPLIT_MARKERS = (b"PK00", b"PK\7\x08")
+"""One of them stands before the first entry where a tool could have split the zip and did not (§8.5)."""
 
 _END = struct.Struct("<4s4H2IH")  # §4.3.16
 _ZIP64_LOCATOR = struct.Struct("<4sIQI")  # §4.3.15
 _ZIP64_END = struct.Struct("<4sQ2H2I4Q")  # §4.3.14
 _CENTRAL = struct.Struct("<4s6H3I5H2I")  # §4.3.12
 _LONGEST_COMMENT = 0xFFFF
-_LONGEST_NAME = 256
 _USUAL_RECORD = 256
-
-_LOOKS_LIKE = (
-    (b"\x1f\x8b", "a gzip file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"BZh", "a bzip2 file"),
-    (b"%PDF", "a PDF"),
-    (b"-----begin", "a PEM file"),
-    (b"\x30\x80", "one bare PKCS#12 or certificate"),
-    (b"\x30\x82", "one bare PKCS#12 or certificate"),
-    (b"\x30\x83", "one bare PKCS#12 or certificate"),
-    (b"<!doctype html", "a web page (HTML)"),
-    (b"<html", "a web page (HTML)"),
-    (b"<", "an XML file"),
-    (b"{", "a JSON file"),
-    (b"--", "a multipart form, not the file inside it"),
-)
 
 
 class Window:
@@ -82,8 +68,8 @@ class Directory:
 class Entry(NamedTuple):
     """One entry as the central directory describes it; a tuple, since a bundle makes many short-lived ones.
 
-    record: where in the file its record stands. name: decoded and otherwise as it stands (hostile); one of
-    more than 256 characters is cut in the middle to 256. name_hash: of its bytes. mode: Unix file mode, 0
+    record: where in the file its record stands. name: decoded (`zip_names`), and hostile; one of more than
+    256 characters is cut in the middle to 256. name_hash: of its bytes. mode: Unix file mode, 0
     where the zip was not made on Unix. Sizes are in bytes.
     """
 
@@ -158,12 +144,10 @@ def _comment_length(tail: bytes, at: int) -> int:
 
 
 def _refuse_without_end(window: Window, tail: bytes, found: list[int]) -> NoReturn:
-    head = window.at(0, 512)
-    if not head:
-        raise NotAZip("The file is empty (0 bytes).")
-    is_zip = head.startswith((LOCAL_HEADER, END_RECORD))
-    if not is_zip and (looks := _looks_like(head)):
-        raise NotAZip(f"This is not a zip; it looks like {looks}.")
+    looks_like = recognise(window.at(0, MOST_LOOKED_AT))
+    is_zip = looks_like is not None and looks_like.kind is FileKind.ZIP
+    if looks_like is not None and not is_zip:
+        raise NotAZip(describe(looks_like, "a zip"), found=looks_like.kind)
     if found:
         end = found[-1] + _END.size + _comment_length(tail, found[-1])
         if end < len(tail):
@@ -172,11 +156,6 @@ def _refuse_without_end(window: Window, tail: bytes, found: list[int]) -> NoRetu
     if is_zip:
         raise MalformedZip("The zip has no end record: it was cut off, or other data was added to it.")
     raise NotAZip("This is not a zip.")
-
-
-def _looks_like(head: bytes) -> str | None:
-    beginning = head.lstrip().lower()
-    return next((what for magic, what in _LOOKS_LIKE if beginning.startswith(magic.lower())), None)
 
 
 def _zip64_directory(window: Window, end: int, classic: Directory) -> tuple[int, Directory]:
@@ -249,7 +228,7 @@ def _entry_at(window: Window, at: int, end: int) -> tuple[Entry, int]:
         disk = 0 if disk == 0xFFFF else disk
     entry = Entry(
         at,
-        _name(raw_name, flags),
+        decode_name(raw_name, flags, record[name_end : name_end + lengths[1]]),
         hash(raw_name),
         flags,
         method,
@@ -265,22 +244,5 @@ def _entry_at(window: Window, at: int, end: int) -> tuple[Entry, int]:
 
 def _zip64_numbers(extra: bytes) -> Iterator[int]:
     """Give the 8-byte numbers of the zip64 extra field (§4.5.3), in the order of the fields they replace."""
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, at)
-        content = extra[at + 4 : at + 4 + length]
-        if kind == 1:
-            yield from (number for (number,) in struct.iter_unpack("<Q", content[: len(content) & ~7]))
-            return
-        at += 4 + length
-
-
-def _name(raw: bytes, flags: int) -> str:
-    """Decode a name: bit 11 says UTF-8 (§4.4.4), and macOS writes UTF-8 without saying so."""
-    try:
-        name = raw.decode()
-    except UnicodeDecodeError:
-        name = raw.decode(errors="replace") if flags & 0x800 else raw.decode("cp437")
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return name[: _LONGEST_NAME - 64] + name[-64:]
+    content = next((content for kind, content in extra_fields(extra) if kind == 1), b"")
+    yield from (number for (number,) in struct.iter_unpack("<Q", content[: len(content) & ~7]))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name, OpenedCertificate
 from bulkcert.errors import ItemRefusal
+from bulkcert.file_kinds import FileKind
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 
@@ -95,7 +96,7 @@ def read_answer(number: int, content: bytes) -> OpenedCertificate | ItemRefusal:
 
 def _write_result(result: OpenedCertificate | ItemRefusal) -> bytes:
     if isinstance(result, ItemRefusal):
-        return json.dumps({"code": result.code, "detail": result.detail}).encode()
+        return json.dumps({"code": result.code, "detail": result.detail, "found": result.found}).encode()
     answer = {
         "leaf": _certificate_to_json(result.leaf),
         "chain": [_link_to_text(certificate) for certificate in result.chain],
@@ -111,7 +112,8 @@ def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
     try:
         answer = json.loads(content.decode())
         if "code" in answer:
-            return _REFUSALS[answer["code"]](_text(answer["detail"])[:_LONGEST_DETAIL])
+            found = None if answer["found"] is None else FileKind(answer["found"])
+            return _REFUSALS[answer["code"]](_text(answer["detail"])[:_LONGEST_DETAIL], found=found)
         return OpenedCertificate(
             leaf=_certificate(answer["leaf"]),
             chain=tuple(_link(_text(link)) for link in _of_type(answer["chain"], list)),

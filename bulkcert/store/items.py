@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.certificates import WarningCode
 from bulkcert.errors import DeletedMeanwhile
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 from bulkcert.reports import Item, Outcome, Page, RequestKind, Result
 from bulkcert.store import cursors, lists
@@ -39,7 +40,7 @@ class Items:
     def insert(self, request_id: str, new: Iterable[Item]) -> None:
         """Keep new items, with their results where they have one already."""
         rows = (
-            {"position": item.position, "file": item.file, "identity": item.identity}
+            {"position": item.position, "file": item.file, "identity": item.identity, "line": item.line}
             | _result_columns(item.result)
             for item in new
         )
@@ -175,7 +176,7 @@ class Items:
 
 def _result_columns(result: Result | None) -> dict[str, Any]:
     if result is None:
-        names = ("outcome", "code", "detail", "warnings", "certificate_id", "fingerprint_sha256")
+        names = ("outcome", "code", "detail", "warnings", "certificate_id", "fingerprint_sha256", "found")
         return dict.fromkeys(names)
     return {
         "outcome": result.outcome,
@@ -184,12 +185,13 @@ def _result_columns(result: Result | None) -> dict[str, Any]:
         "warnings": json.dumps(result.warnings) if result.warnings else None,
         "certificate_id": result.certificate_id,
         "fingerprint_sha256": result.fingerprint_sha256,
+        "found": result.found,
     }
 
 
 def _item(row: Row[Any]) -> Item:
     if row.outcome is None:
-        return Item(row.position, row.file, row.identity)
+        return Item(row.position, row.file, row.identity, line=row.line)
     warnings = tuple(WarningCode(word) for word in json.loads(row.warnings)) if row.warnings else ()
     result = Result(
         outcome=Outcome(row.outcome),
@@ -198,5 +200,6 @@ def _item(row: Row[Any]) -> Item:
         warnings=warnings,
         certificate_id=row.certificate_id,
         fingerprint_sha256=row.fingerprint_sha256,
+        found=FileKind(row.found) if row.found else None,
     )
-    return Item(row.position, row.file, row.identity, result)
+    return Item(row.position, row.file, row.identity, result, row.line)

@@ -157,6 +157,8 @@ items = sa.Table(
     sa.Column("previous_certificate_id", Number),
     sa.Column("fingerprint_sha256", sa.String(64)),
     sa.Column("public_key_sha256", sa.String(64)),
+    sa.Column("found", sa.String(20)),
+    sa.Column("line", sa.Integer),  # of the credentials file
     sa.Index("ix_items_request_id_outcome_position", "request_id", "outcome", "position"),
     sa.Index("ix_items_request_id_public_key_sha256", "request_id", "public_key_sha256"),
     sa.Index("ix_items_identity_waiting", "identity", **where("outcome IS NULL")),

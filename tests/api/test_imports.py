@@ -121,7 +121,8 @@ def test_each_device_has_an_item_with_its_outcome(caller: ApiCaller, worker: Wor
     assert done["counts"] == counts(total=5, done=4, created=1, failed=3, ignored=1)
     found = {item["identity"]: item for item in items_of(caller, f"/api/v1/imports/{done['id']}")}
     assert [found[name]["outcome"] for name in (FIRST, SECOND, THIRD)] == ["created", "failed", "failed"]
-    assert [found[name]["code"] for name in (SECOND, THIRD)] == ["wrong_password", "malformed_pkcs12"]
+    assert [found[name]["code"] for name in (SECOND, THIRD)] == ["wrong_password", "not_pkcs12"]
+    assert [found[name]["found"] for name in (FIRST, SECOND, THIRD)] == [None, None, "text"]
     assert found[FIRST]["file"] == f"{FIRST}.p12"
     assert found[FIRST]["code"] is found[FIRST]["detail"] is None
     certificate = caller.get(f"/api/v1/certificates/{found[FIRST]['certificate_id']}").json
@@ -140,6 +141,7 @@ def test_items_are_null_until_their_turn_has_come(caller: ApiCaller) -> None:
         "outcome": None,
         "code": None,
         "detail": None,
+        "found": None,
         "warnings": [],
         "certificate_id": None,
         "fingerprint_sha256": None,

@@ -14,6 +14,7 @@ from bulkcert.api import auth, problems
 from bulkcert.api.citrix.devices import MOST_LISTED
 from bulkcert.api.v1 import access_schemas, deployment_schemas, schemas
 from bulkcert.certificates import CertificateState, KeyType, WarningCode
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 from bulkcert.policies import (
     ApplicationException,
@@ -223,6 +224,7 @@ def test_query_parameters_are_those_of_the_contract(operation: Operation, schema
         ("ReleaseFormat", ReleaseFormat),
         ("Encryption", Encryption),
         ("DeploymentState", DeploymentState),
+        ("FileKind", FileKind),
     ],
 )
 def test_words_are_those_of_the_code(name: str, words: Any) -> None:
@@ -233,6 +235,7 @@ def test_words_inside_items_and_certificates_are_those_of_the_code() -> None:
     item = component("Item")["properties"]
 
     assert item["outcome"]["enum"] == [*map(str, Outcome), None]
+    assert item["found"]["enum"] == [*map(str, FileKind), None]
     assert item["warnings"]["items"]["enum"] == [*map(str, WarningCode)]
     assert component("Certificate")["properties"]["key_type"]["enum"] == [*map(str, KeyType)]
     assert component("Worker")["properties"]["state"]["enum"] == [*map(str, WorkerState)]

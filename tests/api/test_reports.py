@@ -64,7 +64,7 @@ def test_csv_has_a_head_and_a_line_for_each_device(caller: ApiCaller, location: 
     assert answer.headers["Content-Disposition"] == f'attachment; filename="import-{location[-36:]}.csv"'
     assert "Accept" in answer.headers["Vary"]
     head, *rest = answer.text.split("\r\n")
-    assert head == "file,identity,outcome,code,detail,warnings,certificate_id,fingerprint_sha256"
+    assert head == "file,identity,outcome,code,detail,warnings,certificate_id,fingerprint_sha256,found"
     assert len(rest) == 4
     assert rows_of(answer) == [
         {name: " ".join(item[name]) if name == "warnings" else item[name] or "" for name in reports.COLUMNS}

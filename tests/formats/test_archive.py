@@ -195,6 +195,15 @@ def test_what_is_not_a_zip_is_named_by_what_it_looks_like(content: bytes, says: 
         opened(content)
 
 
+@pytest.mark.parametrize("marker", [b"PK00", b"PK\7\x08"])
+def test_the_marker_of_a_zip_that_could_have_been_split_is_passed_over(marker: bytes) -> None:
+    contents, directory = contents_and_directory([ONE, TWO])
+    directory = ONE.central(4) + TWO.central(4 + len(ONE.local() + ONE.stored))
+    archive = opened(marker + contents + directory + end_record(2, len(directory), 4 + len(contents)))
+
+    assert [archive.read(entry) for entry in archive.entries()] == [ONE.content, TWO.content]
+
+
 # --- zips whose structure is refused ----------------------------------------------------------------
 
 
@@ -224,6 +233,22 @@ MALFORMED = {
         + ONE.central(9)
         + TWO.central(9 + len(ONE.local() + ONE.stored))
         + end_record(2, SIZE, OFFSET + 9),
+        "belong to no entry",
+    ),
+    "more than a marker before it": (
+        b"PK00x"
+        + CONTENTS
+        + ONE.central(5)
+        + TWO.central(5 + len(ONE.local() + ONE.stored))
+        + end_record(2, SIZE, OFFSET + 5),
+        "belong to no entry",
+    ),
+    "another marker before it": (
+        b"PK01"
+        + CONTENTS
+        + ONE.central(4)
+        + TWO.central(4 + len(ONE.local() + ONE.stored))
+        + end_record(2, SIZE, OFFSET + 4),
         "belong to no entry",
     ),
     "two zips joined": (GOOD + GOOD, "stands before the zip"),
@@ -568,7 +593,7 @@ def test_a_zip_of_lying_entries_is_read_or_refused(entries: list[Packed], zip64:
     _is_read_or_refused(a_zip_of(entries, zip64=zip64))
 
 
-NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=30)
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0/\\"), min_size=1, max_size=30)
 
 
 @given(

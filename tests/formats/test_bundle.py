@@ -1,6 +1,7 @@
 """Bundles: what is an item, what fails alone, what refuses the whole, and that nothing is lost in between."""
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ from tests.formats.hostile_zips import (
 
 SERIAL_NUMBER = "A12BC3D4EFGH"
 OTHER = "B98ZY7X6WVUT"
+LINE = b"A12BC3D4EFGH=pw"
 NO_LIMITS_GIVEN = Limits()
 ITEM_CODES = {refusal.code for refusal in ItemRefusal.__subclasses__()}
 
@@ -195,8 +197,8 @@ def test_a_bundle_as_the_zip_command_makes_it_is_read(tmp_path: Path) -> None:
     [
         (b"../A12BC3D4EFGH.p12", "../A12BC3D4EFGH.p12", "leads out"),
         (b"/A12BC3D4EFGH.p12", "/A12BC3D4EFGH.p12", "absolute"),
-        (b"C:\\A12BC3D4EFGH.p12", "C:\\A12BC3D4EFGH.p12", "backslash"),
-        (b"\\\\server\\A12BC3D4EFGH.p12", "\\\\server\\A12BC3D4EFGH.p12", "backslash"),
+        (b"C:\\A12BC3D4EFGH.p12", "C:/A12BC3D4EFGH.p12", "absolute"),
+        (b"\\\\server\\A12BC3D4EFGH.p12", "//server/A12BC3D4EFGH.p12", "absolute"),
         (b"C:/A12BC3D4EFGH.p12", "C:/A12BC3D4EFGH.p12", "absolute"),
         (b"a/b/A12BC3D4EFGH.p12", "a/b/A12BC3D4EFGH.p12", "deeper than one folder"),
         (b"A12BC3D4EFGH\n.p12", "A12BC3D4EFGH\N{REPLACEMENT CHARACTER}.p12", "line break"),
@@ -264,7 +266,10 @@ def test_a_line_of_no_identity_fails_alone_and_names_itself() -> None:
     ("line", "says"),
     [
         ("A12BC3D4EFGH.p12 hunter2", "Line 1 of the credentials file has no '='."),
-        ("A12BC3D4EFGH.p12,hunter2", "Line 1 of the credentials file has no '='."),
+        (
+            "A12BC3D4EFGH.p12|hunter2\x01",
+            "Line 1 of the credentials file has no '='. It holds the invisible character U+0001; type it anew.",
+        ),
         ("A12BC3D4EFGH.p12=hun\0ter2", "Line 1 of the credentials file holds a NUL character."),
         ("A12BC3D4EFGH=" + "hunter2" * 999, "Line 1 of the credentials file is longer than 4096 characters."),
     ],
@@ -350,7 +355,7 @@ def _two_entries(bad: Packed, limits: Limits = NO_LIMITS_GIVEN) -> Bundle:
     [
         (Packed(b"A12BC3D4EFGH.p12", b"/etc/passwd", mode=SYMLINK), "malformed_pkcs12", "link"),
         (Packed(b"A12BC3D4EFGH.p12", b"x", mode=0o010644), "malformed_pkcs12", "not a file"),
-        (Packed(b"A12BC3D4EFGH.p12", b""), "malformed_pkcs12", "empty"),
+        (Packed(b"A12BC3D4EFGH.p12", b""), "not_pkcs12", "empty"),
         (
             Packed(b"A12BC3D4EFGH.p12", bytes(65_537), DEFLATED),
             "too_large",
@@ -381,8 +386,6 @@ def test_the_largest_pkcs12_is_read_whole() -> None:
         (Packed(b"A12BC3D4EFGH.p12", b"content", crc=1), "CRC"),
         (Packed(b"A12BC3D4EFGH.p12", b"content", DEFLATED, packed=b"\xff" * 9), "broken"),
         (Packed(b"A12BC3D4EFGH.p12", bytes(9), DEFLATED, packed=deflate(bytes(10**6))), "not as long"),
-        (Packed(b"A12BC3D4EFGH.p12", a_zip({"A12BC3D4EFGH.p12": b"x"})), "zip inside the zip"),
-        (Packed(b"A12BC3D4EFGH.p12", end_record(0, 0, 0)), "zip inside the zip"),
     ],
 )
 def test_an_entry_with_a_bad_content_fails_alone_when_it_is_read(bad: Packed, says: str) -> None:
@@ -397,8 +400,8 @@ def test_an_entry_with_a_bad_content_fails_alone_when_it_is_read(bad: Packed, sa
 def test_a_zip_inside_the_zip_is_an_item_that_says_so() -> None:
     bundle = a_bundle_with({"more.zip": b"x", "A12BC3D4EFGH.p12": b"x"}, "A12BC3D4EFGH=pw")
 
-    assert report(bundle)[0] == ("more.zip", "more.zip", "malformed_pkcs12")
-    assert "zip inside the zip" in detail_of(bundle)
+    assert report(bundle)[0] == ("more.zip", "more.zip", "not_pkcs12")
+    assert "This is a zip" in detail_of(bundle)
     assert bundle.ignored == 0
     assert bundle.read(bundle.items[1]) == b"x"
 
@@ -417,10 +420,139 @@ def test_reading_does_not_depend_on_the_order() -> None:
     assert [bundle.read(item)[:1] for item in reversed(bundle.items)] == [b"C", b"B", b"A"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("a/b/", "deeper than one folder"),
+        ("a\\b\\", "deeper than one folder"),
+        ("/home/me/", "absolute path"),
+        ("C:\\certs\\", "absolute path"),
+        ("../", "leads out of the zip"),
+    ],
+)
+def test_a_text_file_that_is_passed_over_is_named_with_the_reason(folder: str, reason: str) -> None:
+    content = a_zip({f"{folder}A12BC3D4EFGH.p12": b"x", f"{folder}c.txt": LINE, "d.csv": LINE})
+    shown = folder.replace("\\", "/")
+
+    with pytest.raises(
+        NoCredentialsFile, match=rf"'{shown}c\.txt' was passed over: .*{reason}.* 'd\.csv'.* no \.txt"
+    ):
+        bundle_of(content)
+
+
+def test_a_text_file_of_another_name_than_the_request_says_is_named() -> None:
+    with pytest.raises(NoCredentialsFile, match=r"no file named 'b\.txt'\. 'a\.txt' was passed over"):
+        bundle_of(a_zip({"A12BC3D4EFGH.p12": b"x", "a.txt": LINE}), "b.txt")
+
+
+def test_a_request_may_name_the_credentials_file_with_a_backslash() -> None:
+    content = a_zip({"phones\\A12BC3D4EFGH.p12": b"x", "phones\\a.txt": LINE, "b.txt": b""})
+
+    assert report(bundle_of(content, "phones\\a.txt"))[0][2] == "password 'pw'"
+
+
+def test_a_zip_without_a_pkcs12_says_what_it_holds() -> None:
+    with pytest.raises(EmptyBundle, match=r"'a\.pem', 'c\.txt'; \.p12, \.pfx and \.pkcs12 are taken"):
+        bundle_of(a_zip({"a.pem": b"x", "c.txt": LINE, ".DS_Store": b""}))
+
+
+# --- misspelt names ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A12BC3D4EFGH.p12.p12",
+        "A12BC3D4EFGH.pfx.p12",
+        "A12BC3D4EFGH (1).p12",
+        "A12BC3D4EFGH(2).p12",
+        "A12BC3D4EFGH - Copy.p12",
+        "A12BC3D4EFGH - Copy (3).p12",
+        "A12BC3D4EFGH copy 2.p12",
+        "A12BC3D4EFGH - Kopie.p12",
+        "Kopie von A12BC3D4EFGH.p12",
+        "Copy of a12bc3d4efgh.p12",
+        "A12BC3D4EFGH のコピー.p12",
+        "phones/A12BC3D4EFGH_old.p12",
+    ],
+)
+def test_a_copy_and_the_line_of_its_device_are_one_item_with_a_hint(name: str) -> None:
+    bundle = a_bundle_with({name: b"x"}, "A12BC3D4EFGH.p12=pw")
+
+    assert report(bundle) == [(name, SERIAL_NUMBER, "invalid_identity")]
+    assert "Rename the file to A12BC3D4EFGH.p12" in detail_of(bundle)
+
+
+def test_a_copy_of_an_imei_with_hyphens_is_found_too() -> None:
+    files = {"49-015420-323751-8 (1).p12": b"x"}
+    bundle = a_bundle_with(files, "490154203237518=pw", identity_type=IdentityType.IMEI)
+
+    assert [item.identity and item.identity.value for item in bundle.items] == ["490154203237518"]
+
+
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_a_copy_beside_its_original_leaves_the_line_to_the_original(copy_first: bool) -> None:
+    names = ["A12BC3D4EFGH (1).p12", "A12BC3D4EFGH.p12"]
+    bundle = a_bundle_with(dict.fromkeys(names if copy_first else names[::-1], b"x"), "A12BC3D4EFGH=pw")
+
+    assert sorted(report(bundle)) == [
+        ("A12BC3D4EFGH (1).p12", "A12BC3D4EFGH (1)", "invalid_identity"),
+        ("A12BC3D4EFGH.p12", SERIAL_NUMBER, "password 'pw'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('"A12BC3D4EFGH.p12=pw"', "quotation marks"),
+        ('"A12BC3D4EFGH"="pw"', "quotation marks"),
+        ("C:\\certs\\A12BC3D4EFGH.p12=pw", "path"),
+        ("./A12BC3D4EFGH=pw", "path"),
+        ("\ufeffA12BC3D4EFGH=pw", "U+FEFF"),
+        ("A12BC3D4EFGH\u200e.p12=pw", "U+200E"),
+        ("A12BC3D4EFGH.p12\u200b=pw", "U+200B"),
+        ("A12BC3D4EFGH.p12.p12=pw", "ending"),
+        ("A12BC3D4EFGH.p12,=pw", "columns"),
+        ('="A12BC3D4EFGH"=pw', "formula"),
+    ],
+)
+def test_a_misspelt_line_and_its_entry_are_one_item_with_the_fault(line: str, says: str) -> None:
+    bundle = a_bundle_with({"A12BC3D4EFGH.p12": b"x"}, "\n" + line)
+
+    assert report(bundle) == [("A12BC3D4EFGH.p12", SERIAL_NUMBER, "invalid_identity")]
+    assert detail_of(bundle).startswith("Line 2 of the credentials file: ")
+    assert says in detail_of(bundle)
+
+
+def test_a_misspelt_line_does_not_fail_a_device_that_has_a_good_one() -> None:
+    bundle = a_bundle_with(
+        {"A12BC3D4EFGH.p12": b"x"}, 'A12BC3D4EFGH=pw\n"A12BC3D4EFGH=pw"\n"B98ZY7X6WVUT=pw"'
+    )
+
+    assert [end for _, _, end in report(bundle)] == ["password 'pw'", "invalid_identity", "invalid_identity"]
+
+
+@pytest.mark.parametrize("line", ["identity=password", "SerialNumber=Password", "# A12BC3D4EFGH=pw"])
+def test_header_lines_and_comments_are_said_to_be_that(line: str) -> None:
+    bundle = a_bundle_with({"A12BC3D4EFGH.p12": b"x"}, f"{line}\nA12BC3D4EFGH=pw")
+
+    assert [end for _, _, end in report(bundle)] == ["password 'pw'", "invalid_identity"]
+    assert re.search("This is a (header line|comment)", detail_of(bundle, 1))
+
+
+def test_misspelt_names_do_not_count_twice_towards_the_limit() -> None:
+    files = {f"{letter}12BC3D4EFGH (1).p12": b"x" for letter in "ABC"}
+    lines = "".join(f"{letter}12BC3D4EFGH=pw\n" for letter in "ABC")
+
+    assert len(a_bundle_with(files, lines, limits=Limits(entries=4)).items) == 3
+    files = {f"{letter}12BC3D4EFGH.p12": b"x" for letter in "ABC"}
+    lines = "".join(f'"{letter}12BC3D4EFGH"=pw\n' for letter in "ABC")
+    assert len(a_bundle_with(files, lines, limits=Limits(entries=4)).items) == 3
+
+
 # --- the credentials file ---------------------------------------------------------------------------
 
 PKCS12 = {"A12BC3D4EFGH.p12": b"x"}
-LINE = b"A12BC3D4EFGH=pw"
 
 
 @pytest.mark.parametrize(
@@ -668,10 +800,10 @@ def test_every_entry_and_line_is_an_item_or_counted(entries: list[Packed], lines
     except RequestRefusal:
         return
     with_file = sum(1 for item in bundle.items if item.file is not None)
-    folders = sum(1 for entry in entries if entry.name.endswith(b"/"))
+    folders = sum(1 for entry in entries if entry.name.endswith((b"/", b"\\")))
 
     assert with_file + bundle.ignored + folders + 1 == len(entries)
-    assert len(bundle.items) - with_file <= len("\n".join(lines).split("\n"))
+    assert len(bundle.items) - with_file <= len(re.split("\r\n|\r|\n", "\n".join(lines)))
     for item in bundle.items:
         try:
             bundle.read(item)

@@ -45,7 +45,7 @@ def read(content: bytes) -> list[tuple[int, str, str | None]]:
         ("#A12=pw", "#A12", "pw"),
         ("phones/A12.p12=pw", "phones/A12", "pw"),
         ("A12.p12.p12=pw", "A12.p12", "pw"),
-        ("A12=\u2028\u2029\u0085\v\f\x1c\r", "A12", "\u2028\u2029\u0085\v\f\x1c\r"),
+        ("A12=\u2028\u2029\u0085\v\f\x1c", "A12", "\u2028\u2029\u0085\v\f\x1c"),
         ("A\u202e12\x1b=pw", "A\N{REPLACEMENT CHARACTER}12\N{REPLACEMENT CHARACTER}", "pw"),
         ("x" * 100 + "=pw", "x" * 42 + "…" + "x" * 21, "pw"),
     ],
@@ -57,14 +57,18 @@ def test_the_password_is_all_that_follows_the_first_equals_sign(
     assert read(b"\n" + line.encode() + b"\r\n") == [(2, written, password)]
 
 
-def test_lines_end_in_lf_or_crlf_and_blank_ones_are_skipped() -> None:
-    content = b"\r\nA1=a\r\n\n \t \nA2=b\nA3=c\r\r\n\xc2\xa0\xe2\x80\xa8\nA4=d"
+def test_lines_end_in_lf_crlf_or_cr_and_blank_ones_are_skipped() -> None:
+    content = b"\r\nA1=a\r\n\n \t \nA2=b\nA3=c\r\n\xc2\xa0\xe2\x80\xa8\nA4=d\rA5=e\r"
 
-    assert read(content) == [(2, "A1", "a"), (5, "A2", "b"), (6, "A3", "c\r"), (8, "A4", "d")]
+    assert read(content) == [(2, "A1", "a"), (5, "A2", "b"), (6, "A3", "c"), (8, "A4", "d"), (9, "A5", "e")]
 
 
-def test_a_carriage_return_at_the_very_end_belongs_to_the_password() -> None:
-    assert read(b"A1=a\r") == [(1, "A1", "a\r")]
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_line_end_means_the_same(end: str, codec: str) -> None:
+    content = f"A1=a{end}{end}A2=b{end}A3=c".encode(codec)
+
+    assert read(content) == [(1, "A1", "a"), (3, "A2", "b"), (4, "A3", "c")]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,14 @@ def test_a_second_byte_order_mark_is_no_mark() -> None:
         (b"A=a\nB=b\nC=p\xe4ss\n", "Line 3 .* not UTF-8"),
         (b"A=a\n\xff\n", "Line 2 .* not UTF-8"),
         (b"A=\xed\xa0\x80\n", "Line 1 .* not UTF-8"),  # a surrogate (RFC 3629 §3)
-        (b"\x30\x82\x0a\x04" + bytes(200), "Line 1 .* not UTF-8"),
+        (b"\x30\x82\x0a\x04" + bytes(200), "PKCS#12 or certificate, not a text file of lines"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "Microsoft Office document, not a text file"),
+        (b"PK\3\4" + bytes(100), "a zip .*, not a text file"),
+        (b"{\\rtf1\\ansi A12=pw}", "RTF document"),
+        (b"-----BEGIN CERTIFICATE-----\n", "a PEM file, not a text file of lines"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"\xfe\xed\xfe\xed" + bytes(20), "Java keystore"),
         ("A=a\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ("A12BC3D4EFGH.p12=pä€\r\n".encode("utf-16-be"), "UTF-16 without a byte order mark"),
         (b"\xff\xfeA\0=\0a\0\n\0B", "Line 2 .* not UTF-16"),
@@ -112,7 +123,11 @@ def test_a_file_that_is_not_text_is_refused_with_the_line(content: bytes, says: 
         (b"\nA12BC3D4EFGH.p12 hunter2", "A12BC3D4EFGH", "Line 2 .* no '='"),
         (b"\nA12BC3D4EFGH:hunter2", "A12BC3D4EFGH", "Line 2 .* no '='"),
         (b"\nA12BC3D4EFGH", "A12BC3D4EFGH", "Line 2 .* no '='"),
-        (b"\n# comment", "", "Line 2 .* no '='"),
+        (b"\n# comment", "", "Line 2 .* no '='. This is a comment"),
+        (b"\nSerial Number", "Serial", "Line 2 .* no '='. This is a header line"),
+        (b"\nA12BC3D4EFGH.p12,hunter2", "A12BC3D4EFGH", r"Line 2 .* no '='. This is a row with columns"),
+        (b'\n"A12BC3D4EFGH";"hunter2"', "A12BC3D4EFGH", r"Line 2 .* no '='. This is a row with columns"),
+        (b"\nA12BC3D4EFGH\thunter2", "A12BC3D4EFGH", r"Line 2 .* no '='. This is a row with columns"),
         (b"\nA12=hun\0ter2", "A12", "Line 2 .* NUL"),
         (b"\nA\x0012=hunter2", "A\N{REPLACEMENT CHARACTER}12", "Line 2 .* NUL"),
         (b"\nA12=" + b"hunter2" * 1000, "A12", "Line 2 .* longer than 4096"),
@@ -163,14 +178,12 @@ def test_any_bytes_are_read_or_refused_as_a_whole(content: bytes) -> None:
 
 
 NAME = st.text("ABCDEFGH0123456789-", min_size=1, max_size=20)
-PASSWORD = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"), max_size=40).filter(
-    lambda text: not text.endswith("\r")
-)
+PASSWORD = st.text(st.characters(codec="utf-8", exclude_characters="\0\n\r"), max_size=40)
 
 
 @given(
     st.lists(st.tuples(NAME, st.sampled_from(["", ".p12", ".PFX"]), PASSWORD), max_size=8),
-    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
     st.sampled_from(
         [("utf-8", b""), ("utf-8-sig", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")]
     ),

@@ -74,7 +74,7 @@ def test_nothing_shown_is_too_long_or_unsafe(text: str, most: int) -> None:
         (".DS_Store", True),
         ("phones/.ds_store", True),
         ("Thumbs.db", True),
-        ("phones\\desktop.ini", True),
+        ("phones/desktop.ini", True),
         ("DESKTOP.INI", True),
         ("A12BC3D4EFGH.p12", False),
         ("__MACOSX.p12", False),
@@ -96,6 +96,8 @@ def test_what_macos_and_windows_leave_behind_is_junk(name: str, junk: bool) -> N
         ("a.P12", True),
         ("a.pfx", True),
         ("folder/a.PfX", True),
+        ("a.pkcs12", True),
+        ("a.PKCS12", True),
         (".p12", True),
         ("a.p12\0.txt", True),
         ("a\0.p12", True),
@@ -125,6 +127,7 @@ def test_text_files_and_zips_are_told_by_their_suffixes_in_any_case() -> None:
     [
         ("A12.p12", "A12"),
         ("A12.PFX", "A12"),
+        ("A12.pkcs12", "A12"),
         ("A12.p12.p12", "A12.p12"),
         ("A12", "A12"),
         (".p12", ""),
@@ -135,10 +138,8 @@ def test_the_suffix_comes_off_once(text: str, without: str) -> None:
     assert without_suffix(text) == without
 
 
-@pytest.mark.parametrize(
-    ("name", "last"), [("a", "a"), ("b/a", "a"), ("b\\a", "a"), ("b\\c/a", "a"), ("b/c\\a", "a"), ("b/", "")]
-)
-def test_the_last_part_of_a_name_follows_either_slash(name: str, last: str) -> None:
+@pytest.mark.parametrize(("name", "last"), [("a", "a"), ("b/a", "a"), ("b/c/a", "a"), ("b/", "")])
+def test_the_last_part_of_a_name_follows_the_last_slash(name: str, last: str) -> None:
     assert basename(name) == last
 
 
@@ -161,10 +162,6 @@ def test_a_name_at_the_top_or_in_one_folder_has_no_fault(name: str) -> None:
         ("//server/share/A12.p12", "absolute"),
         ("C:A12.p12", "absolute"),
         ("c:/A12.p12", "absolute"),
-        ("C:\\A12.p12", "backslash"),
-        ("\\\\server\\share\\A12.p12", "backslash"),
-        ("phones\\A12.p12", "backslash"),
-        ("..\\A12.p12", "backslash"),
         ("a/b/A12.p12", "deeper than one folder"),
         ("a//A12.p12", "deeper than one folder"),
         ("./a/A12.p12", "deeper than one folder"),
@@ -173,8 +170,9 @@ def test_a_name_at_the_top_or_in_one_folder_has_no_fault(name: str) -> None:
         ("A12\x1b.p12", "control character"),
         ("A12\u2028.p12", "line break"),
         ("AA\0BB.p12", "NUL"),
-        ("21p.\u202eA12.p12", "invisible"),
-        ("A12\u200b.p12", "invisible"),
+        ("21p.\u202eA12.p12", "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"),
+        ("A12\u200b.p12", "invisible character U+200B (ZERO WIDTH SPACE)"),
+        ("\ufeffA12.p12", "invisible character U+FEFF (ZERO WIDTH NO-BREAK SPACE)"),
         ("x" * 256, "longer than 255"),
     ],
 )
@@ -186,5 +184,4 @@ def test_a_name_that_is_no_plain_file_name_says_why(name: str, says: str) -> Non
 def test_a_name_without_fault_has_one_folder_at_most_and_nothing_invisible(name: str) -> None:
     if fault_of(name) is None:
         assert name.count("/") <= 1
-        assert "\\" not in name
         assert not {unicodedata.category(char) for char in name} & {"Cc", "Cf", "Zl", "Zp"}

@@ -15,6 +15,7 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
+from bulkcert.formats.entry_names import shown
 from bulkcert.formats.identity_list import ListedIdentity, read_identity_list
 from bulkcert.limits import Limits
 from tests.builders import a_zip
@@ -24,7 +25,7 @@ NO_LIMITS_GIVEN = Limits()
 
 
 def listed(content: bytes, limits: Limits = NO_LIMITS_GIVEN) -> list[tuple[int, str]]:
-    return [(each.line, each.written) for each in read_identity_list(io.BytesIO(content), limits)]
+    return [(each.line, shown(each.name)) for each in read_identity_list(io.BytesIO(content), limits)]
 
 
 # --- a text file ------------------------------------------------------------------------------------
@@ -45,6 +46,7 @@ def listed(content: bytes, limits: Limits = NO_LIMITS_GIVEN) -> list[tuple[int, 
         ("PK12BC3D4EFGH", "PK12BC3D4EFGH"),
         ("=password1!", ""),
         ("not an identity", "not an identity"),
+        ('="A12BC3D4EFGH"', '="A12BC3D4EFGH"'),
         ("A\0\x1b\u202e", "A" + "\N{REPLACEMENT CHARACTER}" * 3),
     ],
 )
@@ -176,7 +178,7 @@ def test_any_bytes_are_a_list_or_refused(content: bytes) -> None:
         return
 
     assert each
-    assert all(isinstance(one, ListedIdentity) and len(one.written) <= 255 for one in each)
+    assert all(isinstance(one, ListedIdentity) and len(one.name) <= 256 for one in each)
 
 
 @given(st.lists(st.text("ABCDEFGH0123456789", min_size=1, max_size=20), min_size=1, max_size=9))

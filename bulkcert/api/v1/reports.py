@@ -25,6 +25,7 @@ CSV, NDJSON, TEXT = "text/csv", "application/x-ndjson", "text/plain"
 FORMATS = (negotiation.JSON, CSV, NDJSON)
 COLUMNS = (
     "file", "identity", "outcome", "code", "detail", "warnings", "certificate_id", "fingerprint_sha256",
+    "found",
 )  # fmt: skip
 
 # OWASP, CSV injection: what makes a spreadsheet take a cell for a formula; the full-width forms do as well.

@@ -197,6 +197,7 @@ class Item(Schema):
     outcome = fields.String(attribute="result.outcome", dump_default=None)
     code = fields.String(attribute="result.code", dump_default=None)
     detail = fields.String(attribute="result.detail", dump_default=None)
+    found = fields.String(attribute="result.found", dump_default=None)
     warnings = fields.List(fields.String(), attribute="result.warnings", dump_default=())
     certificate_id = fields.String(attribute="result.certificate_id", dump_default=None)
     fingerprint_sha256 = fields.String(attribute="result.fingerprint_sha256", dump_default=None)

@@ -12,6 +12,7 @@ from bulkcert.formats.pkcs12.passwords import read_password
 from bulkcert.formats.pkcs12.pfx import Pfx, read_pfx
 from bulkcert.formats.pkcs12.proof import prove
 from bulkcert.formats.pkcs12.visible import charge_visible, check_key_sizes
+from bulkcert.formats.recognition import refuse_what_is_not_pkcs12
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 
@@ -40,12 +41,20 @@ def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
     if len(data) > limits.pkcs12_bytes:
         raise TooLarge(f"The file is larger than {limits.pkcs12_bytes:,} bytes.")
     text = read_password(password)
-    pfx = read_pfx(data)
+    pfx = _read_pfx(data)
     require_integrity(pfx, limits)
     charge_visible(pfx, Budget(limits))
     budget = Budget(limits)
     place = check_integrity(pfx, text, budget)
     return prove(_contents(data, pfx, text, place, budget, limits), limits)
+
+
+def _read_pfx(data: bytes) -> Pfx:
+    try:
+        return read_pfx(data)
+    except MalformedPkcs12:
+        refuse_what_is_not_pkcs12(data)
+        raise
 
 
 def _contents(

@@ -97,7 +97,7 @@ def test_failures_are_counted_and_named_and_the_rest_goes_on(door, working):
     failures = {failure["identity"]: failure for failure in answer.json["failures"]}
     assert {identity: failure["code"] for identity, failure in failures.items()} == {
         SERIALS[1]: "wrong_password",
-        SERIALS[2]: "malformed_pkcs12",
+        SERIALS[2]: "not_pkcs12",
         "short": "invalid_identity",
     }
     assert failures[SERIALS[1]]["file"] == f"{SERIALS[1]}.p12"
