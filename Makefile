@@ -86,7 +86,7 @@ wheel: $(DEVELOPING) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
 
 demo: $(RUNNING) ## start a throw-away service, upload a sample bundle, show the report, delete, stop
-	$(BIN)/python -m bulkcert.cli.demo sample_bundles/serial-numbers.zip
+	$(BIN)/python examples/demo.py sample_bundles/serial-numbers.zip
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,10 +1,10 @@
-"""`make demo`: a throw-away service, and one round of its work over HTTPS, as a user would do it."""
+"""`make demo`: start a throw-away service and go through import, report, profile and deletion over HTTPS."""
 
 import http.client
 import json
 import os
 import plistlib
-import re
+import secrets
 import socket
 import ssl
 import subprocess
@@ -96,7 +96,7 @@ class _Client:
         return json.loads(self.fetch(path, body))
 
     def fetch(self, path: str, body: object) -> bytes:
-        """Send JSON, and give whatever comes back."""
+        """Send JSON; return the answer's content."""
         return self._send("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def upload(self, bundle: Path) -> Any:  # noqa: ANN401 - JSON
@@ -135,11 +135,10 @@ def _service(directory: Path) -> Iterator[_Client]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKCERT_")}
     environment |= {"BULKCERT_DATA_DIR": str(data_dir), "BULKCERT_LOG_LEVEL": "warning"}
     command = [sys.executable, "-m", "bulkcert"]
-    _say("make a data directory (bulkcert init)")
-    made = subprocess.run(
-        [*command, "init"], env=environment, check=True, capture_output=True, text=True
-    ).stdout
-    password = re.findall(r"password \(shown once\): (\S+)", made)[0]
+    password = secrets.token_urlsafe()
+    _say("create a data directory (bulkcert init)")
+    first = environment | {"BULKCERT_ADMIN_PASSWORD": password}
+    subprocess.run([*command, "init"], env=first, check=True, stdout=subprocess.DEVNULL)
     port = _free_port()
     _say("start the service (bulkcert serve)")
     log = directory / "serve.log"

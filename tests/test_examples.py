@@ -1,0 +1,47 @@
+"""The examples run as a user runs them, with no package but those the service needs."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.live import LIVE
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+
+
+class TestLive:
+    pytestmark = LIVE
+
+    def test_the_demo_imports_a_bundle_and_deletes_it_again(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, ROOT / "examples" / "demo.py", ROOT / "sample_bundles" / "serial-numbers.zip"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert '"state": "succeeded"' in done.stdout
+        assert '"certificates": 0' in done.stdout
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_imports_nothing_but_python_and_dependencies_of_the_service(example: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(example.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+
+    others = imported - sys.stdlib_module_names
+    assert all(any(line.startswith(name) for line in DEPENDENCIES) for name in others), others
