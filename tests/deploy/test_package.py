@@ -47,18 +47,25 @@ def test_the_wheel_holds_the_documents_that_the_service_serves(wheel):
     assert wheel["bulkcert/documents/problems.md"] == (ROOT / "docs" / "problems.md").read_bytes()
 
 
-def test_the_wheel_holds_every_module_of_the_package_and_nothing_else(wheel):
+def test_the_wheel_holds_every_module_of_the_package_and_no_demo_nor_tests(wheel):
     tracked = subprocess.run(
         ["git", "ls-files", "bulkcert"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
-    kept = {name for name in tracked if not name.endswith("/demo.py")}
     packed = {name for name in wheel if ".dist-info/" not in name}
 
-    assert packed - {"bulkcert/documents/openapi.yaml", "bulkcert/documents/problems.md"} == kept
+    assert packed - {"bulkcert/documents/openapi.yaml", "bulkcert/documents/problems.md"} == set(tracked)
 
 
 def test_the_sdist_holds_what_builds_tests_and_deploys_it(sdist):
-    wanted = {"LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "pyproject.toml", "requirements.lock"}
+    wanted = {
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "pyproject.toml",
+        "requirements.lock",
+        "requirements-dev.lock",
+    }
     wanted |= {"openapi.yaml", "docs/problems.md", "tests/conftest.py", "bulkcert/py.typed"}
 
     assert wanted <= sdist
