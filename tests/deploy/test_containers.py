@@ -110,6 +110,17 @@ def test_the_proxy_asks_the_apis_of_the_composition():
     assert re.findall(r"server (\w+):8080 ", upstream) == [name for name in OURS if name.startswith("api")]
 
 
+def test_the_health_check_fails_in_one_line_where_nothing_answers():
+    script = ROOT / "deploy" / "container" / "healthcheck.py"
+    environment = {"HEALTHCHECK_URL": "http://127.0.0.1:9/health/ready"}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, check=False, capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 1
+    assert re.fullmatch(r"not ready: .*refused.*\n", done.stderr)
+
+
 @pytest.mark.live
 @pytest.mark.xdist_group("live")
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bubblewrap")
