@@ -19,6 +19,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "vault": VALUES,
     "spool": VALUES,
     "config": VALUES,
+    "documents": frozenset(),
     "draining": frozenset(),
     "logs": frozenset(),
     "opening": VALUES | {"formats"},
@@ -45,7 +46,7 @@ ARROWS: dict[str, frozenset[str]] = {
         "deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
     ),
     "worker": frozenset({"wiring", "config", "errors", "logs"}),
-    "api": VALUES | {"wiring", "config"},
+    "api": VALUES | {"wiring", "config", "documents"},
     "cli": VALUES | set("api worker wiring config formats draining logs".split()),
     "__main__": frozenset({"cli"}),
 }

@@ -221,12 +221,12 @@ def test_what_apple_does_not_take_is_refused_with_its_place_and_rule(
         ({"servers": ["192.0.2.53"], "protocol": "TLS"}, "server_name", "required with the protocol TLS"),
         ({"servers": ["192.0.2.53"], "server_url": "https://d.example/"}, "server_url", "only for the protocol HTTPS"),
         ({"servers": ["192.0.2.53"], "server_name": "d.example"}, "server_name", "only for the protocol TLS"),
-        ({"servers": ["1.2.3.4"], "protocol": "HTTPS", "server_url": "http://d.example/"}, "server_url", "https URL"),
-        ({"servers": ["1.2.3.4"], "protocol": "HTTPS", "server_url": "https://u:p@d.example/"}, "server_url", "https"),
-        ({"servers": ["1.2.3.4"], "protocol": "HTTPS", "server_url": "https://[::1/"}, "server_url", "https URL"),
-        ({"servers": ["1.2.3.4"], "protocol": "HTTPS", "server_url": "https://d.example:99999/"}, "server_url", "https"),
-        ({"servers": ["1.2.3.4"], "search_domains": [""]}, "search_domains/0", "1 to 255 characters"),
-        ({"servers": ["1.2.3.4"], "match_domains": ["*.a"]}, "match_domains/0", "host name"),
+        ({"servers": ["192.0.2.53"], "protocol": "HTTPS", "server_url": "http://d.example/"}, "server_url", "https URL"),
+        ({"servers": ["192.0.2.53"], "protocol": "HTTPS", "server_url": "https://u:p@d.example/"}, "server_url", "https"),
+        ({"servers": ["192.0.2.53"], "protocol": "HTTPS", "server_url": "https://[::1/"}, "server_url", "https URL"),
+        ({"servers": ["192.0.2.53"], "protocol": "HTTPS", "server_url": "https://d.example:99999/"}, "server_url", "https"),
+        ({"servers": ["192.0.2.53"], "search_domains": [""]}, "search_domains/0", "1 to 255 characters"),
+        ({"servers": ["192.0.2.53"], "match_domains": ["*.a"]}, "match_domains/0", "host name"),
     ],
 )  # fmt: skip
 def test_name_servers_follow_apples_rules(dns: Document, pointer: str, reason: str) -> None:
@@ -251,7 +251,7 @@ def test_name_servers_follow_apples_rules(dns: Document, pointer: str, reason: s
         ({"action": "EvaluateConnection", "evaluations": [{"action": "NeverConnect"}]},
          "evaluations/0/domains", "required"),
         ({"action": "EvaluateConnection",
-          "evaluations": [{"domains": ["a"], "action": "NeverConnect", "required_dns_servers": ["1.2.3.4"]}]},
+          "evaluations": [{"domains": ["a"], "action": "NeverConnect", "required_dns_servers": ["192.0.2.53"]}]},
          "evaluations/0/required_dns_servers", "only for the action ConnectIfNeeded"),
     ],
 )  # fmt: skip

@@ -69,7 +69,7 @@ def test_other_keys_do_not_fit(key: ed25519.Ed25519PrivateKey) -> None:
         fit(a_device_certificate(key))
 
 
-PRINCIPAL = x509.OtherName(ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x09me@ad.net")
+PRINCIPAL = x509.OtherName(ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x0cme@a.example")
 SUBJECT = x509.Name(
     [
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example"),
@@ -89,7 +89,7 @@ SUBJECT = x509.Name(
         ("{common_name}", [], None),
         ("{common_name}", [x509.DNSName("a.example")], SUBJECT),
         ("CN={common_name},O=Example", [], SUBJECT),
-        ("me@ad.net", [PRINCIPAL], SUBJECT),
+        ("me@a.example", [PRINCIPAL], SUBJECT),
         ("A.EXAMPLE", [x509.DNSName("a.example")], None),
     ],
 )

@@ -165,7 +165,7 @@ UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
         (x509.IPAddress(ipaddress.ip_address("192.0.2.1")), ("192.0.2.1",)),
         (x509.DirectoryName(name((NameOID.COMMON_NAME, "x"))), ("CN=x",)),
         (x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), ("1.2.3",)),
-        (x509.OtherName(UPN, b"\x0c\x05a@b.c"), ("a@b.c",)),
+        (x509.OtherName(UPN, b"\x0c\x0ba@a.example"), ("a@a.example",)),
         (x509.OtherName(UPN, b"\x0c\x02\xff\xff"), ()),
         (x509.OtherName(UPN, b"\x04\x01a"), ()),
         (x509.OtherName(UPN, b"\x0c\x81\x80" + b"a" * 128), ()),
