@@ -260,7 +260,7 @@ class Keeper:
         if isinstance(answer, ItemRefusal):
             return answer
         try:
-            warnings = list(check_validity(answer.leaf.facts, self._now()))
+            warnings = [*answer.warnings, *check_validity(answer.leaf.facts, self._now())]
         except ItemRefusal as refusal:
             return Judged(answer, refusal=refusal)
         if not answer.allows_client_auth:
