@@ -87,6 +87,7 @@ class WarningCode(enum.StrEnum):
     LOOKS_LIKE_IMEI = "looks_like_imei"
     LOOKS_LIKE_MEID = "looks_like_meid"
     LOOKS_LIKE_BARCODE = "looks_like_barcode"
+    TRAILING_BYTES = "trailing_bytes"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class OpenedCertificate:
     private_key: PKCS#8 DER, unencrypted (RFC 5958). chain: issuer of the leaf first, towards the root.
     chain_is_complete: the last of it (or the leaf) is self-signed. allows_client_auth: extended key usage is
     absent or holds clientAuth or anyExtendedKeyUsage (RFC 5280 §4.2.1.12).
-    opened_by: which decoder opened it, for the record ("library" or "own").
+    opened_by: which decoder opened it, for the record ("library" or "own"). warnings: what is odd about the
+    file or its certificates.
     """
 
     leaf: Certificate
@@ -105,6 +107,7 @@ class OpenedCertificate:
     chain_is_complete: bool
     allows_client_auth: bool
     opened_by: str = "library"
+    warnings: tuple[WarningCode, ...] = ()
 
 
 @dataclass(frozen=True)

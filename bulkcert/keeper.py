@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,7 @@ from bulkcert.errors import (
     Contended,
     Crashed,
     ItemRefusal,
+    NotStorable,
     StorageFull,
     Unavailable,
     WrongPassword,
@@ -107,59 +109,79 @@ class Keeper:
         self._committing = ThreadPoolExecutor(1, "committing") if works_ahead else None
         self._pending: Future[None] | None = None
         self._next: Claimed | None = None
+        self._returns = _Returns(store)
 
     def work_once(self) -> bool:
         """Work on one chunk; False where none is waiting, and all is committed that was opened.
 
-        Where it works ahead, a chunk is committed while the next one is opened: what goes wrong with it is
-        raised by the next call.
+        Where it works ahead, a chunk is committed while the next one is opened. The next call raises the
+        fault of that commit, after it has handed over its own chunk: a fault is charged to its chunk alone.
         """
+        self._returns.write()
         claimed, self._next = self._next or self._claim(), None
         if claimed is None:
             self._settle()
             return False
-        with self._released_if_it_fails(claimed.chunk):
+        with self._returned_if_it_fails(claimed.chunk):
             answers = self._open(claimed)
+        try:
             self._settle()
+        finally:
             if answers is not None:
                 self._hand_over(claimed.chunk, answers)
         return True
 
     def close(self) -> None:
-        """Commit what is opened, and give back what is not."""
-        if self._committing is not None:
-            self._committing.shutdown()
-        if self._next is not None:
-            with suppress(Unavailable, StorageFull), self._store.writing() as tx:
-                tx.chunks.release(self._next.chunk, is_counted=False)
+        """Commit what is opened, and return what is not; raises the fault of the last commit.
+
+        An outage of the database is logged and not raised: the chunk was returned, and nothing is lost.
+        """
+        try:
+            with suppress(Unavailable, StorageFull):
+                self._settle()
+        finally:
+            if self._committing is not None:
+                self._committing.shutdown()
+            if self._next is not None:
+                self._returns.add(self._next.chunk, is_counted=False)
+            self._returns.write()
 
     @contextmanager
-    def _released_if_it_fails(self, chunk: Chunk) -> Iterator[None]:
+    def _returned_if_it_fails(self, chunk: Chunk) -> Iterator[None]:
+        """Return a chunk at a fault of its own, so that nobody has to wait for the end of its lease."""
         try:
             yield
         except Exception as fault:
-            # Whatever it was, nobody need wait for the lease to end. An outage is no fault of the files; rows
-            # that are contended for ever may be.
+            # An outage is no fault of the files; rows that two writers contend for again and again may be.
             is_outage = isinstance(fault, Unavailable | StorageFull) and not isinstance(fault, Contended)
-            with suppress(Unavailable, StorageFull), self._store.writing() as tx:
-                tx.chunks.release(chunk, is_counted=not is_outage)
+            log.warning(
+                "a chunk was not finished",
+                chunk=chunk.id,
+                import_id=chunk.request_id,
+                attempts=chunk.attempts,
+                error=type(fault).__qualname__,
+            )
+            self._returns.add(chunk, is_counted=not is_outage)
+            self._returns.write()
             raise
 
     def _hand_over(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
         if self._committing is None:
-            self._commit(chunk, answers)
+            self._commit_or_return(chunk, answers)
             return
-        with suppress(Unavailable, StorageFull):  # the next call says so
-            # Before the commit: SQLite has one writer, and whoever opens files would wait for the end of it.
-            self._next = self._claim(held=chunk)
-        self._pending = self._committing.submit(self._commit_or_release, chunk, answers)
+        try:
+            with suppress(Unavailable, StorageFull):  # the next call raises it
+                # Before the commit: SQLite has one writer, and this would wait for the end of it.
+                self._next = self._claim(held=chunk)
+        finally:
+            self._pending = self._committing.submit(self._commit_or_return, chunk, answers)
 
-    def _commit_or_release(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
-        with self._released_if_it_fails(chunk):
+    def _commit_or_return(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+        with self._returned_if_it_fails(chunk):
             self._commit(chunk, answers)
 
     def _settle(self) -> None:
-        """Wait for what is being committed; raises what went wrong."""
+        """Wait for the commit that runs behind the work, and raise its fault."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
@@ -242,7 +264,7 @@ class Keeper:
         if isinstance(answer, ItemRefusal):
             return answer
         try:
-            warnings = list(check_validity(answer.leaf.facts, self._now()))
+            warnings = [*answer.warnings, *check_validity(answer.leaf.facts, self._now())]
         except ItemRefusal as refusal:
             return Judged(answer, refusal=refusal)
         if not answer.allows_client_auth:
@@ -261,6 +283,14 @@ class Keeper:
             except Contended:
                 if attempt == _MOST_COMMITS:
                     raise
+            except NotStorable as refusal:
+                if len(chunk.positions) > 1:  # the database does not tell which item it was
+                    unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
+                    self._divide(chunk, [entry for entry in unsealed if entry.position in answers])
+                    return
+                if not any(isinstance(answer, Judged) for answer in answers.values()):
+                    raise
+                answers = dict.fromkeys(answers, refusal)
             else:
                 return
 
@@ -288,3 +318,31 @@ class Keeper:
         if self._worker_id is not None:
             tx.workers.see(self._worker_id, tx.time(self._now), done)
         tx.notify(topic(chunk.request_id))
+
+
+class _Returns:
+    """Chunks to be returned before their leases end. One that an outage prevents is tried again later.
+
+    Without that, the next claim would count the outage as an attempt of the chunk's files.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()  # the thread that commits returns chunks too
+        self._chunks: list[tuple[Chunk, bool]] = []
+
+    def add(self, chunk: Chunk, *, is_counted: bool) -> None:
+        """Add a chunk. is_counted: as an attempt of its files."""
+        with self._lock:
+            self._chunks.append((chunk, is_counted))
+
+    def write(self) -> None:
+        """Return the chunks, unless the database cannot be written now; tokens fence lost leases."""
+        with self._lock:
+            if not self._chunks:
+                return
+            with suppress(Unavailable, StorageFull):
+                with self._store.writing() as tx:
+                    for chunk, is_counted in self._chunks:
+                        tx.chunks.release(chunk, is_counted=is_counted)
+                self._chunks.clear()

@@ -21,11 +21,14 @@ class Limits:
     entries: int = _limit(120_000, "entries in a bundle, or lines in a deletion list")
     credentials_file_bytes: int = _limit(16 * 1024**2, "largest credentials file or deletion list, unpacked")
     pkcs12_bytes: int = _limit(64 * 1024, "largest PKCS#12 file")
-    kdf_iterations: int = _limit(3_000_000, "key derivation iterations of one PKCS#12, added up")
+    kdf_iterations: int = _limit(
+        3_000_000, "key derivation iterations of one PKCS#12, added up as it states them"
+    )
     salt_bytes: int = _limit(1024, "longest salt in a PKCS#12")
-    safes: int = _limit(10, "AuthenticatedSafe parts in one PKCS#12")
+    safes: int = _limit(40, "AuthenticatedSafe parts in one PKCS#12")
     certificates: int = _limit(20, "certificates in one PKCS#12")
-    scrypt_cost: int = _limit(2**17, "scrypt N times r times p in one PKCS#12")
+    scrypt_cost: int = _limit(2**17, "scrypt N times r times p of one derivation in a PKCS#12")
+    scrypt_cost_of_file: int = _limit(2**20, "scrypt N times r times p of one PKCS#12, added up")
     rsa_bits_least: int = _limit(2048, "shortest RSA key")
     rsa_bits_most: int = _limit(4096, "longest RSA key")
     rsa_primality_rounds: int = _limit(0, "rounds of Miller-Rabin on each prime of an RSA key")

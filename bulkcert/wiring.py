@@ -190,13 +190,15 @@ class Work:
         self.watch.wait(seconds)
 
     def close(self) -> None:
-        """Finish what is in hand, leave, and close what is open."""
-        self.keeper.close()
-        self.opener.close()
-        with suppress(Unavailable, StorageFull):
-            self.roll.leave(self.worker_id)
-        self.watching.close()
-        self.store.close()
+        """Finish what is in hand, leave, and close what is open; raises the fault of the last commit."""
+        try:
+            self.keeper.close()
+        finally:
+            self.opener.close()
+            with suppress(Unavailable, StorageFull):
+                self.roll.leave(self.worker_id)
+            self.watching.close()
+            self.store.close()
 
 
 def make_work(config: Config, now: Clock = utc_now) -> Work:

@@ -3,6 +3,7 @@
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkcert.certificates import CertificateFilter, CertificateState, OpenedCertificate, WarningCode
-from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, Unavailable
+from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
 from bulkcert.events import EventType
 from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
@@ -22,6 +23,7 @@ from bulkcert.keeping import key_place
 from bulkcert.reports import BulkRequest, Item, OnConflict, RequestState
 from bulkcert.secret import Secret
 from bulkcert.store import Store, migration
+from bulkcert.store.certificates import Certificates
 from bulkcert.store.requests import Load
 from tests.builders import (
     DAY,
@@ -608,6 +610,99 @@ def test_a_commit_that_fails_behind_the_work_gives_its_chunk_back_and_is_told(
 
     assert verbs.importer.wait(request.id, 0).counts.created == 60
     keeper.close()
+
+
+def test_a_commit_that_fails_is_charged_to_its_own_chunk(
+    verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever chunk is opened meanwhile, it is committed, and the fault is raised after that."""
+    faulty, good = verbs.accept(a_bundle([A])), verbs.accept(a_bundle([B]))
+    commit = Keeper._commit
+
+    def refuse(keeper: Keeper, chunk, answers) -> None:
+        if chunk.request_id == faulty.id and not any(isinstance(each, Crashed) for each in answers.values()):
+            raise RuntimeError
+        commit(keeper, chunk, answers)
+
+    monkeypatch.setattr(Keeper, "_commit", refuse)
+    for _ in range(2 * MOST_ATTEMPTS_ALONE):  # the worker ends each time, and another one is started
+        keeper = a_keeper_that_works_ahead(verbs)
+        with suppress(RuntimeError), closing(keeper):
+            while keeper.work_once():
+                pass
+
+    assert verbs.codes(good) == {B: "created"}
+    assert verbs.codes(faulty) == {A: "crashed"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "expectation"),
+    [(RuntimeError, pytest.raises(RuntimeError)), (Unavailable, nullcontext())],
+)
+def test_closing_raises_the_fault_of_the_last_commit_unless_it_was_an_outage(
+    verbs: Verbs,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[Exception],
+    expectation: AbstractContextManager[object],
+) -> None:
+    request = verbs.accept(a_bundle([A]))
+    keeper = a_keeper_that_works_ahead(verbs)
+
+    def refuse(*_: object) -> None:
+        raise fault("no")
+
+    monkeypatch.setattr(keeper, "_commit", refuse)
+    keeper.work_once()
+    with expectation:
+        keeper.close()
+    verbs.work()
+
+    assert verbs.codes(request) == {A: "created"}
+
+
+def test_an_outage_that_lasts_is_not_charged_to_the_files(
+    verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk that cannot be returned while the database is away is returned when it is there again."""
+    request = verbs.accept(a_bundle([A]))
+    keeper = a_keeper(verbs, InProcessOpener())
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("The database went away.")
+
+    for _ in range(2 * MOST_ATTEMPTS_ALONE):
+        with monkeypatch.context() as away, pytest.raises(Unavailable):
+
+            def lose_the_database(_claimed: object, away: pytest.MonkeyPatch = away) -> None:
+                away.setattr(Store, "writing", refuse)
+                refuse()
+
+            away.setattr(keeper, "_open", lose_the_database)
+            keeper.work_once()
+    while keeper.work_once():
+        pass
+
+    assert verbs.codes(request) == {A: "created"}
+
+
+def test_a_value_that_the_database_refuses_fails_its_item_alone(
+    any_verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verbs = any_verbs
+    insert = Certificates.insert
+
+    def refuse(self, new, *rest) -> None:
+        if any(each.identity.value == B for each in new):
+            raise NotStorable("It is too long.")
+        insert(self, new, *rest)
+
+    monkeypatch.setattr(Certificates, "insert", refuse)
+    request = verbs.import_bundle(a_bundle([A, B, C]))
+
+    assert verbs.codes(request) == {A: "created", B: "not_storable", C: "created"}
+    assert request.state is RequestState.PARTIALLY_SUCCEEDED
+    with verbs.store.reading() as tx:
+        assert tx.requests.load() == Load(0, 0)
 
 
 def test_closing_commits_what_is_opened(verbs: Verbs) -> None:

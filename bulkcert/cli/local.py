@@ -18,6 +18,9 @@ from bulkcert.wiring import Service, connect
 T = TypeVar("T")
 Command = Callable[..., Any]
 
+LONGEST_ACTOR = 200
+"""Characters of an actor's name in an event; directories have longer names of users than Unix."""
+
 _LONGEST_PASSWORD_BYTES = 8192
 _PAGE = 1000
 
@@ -35,7 +38,7 @@ def local_service() -> Iterator[Service]:
 def actor() -> str:
     """Name whoever runs the command, as events do: `cli:` and the user of the operating system."""
     try:
-        return "cli:" + pwd.getpwuid(os.getuid()).pw_name
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"[:LONGEST_ACTOR]
     except KeyError:  # a container's user may have no name
         return f"cli:{os.getuid()}"
 

@@ -147,6 +147,13 @@ class InvalidPassword(ItemRefusal):
     remedy = "Write the line as `<identity>.p12=<password>`, without a NUL character."
 
 
+class NotStorable(ItemRefusal):
+    """The database does not take a value of the item: it is too long, or out of the range of its column."""
+
+    code = "not_storable"
+    remedy = "Have the certificate issued with shorter values, and report this with the import's id."
+
+
 class DuplicateKey(ItemRefusal):
     """The same key pair stands under another device identity, in this bundle or in what is kept."""
 

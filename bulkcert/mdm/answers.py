@@ -15,12 +15,16 @@ from bulkcert.formats.nanomdm import MdmEvent
 from bulkcert.mdm.commands import hold, latest, record_next
 from bulkcert.mdm_words import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.outcomes import Outcomes
+from bulkcert.policies import DeploymentState
 from bulkcert.policies.deployments import Deployment
 from bulkcert.store import Transaction
 
 LISTS = (RequestType.PROFILE_LIST, RequestType.CERTIFICATE_LIST)
 REFUSED = "device_refused"
 NOT_ON_DEVICE = "not_on_device"
+
+_ASK_REFUSED_AGAIN = timedelta(hours=1)
+"""Until a device that refused to list what it has is asked again: its rights change when it enrols anew."""
 
 _HINT = " Devices say so also where they do not read the encryption of the PKCS#12: see pkcs12_encryption."
 
@@ -87,18 +91,31 @@ class Answers:
             case RequestType.PROFILE_LIST | RequestType.CERTIFICATE_LIST if is_done:
                 found = self._is_listed(tx, held, command.request_type, event)
                 if found is None:
-                    self._refuse(tx, held, command, "The answer is not a list.")
+                    self._take_no_list(tx, held, command, "The answer is not a list.")
                     return
                 status = CommandStatus.FOUND if found else CommandStatus.MISSING
                 tx.mdm_commands.settle([command.uuid], status)
                 self._judge(tx, held, command)
+            case RequestType.PROFILE_LIST | RequestType.CERTIFICATE_LIST:
+                self._take_no_list(tx, held, command, read_reason(event.said))
             case _:
                 self._refuse(tx, held, command, _explained(command.request_type, read_reason(event.said)))
 
+    def _take_no_list(self, tx: Transaction, held: Deployment, command: MdmCommand, reason: str) -> None:
+        """Take the refusal of a list. A device that took the profile may have no right to show it.
+
+        The deployment stays delivered, with the reason: to fail it would release the key again.
+        """
+        if held.state is not DeploymentState.DELIVERED:
+            self._refuse(tx, held, command, reason)
+            return
+        tx.mdm_commands.settle([command.uuid], CommandStatus.REFUSED)
+        tx.mdm_leases.note([held.id], REFUSED, _refused(command, reason))
+        self._judge(tx, held, command)
+
     def _refuse(self, tx: Transaction, held: Deployment, command: MdmCommand, reason: str) -> None:
         tx.mdm_commands.settle([command.uuid], CommandStatus.REFUSED)
-        detail = f"The device refused {command.request_type}: {reason}"
-        self._outcomes.fail(tx, held, REFUSED, detail, DEPLOYER)
+        self._outcomes.fail(tx, held, REFUSED, _refused(command, reason), DEPLOYER)
 
     def _look(self, tx: Transaction, held: Deployment, command: MdmCommand) -> None:
         assert command.lease is not None
@@ -136,7 +153,10 @@ class Answers:
         statuses = {None if each is None else each.status for each in round_}
         if command.uuid not in {None if each is None else each.uuid for each in round_}:
             return  # of an earlier round: what followed from that is under way
-        if not statuses <= {CommandStatus.FOUND, CommandStatus.MISSING}:
+        if not statuses <= {CommandStatus.FOUND, CommandStatus.MISSING, CommandStatus.REFUSED}:
+            return
+        if CommandStatus.REFUSED in statuses and CommandStatus.MISSING not in statuses:
+            tx.mdm_leases.renew(held.id, command.lease, tx.time(self._now) + self._wait + _ASK_REFUSED_AGAIN)
             return
         is_there = statuses == {CommandStatus.FOUND}
         changes = [each for each in commands if each.request_type in CHANGES]
@@ -200,6 +220,10 @@ def _close(tx: Transaction, changes: list[MdmCommand], command: MdmCommand) -> N
     tx.mdm_commands.settle(mine, CommandStatus.ACKNOWLEDGED)
     unclear = [each.uuid for each in changes if each.status is CommandStatus.UNCLEAR]
     tx.mdm_commands.settle([each for each in unclear if each not in mine], CommandStatus.LOST)
+
+
+def _refused(command: MdmCommand, reason: str) -> str:
+    return f"The device refused {command.request_type}: {reason}"
 
 
 def _explained(request_type: RequestType, reason: str) -> str:

@@ -119,6 +119,7 @@ class Carrier:
         if fault.code != self._last_fault:  # once, not for every try
             log.warning("the MDM server does not take commands", code=fault.code, detail=fault.detail)
         self._last_fault = fault.code
+        self._sender.note_waiting(fault)
 
     # --- leases ---
 

@@ -10,6 +10,7 @@ that it has taken before is an error 500 "command already exists". The latter co
 
 import http.client
 import json
+import math
 import selectors
 import socket
 import ssl
@@ -34,6 +35,9 @@ _MOST_ANSWER_BYTES = 256 * 1024
 _LONGEST_WORDS = 300
 _NOT_NANOMDM = frozenset({404, 405, 410, 501})
 _TOO_MUCH = frozenset({400, 411, 413, 414, 415, 422})
+_BAD_REQUEST = 400
+_PROVEN_SECONDS = 2.0
+_NOBODY = "bulkcert"  # no device's id: UDIDs are longer
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,25 @@ class NanoMdm:
         self._seconds = seconds
         self._monotonic = monotonic
         self._connection: http.client.HTTPConnection | None = None
+        self._proven_at = -math.inf
+
+    def prove(self) -> None:
+        """Check that NanoMDM answers and accepts the API key, before anything secret is made for it.
+
+        NanoMDM refuses an empty body after it has looked at the key, and queues nothing. No request is made
+        where it took a command on the same connection just before. Raises `MdmUnreachable` or
+        `MdmUnauthorised`.
+        """
+        is_open = self._connection is not None and not _was_closed(self._connection)
+        if is_open and self._monotonic() - self._proven_at < _PROVEN_SECONDS:
+            return
+        try:
+            answer = self._put(f"/v1/enqueue/{_NOBODY}?nopush=1", b"")
+        except MdmUncertain as fault:
+            raise MdmUnreachable(fault.detail) from None
+        if answer.status != _BAD_REQUEST and "command_error" not in answer.members():
+            raise MdmUnreachable(f"What answers there ({answer.status}) is not NanoMDM's API.")
+        self._proven_at = self._monotonic()
 
     def enqueue(self, udid: str, name: str, command: Secret) -> None:
         """Queue a command for a device; returns when the server has it. name: its CommandUUID.
@@ -75,6 +98,7 @@ class NanoMdm:
         Raises `MdmUnreachable` or `MdmUnauthorised` (the server does not have it), `MdmUncertain` (it may),
         `MdmRefused` (it does not want it).
         """
+        self._proven_at = -math.inf
         answer = self._put(f"/v1/enqueue/{quote(udid, safe='')}?nopush=1", command.reveal())
         members = answer.members()
         trouble = members.get("command_error")
@@ -85,6 +109,7 @@ class NanoMdm:
             raise MdmRefused(f"The MDM server refused the command with status {answer.status}.")
         elif str(members.get("command_uuid", "")).lower() != name.lower():
             raise MdmUncertain(f"The MDM server answered {answer.status} without saying what it did.")
+        self._proven_at = self._monotonic()
 
     def push(self, udids: Sequence[str]) -> Mapping[str, str]:
         """Wake devices; gives, for each that could not be woken, the server's words. Raises as `enqueue`."""
@@ -102,6 +127,7 @@ class NanoMdm:
 
     def close(self) -> None:
         """Close the connection."""
+        self._proven_at = -math.inf
         if self._connection is not None:
             self._connection.close()
             self._connection = None

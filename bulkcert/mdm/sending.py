@@ -4,7 +4,7 @@ What the server certainly does not have goes back to where it was. What it may h
 again under it: the server takes it once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ import structlog
 from bulkcert.deployer.profile import NAMESPACE, profile_identifier
 from bulkcert.deployments import Deployments, Handout
 from bulkcert.errors import Refusal
-from bulkcert.errors.mdm import MdmFault, MdmRefused, MdmUncertain
+from bulkcert.errors.mdm import MdmFault, MdmRefused, MdmUnauthorised, MdmUncertain, MdmUnreachable
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import hold, write_command
 from bulkcert.mdm_words import DEPLOYER, CommandStatus, MdmCommand, RequestType
@@ -21,6 +21,12 @@ from bulkcert.outcomes import Outcomes
 from bulkcert.policies.deployments import Action, Deployment, Lease
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
+
+FAULTS = tuple(kind.code for kind in (MdmUnreachable, MdmUnauthorised, MdmUncertain))
+"""The codes of deployments that wait for an MDM server that takes no commands."""
+
+_RELEASED_AT_ONCE = 10
+"""Profiles that are made and released in one transaction: a server that goes away meanwhile gets fewer."""
 
 NOT_WOKEN = "not_woken"
 """The command waits in the MDM server, and the device was not told."""
@@ -68,12 +74,11 @@ class Sender:
         batch = self._claim(most)
         if batch is None:
             return False
-        handouts = self._make_profiles(batch)
         began = self._now()
-        for command in batch.commands:
+        for commands in _divide(batch.commands, _RELEASED_AT_ONCE):
             if batch.fault is not None or self._now() - began > self._wait / 4:
                 break  # another carrier would take for lost what is left
-            self._send(client, batch, command, handouts)
+            self._send_some(client, batch, commands)
         self._finish(batch)
         if batch.sent:
             self.wake(client, {each.udid: each.deployment_id for each in batch.sent})
@@ -85,6 +90,11 @@ class Sender:
         """Tell whether there is a command to send."""
         with self._store.reading() as tx:
             return tx.mdm_commands.is_waiting(tx.time(self._now) - self._wait / 2)
+
+    def note_waiting(self, fault: MdmFault) -> None:
+        """Note on all deployments that are ready for this server why nothing is sent."""
+        with self._store.writing() as tx:
+            tx.mdm_leases.note_ready(fault.code, fault.detail, tx.time(self._now))
 
     def wake(self, client: NanoMdm, deployments: Mapping[str, int | None]) -> None:
         """Wake devices, by UDID, and note on the deployment of each that it could not be."""
@@ -117,9 +127,22 @@ class Sender:
                     held[command.deployment_id] = tx.deployments.find(command.deployment_id)
         return _Batch(commands, held) if commands else None
 
-    def _make_profiles(self, batch: _Batch) -> dict[str, Handout | Refusal]:
+    def _send_some(self, client: NanoMdm, batch: _Batch, commands: Sequence[MdmCommand]) -> None:
+        """Send commands until there is a fault. Keys are released only to a server that can be reached."""
+        try:
+            if any(each.request_type is RequestType.INSTALL_PROFILE for each in commands):
+                client.prove()
+        except MdmFault as fault:
+            batch.fault = fault
+            return
+        handouts = self._make_profiles(batch, commands)
+        for command in commands:
+            if batch.fault is None:
+                self._send(client, batch, command, handouts)
+
+    def _make_profiles(self, batch: _Batch, commands: Sequence[MdmCommand]) -> dict[str, Handout | Refusal]:
         """Make and release the profiles of the commands that install one, by the commands' UUIDs."""
-        installs = [each for each in batch.commands if each.request_type is RequestType.INSTALL_PROFILE]
+        installs = [each for each in commands if each.request_type is RequestType.INSTALL_PROFILE]
         if not installs:
             return {}
         made = self._deployments.release_all([_lease(each, batch.held) for each in installs], DEPLOYER)
@@ -157,6 +180,8 @@ class Sender:
             # A device may have been quicker than this: its answer stays.
             mine = CommandStatus.SENDING
             tx.mdm_commands.settle([each.uuid for each in batch.sent], CommandStatus.SENT, among=mine)
+            ids = [each.deployment_id for each in batch.sent if each.deployment_id is not None]
+            tx.mdm_leases.clear(ids, FAULTS)
             tx.mdm_commands.delete([each.uuid for each in batch.unwanted if _is_unknown(each)])
             for command, refusal in batch.refused:
                 self._refuse(tx, command, refusal)
@@ -188,6 +213,11 @@ class Sender:
     def _note(self, tx: Transaction, commands: Sequence[MdmCommand], fault: MdmFault) -> None:
         ids = [each.deployment_id for each in commands if each.deployment_id is not None]
         tx.mdm_leases.note(ids, fault.code, fault.detail)
+
+
+def _divide(commands: Sequence[MdmCommand], most: int) -> Iterator[Sequence[MdmCommand]]:
+    for start in range(0, len(commands), most):
+        yield commands[start : start + most]
 
 
 def _is_unknown(command: MdmCommand) -> bool:

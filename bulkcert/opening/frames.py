@@ -8,7 +8,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
-from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name, OpenedCertificate
+from bulkcert.certificates import (
+    Certificate,
+    CertificateFacts,
+    KeyType,
+    Name,
+    OpenedCertificate,
+    WarningCode,
+)
 from bulkcert.errors import ItemRefusal
 from bulkcert.file_kinds import FileKind
 from bulkcert.limits import Limits
@@ -104,6 +111,7 @@ def _write_result(result: OpenedCertificate | ItemRefusal) -> bytes:
         "chain_is_complete": result.chain_is_complete,
         "allows_client_auth": result.allows_client_auth,
         "opened_by": result.opened_by,
+        "warnings": list(result.warnings),
     }
     return json.dumps(answer).encode()
 
@@ -121,6 +129,7 @@ def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
             chain_is_complete=_of_type(answer["chain_is_complete"], bool),
             allows_client_auth=_of_type(answer["allows_client_auth"], bool),
             opened_by=_text(answer["opened_by"]),
+            warnings=tuple(WarningCode(_text(word)) for word in _of_type(answer["warnings"], list)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError):
         msg = "the answer is not of the right form"

@@ -8,13 +8,13 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bulkcert.errors import BadSettings, Fault, Unavailable
-from bulkcert.store.failures import refusal_for
+from bulkcert.store.failures import refusal_for, value_refused
 
 BUSY_SECONDS = 10
 """How long a writer waits for its turn, and on PostgreSQL for a lock."""
@@ -64,6 +64,7 @@ def make_engine(url: str, limits: PoolLimits) -> Engine:
         engine = sa.create_engine(url, **pool)
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
+        sa.event.listen(engine, "handle_error", _refuse_values)
         return engine
     engine = sa.create_engine(
         url,
@@ -74,7 +75,14 @@ def make_engine(url: str, limits: PoolLimits) -> Engine:
         **pool,
     )
     sa.event.listen(engine, "connect", _set_session)
+    sa.event.listen(engine, "handle_error", _refuse_values)
     return engine
+
+
+def _refuse_values(context: ExceptionContext) -> None:
+    """Refuse the values that drivers refuse with Python's own errors: huge numbers, and lone surrogates."""
+    if isinstance(context.original_exception, OverflowError | UnicodeEncodeError):
+        raise value_refused(context.original_exception)
 
 
 # --- SQLite ------------------------------------------------------------------------------------------
@@ -173,7 +181,8 @@ def _text_dumpers() -> tuple[type, ...]:
 
 @contextmanager
 def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
-    """Run one transaction; raises `Unavailable` or `StorageFull` where the database cannot.
+    """Run one transaction; raises `Unavailable` or `StorageFull` where the database cannot, `NotStorable`
+    where it does not take a value.
 
     A reading transaction has one view of the database from its first statement to its last.
     """

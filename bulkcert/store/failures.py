@@ -3,12 +3,13 @@
 import sqlite3
 
 import structlog
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
-from bulkcert.errors import Contended, StorageFull, Unavailable
+from bulkcert.errors import Contended, NotStorable, StorageFull, Unavailable
 
 _BUSY = "The database is busy or cannot be reached."
 _FULL = "The data volume is full or cannot be written."
+_VALUE = "The database does not take a value: it is too long, or out of the range of its column."
 
 # https://www.sqlite.org/rescode.html, the low byte of `sqlite_errorcode`.
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
@@ -41,6 +42,7 @@ _SQLSTATE_CONTENDED = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
 }
+_CLASS_DATA = "22"  # data exceptions: a text that is too long, a number that is out of range
 _CLASSES_BUSY = (
     "08",  # connection exceptions
     "57P",  # shutdown, crash, start and recovery of the server
@@ -49,9 +51,11 @@ _CLASSES_BUSY = (
 log = structlog.get_logger()
 
 
-def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | None:
-    """Name what the database cannot do for the moment; None where the fault is ours."""
+def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | NotStorable | None:
+    """Name what the database cannot do for the moment, or with a value; None where the fault is ours."""
     cause = failure.orig
+    if isinstance(failure, DataError) or (getattr(cause, "sqlstate", None) or "").startswith(_CLASS_DATA):
+        return value_refused(failure)
     if isinstance(cause, sqlite3.Error):
         return _for_sqlite(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
     sqlstate = getattr(cause, "sqlstate", None)
@@ -69,6 +73,17 @@ def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | None:
         log.warning("the database is busy", sqlstate=sqlstate)
         return Unavailable(_BUSY)
     return None
+
+
+def value_refused(failure: BaseException) -> NotStorable:
+    """Name a value that the database or its driver does not take; the value itself is not quoted."""
+    cause = getattr(failure, "orig", None) or failure
+    log.error(
+        "the database does not take a value",
+        error=type(cause).__qualname__,
+        sqlstate=getattr(cause, "sqlstate", None),
+    )
+    return NotStorable(_VALUE)
 
 
 def _for_sqlite(code: int) -> Unavailable | StorageFull | None:

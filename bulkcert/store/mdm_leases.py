@@ -7,10 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.mdm_words import DEPLOYER
+from bulkcert.mdm_words import DEPLOYER, CommandStatus
 from bulkcert.policies import DeploymentState
 from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR, READY
-from bulkcert.store.schema import deployments, mdm_devices, mdm_identities
+from bulkcert.store.schema import deployments, mdm_commands, mdm_devices, mdm_identities
 
 _COLUMN = deployments.c
 
@@ -80,6 +80,34 @@ class MdmLeases:
                 sa.update(deployments)
                 .where(_COLUMN.id.in_(deployment_ids))
                 .values(error_code=code, error_detail=detail)
+            )
+
+    def note_ready(self, code: str, detail: str, now: datetime) -> None:
+        """Note what hinders deployments that have a command to send, or are ready and in nobody's hands."""
+        is_free = sa.or_(_COLUMN.leased_until.is_(None), _COLUMN.leased_until <= now)
+        is_pending = _COLUMN.state.in_((DeploymentState.PENDING, DeploymentState.REMOVING))
+        is_ready = sa.and_(is_pending, _COLUMN.not_before <= now, is_free, is_reachable())
+        has_command = sa.exists().where(
+            mdm_commands.c.deployment_id == _COLUMN.id,
+            mdm_commands.c.lease == _COLUMN.lease,
+            mdm_commands.c.status == CommandStatus.WAITING,
+        )
+        is_news = sa.or_(
+            _COLUMN.error_code.is_distinct_from(code), _COLUMN.error_detail.is_distinct_from(detail)
+        )
+        self._connection.execute(
+            sa.update(deployments)
+            .where(sa.or_(is_ready, has_command), is_news)
+            .values(error_code=code, error_detail=detail)
+        )
+
+    def clear(self, deployment_ids: Sequence[int], codes: Sequence[str]) -> None:
+        """Note that nothing hinders deployments any more, where one of these codes did."""
+        if deployment_ids:
+            self._connection.execute(
+                sa.update(deployments)
+                .where(_COLUMN.id.in_(deployment_ids), _COLUMN.error_code.in_(codes))
+                .values(NO_ERROR)
             )
 
     def begin_anew(self, udid: str, before: datetime, now: datetime) -> None:

@@ -224,7 +224,8 @@ certificates = sa.Table(
     sa.Column("not_after", Time, nullable=False),
     sa.Column("key_type", sa.String(10), nullable=False),
     sa.Column("key_size", sa.Integer, nullable=False),
-    sa.Column("signature_algorithm", sa.String(80), nullable=False),
+    # SQLite ignores the length that its first migration gave this column, so it was not made anew there.
+    sa.Column("signature_algorithm", sa.Text().with_variant(sa.String(80), "sqlite"), nullable=False),
     sa.Column("der", sa.LargeBinary, nullable=False),
     sa.Column("sealed_private_key", sa.LargeBinary),
     sa.Column("import_id", sa.String(36), sa.ForeignKey("bulk_requests.id")),

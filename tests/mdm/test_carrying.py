@@ -11,9 +11,11 @@ import structlog.testing
 
 from bulkcert.errors.mdm import MdmNotConfigured
 from bulkcert.events import EventType
+from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.parts import make_carrier
 from bulkcert.mdm_words import DEPLOYER
 from bulkcert.policies import DeploymentState
+from bulkcert.secret import Secret
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.mdm.site import WAIT, A, B, Site, any_site_fixture, policy, site_fixture  # noqa: F401
 
@@ -26,7 +28,7 @@ def kinds(device: Any) -> Counter[str]:
 
 def queued(site: Site, request_type: str = "InstallProfile") -> int:
     """How many commands of a kind the MDM server was given, whatever it answered."""
-    bodies = [each.body for each in site.server.requests if "/v1/enqueue/" in each.target]
+    bodies = [each.body for each in site.server.requests if "/v1/enqueue/" in each.target and each.body]
     names = {
         plistlib.loads(body)["CommandUUID"]
         for body in bodies
@@ -209,7 +211,6 @@ def test_a_lost_refusal_is_found_out_by_asking_twice(site: Site) -> None:
         ({"supervised": False}, {}, "requires a supervised device"),
         ({"reads_modern_pkcs12": False}, {"pkcs12_encryption": "aes256"}, "see pkcs12_encryption"),
         ({"errors": {"InstallProfile": "\u202e\n\n" + "x" * 100_000}}, {}, "xxx"),
-        ({"errors": {"ProfileList": "Not allowed."}}, {}, "refused ProfileList: Not allowed."),
     ],
 )
 def test_what_a_device_refuses_fails_with_its_own_words(
@@ -281,7 +282,7 @@ def test_a_server_that_gives_no_clear_answer_is_given_the_same_command_again(
     site.carry()
     site.timeout = 0.2 if kind == "hang" else 10.0
     site.new_carrier()
-    site.server.fail(kind, times=2, after=after, path="/v1/enqueue/")
+    site.server.fail(kind, times=2, after=after, path=f"/v1/enqueue/{device.udid}")
     site.wish()
     with structlog.testing.capture_logs() as logs:
         site.carrier.carry_once()
@@ -297,18 +298,20 @@ def test_a_server_that_gives_no_clear_answer_is_given_the_same_command_again(
     assert (queued(site), list(device.installs.values())) == (1, [1])
 
 
-def test_while_a_server_gives_no_answer_only_one_key_is_released_at_a_time(site: Site) -> None:
+def test_while_a_server_refuses_the_key_of_its_api_no_key_is_released(site: Site) -> None:
     serials = [f"C12BC3D4{number:04}" for number in range(10)]
     for serial in serials:
         site.enroll(serial)
     site.carry()
+    site.new_carrier()
     site.server.api_key = "another key"
     site.wish(*serials)
     for _ in range(5):
         site.carry()
         site.later(31)
 
-    assert len(site.events(EventType.KEY_RELEASED)) <= 10 + 4
+    assert {site.deployment(serial).error_code for serial in serials} == {"mdm_unauthorised"}
+    assert site.events(EventType.KEY_RELEASED) == []  # it is asked with nothing in hand
 
 
 def test_a_server_that_is_away_gets_everything_later(site: Site) -> None:
@@ -328,6 +331,150 @@ def test_a_server_that_is_away_gets_everything_later(site: Site) -> None:
 
     assert site.states() == [INSTALLED, INSTALLED]
     assert [list(each.installs.values()) for each in devices] == [[1], [1]]
+
+
+@pytest.mark.parametrize("kind", ["error", "html", "garbage", "close"])
+def test_while_something_else_answers_no_key_is_released(site: Site, kind: str) -> None:
+    site.enroll()
+    site.carry()
+    site.new_carrier()
+    site.server.fail(kind, times=1000)
+    site.wish()
+    for _ in range(5):
+        site.carry()
+        site.later(31)
+
+    assert site.events(EventType.KEY_RELEASED) == []
+    assert (site.state(), site.deployment().error_code) == (PENDING, "mdm_unreachable")
+    assert queued(site) == 0
+    site.server.heal()
+    site.carry()
+    assert site.state() is INSTALLED
+    assert len(site.events(EventType.KEY_RELEASED)) == 1
+
+
+def test_while_a_server_cannot_be_reached_nothing_is_released_and_all_that_waits_says_so(
+    any_site: Site,
+) -> None:
+    site = any_site
+    serials = [f"C12BC3D4{number:04}" for number in range(60)]  # more than are leased in one go
+    for serial in serials:
+        site.enroll(serial)
+    site.carry()
+    site.server.stop()
+    site.wish(*serials)
+    for _ in range(4):
+        site.carry()
+        site.later(31)
+    site.verbs.import_bundle(a_bundle([A]))
+    for _ in range(2):
+        site.carry()
+        site.later(31)
+
+    assert site.events(EventType.KEY_RELEASED) == []
+    found = [site.deployment(serial) for serial in serials]
+    assert {each.error_code for each in found} == {"mdm_unreachable"}
+    assert {each.error_detail for each in found} == {"The MDM server cannot be connected to."}
+    assert site.deployment(A).error_code is None  # its device is not enrolled: it waits for that
+    site.server.start()
+    site.later(60)
+    site.carry()
+    assert {site.state(serial) for serial in serials} == {INSTALLED}
+    assert {site.deployment(serial).error_code for serial in serials} == {None}
+    assert len(site.events(EventType.KEY_RELEASED)) == len(serials)
+
+
+def test_a_server_that_goes_away_among_many_commands_gets_few_keys_more_than_it_took(site: Site) -> None:
+    serials = [f"C12BC3D4{number:04}" for number in range(40)]
+    for serial in serials:
+        site.enroll(serial)
+    site.carry()
+    site.wish(*serials)
+    enqueue = NanoMdm.enqueue
+    taken: list[str] = []
+
+    def enqueue_until_it_stops(client: NanoMdm, udid: str, name: str, command: Secret) -> None:
+        if len(taken) == 12:
+            site.server.stop()
+        enqueue(client, udid, name, command)
+        taken.append(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NanoMdm, "enqueue", enqueue_until_it_stops)
+        for _ in range(5):
+            site.carry()
+            site.later(31)
+
+    assert len(taken) == 12
+    assert 12 <= len(site.events(EventType.KEY_RELEASED)) <= 20
+
+
+def test_what_waited_for_a_server_does_not_say_so_when_it_waits_for_its_device(site: Site) -> None:
+    device = site.enroll()
+    site.carry()
+    site.server.stop()
+    site.wish()
+    site.carry()
+    assert site.deployment().error_code == "mdm_unreachable"
+    device.online = False
+    site.server.start()
+    site.later(60)
+    site.carry()
+
+    assert (site.state(), site.deployment().error_code) == (LEASED, None)
+
+
+def test_a_list_that_waits_for_a_server_that_is_away_says_so(site: Site) -> None:
+    site.enroll()
+    site.carry()
+    site.wish()
+    site.carry(turns=1)
+    assert site.state() is DeploymentState.DELIVERED
+    site.server.stop()
+    site.carry()
+
+    found = site.deployment()
+    assert (found.state, found.error_code) == (DeploymentState.DELIVERED, "mdm_unreachable")
+
+
+@pytest.mark.parametrize(
+    "refused", [["CertificateList"], ["ProfileList"], ["ProfileList", "CertificateList"]], ids="+".join
+)
+def test_a_device_that_took_the_profile_and_does_not_show_what_it_has_stays_delivered(
+    any_site: Site, refused: list[str]
+) -> None:
+    site = any_site
+    device = site.enroll(errors=dict.fromkeys(refused, "The MDM server has no right to ask."))
+    site.wish()
+    for _ in range(30):
+        site.carry()
+        site.later()
+
+    found = site.deployment()
+    assert (found.state, found.error_code) == (DeploymentState.DELIVERED, "device_refused")
+    reasons = tuple(f"The device refused {each}: The MDM server has no right to ask." for each in refused)
+    assert (found.error_detail or "").startswith(reasons)
+    assert (list(device.installs.values()), queued(site)) == ([1], 1)
+    assert len(site.events(EventType.KEY_RELEASED)) == 1
+    assert len(site.events(EventType.DEPLOYMENT_FAILED)) == 0
+    assert 2 <= queued(site, "CertificateList") <= 8  # in five hours
+    device.errors.clear()
+    site.later(3700)
+    site.carry()
+    assert (site.state(), site.deployment().error_code) == (INSTALLED, None)
+    assert len(site.events(EventType.KEY_RELEASED)) == 1
+
+
+def test_a_device_that_shows_by_one_list_that_it_has_nothing_gets_it_again(site: Site) -> None:
+    device = site.enroll(errors={"CertificateList": "Not allowed."}, forgets_profiles=True)
+    site.wish()
+    site.carry()
+    assert (site.state(), site.deployment().error_code) == (DeploymentState.FAILED, "not_on_device")
+    device.forgets_profiles = False
+    site.later(60)
+    site.carry()
+
+    assert (site.state(), site.deployment().error_code) == (DeploymentState.DELIVERED, "device_refused")
 
 
 def test_a_wrong_key_is_told_once_and_nothing_is_lost(site: Site) -> None:

@@ -274,3 +274,55 @@ def test_these_are_not(url: str) -> None:
 
 def test_plain_http_to_another_machine_is_a_setting() -> None:
     assert read_address("http://mdm.internal:9000", allows_http=True).host == "mdm.internal"
+
+
+# Proof that the server is there
+
+
+EMPTY = http(500, b'{"command_error": "must enqueue or push"}')
+
+
+@pytest.mark.parametrize("answer", [EMPTY, http(400, b"Bad Request")], ids=["0.9", "older"])
+def test_a_server_that_refuses_an_empty_command_is_there(answer: bytes) -> None:
+    with answering(answer) as (client, server):
+        client.prove()
+
+    [asked] = server.taken
+    assert asked.startswith(b"PUT /v1/enqueue/bulkcert?nopush=1 ")
+    assert b"Content-Length: 0" in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (http(401), MdmUnauthorised),
+        (http(404), MdmUnreachable),
+        (http(302), MdmUnreachable),
+        (http(200, b"<html>"), MdmUnreachable),
+        (http(200, b"{}"), MdmUnreachable),
+        (http(502, b"<html>Bad gateway</html>"), MdmUnreachable),
+        (b"garbage", MdmUnreachable),
+        (b"", MdmUnreachable),
+    ],
+    ids=["401", "404", "302", "HTML", "other JSON", "502", "garbage", "closed"],
+)
+def test_whatever_else_answers_is_not_there(answer: bytes, fault: type[MdmFault]) -> None:
+    with answering(answer) as (client, _), pytest.raises(fault):
+        client.prove()
+
+
+def test_a_server_that_just_took_a_command_is_not_asked_again() -> None:
+    now = [0.0]
+    with MdmServer(api_key="an api key") as server:
+        client = NanoMdm(Address(False, "127.0.0.1", server.port, ""), KEY, monotonic=lambda: now[0])
+        enqueue(client)
+        now[0] = 1.9
+        client.prove()
+        assert len(server.requests) == 1
+        now[0] = 4.0
+        client.prove()
+        assert len(server.requests) == 2
+        client.close()
+        client.prove()
+        assert len(server.requests) == 3
+        client.close()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from bulkcert.errors import BadSettings, Contended, StorageFull, Unavailable
+from bulkcert.errors import BadSettings, Contended, NotStorable, StorageFull, Unavailable
 from bulkcert.store import Store
 from bulkcert.store.engine import PoolLimits, transaction
 from tests.postgres import PASSWORD, Cluster, own_cluster
@@ -180,6 +180,11 @@ def test_codes_of_sqlite_become_refusals(store: Store, code: int, refusal: type[
         raise OperationalError("INSERT", {}, failure)
 
 
+def test_a_value_that_sqlite_does_not_take_is_refused_by_name(store: Store) -> None:
+    with pytest.raises(NotStorable), store.writing() as tx:
+        tx._connection.exec_driver_sql("SELECT zeroblob(2000000000)")
+
+
 def test_a_full_disk_keeps_nothing_and_the_store_recovers(store: Store) -> None:
     with store.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -309,6 +314,9 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgres: Cluster) ->
         ("57014", Unavailable),
         ("57P01", Unavailable),
         ("57P03", Unavailable),
+        ("22001", NotStorable),
+        ("22003", NotStorable),
+        ("22P05", NotStorable),
         ("42P01", DBAPIError),
         ("23503", DBAPIError),
         ("XX000", DBAPIError),

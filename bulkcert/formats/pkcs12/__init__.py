@@ -1,6 +1,8 @@
 """PKCS#12: hostile bytes in, an opened certificate or one refusal out (RFC 7292)."""
 
-from bulkcert.certificates import OpenedCertificate
+from dataclasses import replace
+
+from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly, TooLarge
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
@@ -11,7 +13,7 @@ from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.passwords import read_password
 from bulkcert.formats.pkcs12.pfx import Pfx, read_pfx
 from bulkcert.formats.pkcs12.proof import prove
-from bulkcert.formats.pkcs12.visible import charge_visible, check_key_sizes
+from bulkcert.formats.pkcs12.visible import check_key_sizes, count_visible
 from bulkcert.formats.recognition import refuse_what_is_not_pkcs12
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
@@ -43,10 +45,13 @@ def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
     text = read_password(password)
     pfx = _read_pfx(data)
     require_integrity(pfx, limits)
-    charge_visible(pfx, Budget(limits))
     budget = Budget(limits)
+    count_visible(pfx, budget)
     place = check_integrity(pfx, text, budget)
-    return prove(_contents(data, pfx, text, place, budget, limits), limits)
+    opened = prove(_contents(data, pfx, text, place, budget, limits), limits)
+    return (
+        replace(opened, warnings=(*opened.warnings, WarningCode.TRAILING_BYTES)) if pfx.trailing else opened
+    )
 
 
 def _read_pfx(data: bytes) -> Pfx:
@@ -68,4 +73,4 @@ def _contents(
             for key in rare.hidden:
                 key.scheme.charge(budget)
     check_key_sizes(pfx, limits)
-    return open_with_library(data, pfx, password, place, budget)
+    return open_with_library(data[: len(data) - pfx.trailing], pfx, password, place, budget)

@@ -1,7 +1,10 @@
-"""What opening one file may cost: spent before every key derivation, whoever runs it (RFC 7292, 8018, 7914).
+"""What opening one file may cost: counted as it is read, spent before each derivation (RFC 7292, 7914, 8018).
 
-A file says itself how long opening it takes, and no password is needed to make it say centuries. So each
-count is taken from one budget before the work is done, for parts found inside encrypted parts too.
+A file says itself how long opening it takes, and no password is needed to make it say centuries. So what each
+derivation asks for is counted against the limits before the work is done, once, and for parts found inside
+encrypted parts too. The work weighs more than what is counted: 3DES derives three times, a second encoding of
+the password is tried, the library does it again. It is spent from an account of its own, which is large
+enough for every file that is within the limits.
 """
 
 from bulkcert.errors import TooCostly, TooLarge
@@ -9,6 +12,7 @@ from bulkcert.formats.pkcs12.structure import broken
 from bulkcert.limits import Limits
 
 _ITERATIONS_FOR_AN_OCTET = 10  # RC2 in Python: 3 ms for a KiB, as long as 10,000 rounds of a digest
+_MOST_WORK = 6  # rounds for each that is counted: 3DES takes three here, and the library the same again
 
 
 class Budget:
@@ -17,32 +21,32 @@ class Budget:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._iterations = self._scrypt = self._safes = self._certificates = 0
+        self._work = _MOST_WORK * limits.kdf_iterations + _ITERATIONS_FOR_AN_OCTET * limits.pkcs12_bytes
 
-    def can_afford(self, iterations: int) -> bool:
-        """Tell whether so many iterations are left."""
-        return self._iterations + iterations <= self._limits.kdf_iterations
+    # --- what the file asks for ---
 
-    def iterate(self, iterations: int, salt: bytes, loops: int = 1) -> None:
-        """Spend one derivation that runs its iterations `loops` times."""
+    def count(self, iterations: int, salt: bytes, blocks: int = 1) -> None:
+        """Count one derivation, which iterates anew for each of the `blocks` of its key."""
         if iterations < 1:
             raise broken("a count of iterations is not positive")
         self._salt(salt)
-        self._spend(iterations * loops)
-
-    def decrypt_slowly(self, octets: int) -> None:
-        """Spend decrypting with a cipher that may have to run in Python."""
-        self._spend(octets * _ITERATIONS_FOR_AN_OCTET)
+        self._iterations += iterations * blocks
+        if self._iterations > (most := self._limits.kdf_iterations):
+            raise TooCostly(f"Opening the file would take more than {most:,} key derivation iterations.")
 
     def scrypt(self, cost: int, block_size: int, parallelization: int, salt: bytes) -> None:
-        """Spend one scrypt derivation (RFC 7914 §6: N, r, p)."""
+        """Count one scrypt derivation (RFC 7914 §6: N, r, p)."""
         if min(cost, block_size, parallelization) < 1:
             raise broken("a parameter of scrypt is not positive")
         self._salt(salt)
-        self._scrypt += cost * block_size * parallelization
-        if self._scrypt > self._limits.scrypt_cost:
-            raise TooCostly(
-                "Opening the file would take more memory and time for scrypt than the limit allows."
-            )
+        asked = cost * block_size * parallelization
+        self._scrypt += asked
+        for found, most, where in (
+            (asked, self._limits.scrypt_cost, "in one derivation"),
+            (self._scrypt, self._limits.scrypt_cost_of_file, "in all derivations together"),
+        ):
+            if found > most:
+                raise TooCostly(f"The file asks for scrypt with N * r * p of more than {most:,} {where}.")
 
     def safe(self) -> None:
         """Count one part of the AuthenticatedSafe."""
@@ -56,11 +60,21 @@ class Budget:
         if self._certificates > self._limits.certificates:
             raise TooLarge(f"The file has more than {self._limits.certificates} certificates.")
 
-    def _spend(self, iterations: int) -> None:
-        if not self.can_afford(iterations):
-            most = self._limits.kdf_iterations
-            raise TooCostly(f"Opening the file would take more than {most:,} key derivation iterations.")
-        self._iterations += iterations
+    # --- what it takes ---
+
+    def can_afford(self, rounds: int) -> bool:
+        """Tell whether so many rounds of a digest are left."""
+        return rounds <= self._work
+
+    def spend(self, rounds: int) -> None:
+        """Spend one derivation, before it is made."""
+        if not self.can_afford(rounds):
+            raise TooCostly("Opening the file would take more work than its iterations account for.")
+        self._work -= rounds
+
+    def decrypt_slowly(self, octets: int) -> None:
+        """Spend decrypting with a cipher that may have to run in Python."""
+        self.spend(octets * _ITERATIONS_FOR_AN_OCTET)
 
     def _salt(self, salt: bytes) -> None:
         if len(salt) > self._limits.salt_bytes:

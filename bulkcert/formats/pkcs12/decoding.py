@@ -24,7 +24,7 @@ class RareAlgorithm(Exception):  # noqa: N818 - no error: the library may know i
 
 
 def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
-    """Decode a file whose integrity check has passed.
+    """Decode a file whose integrity check has passed, and whose visible parts are counted.
 
     Raises `RareAlgorithm` where a part is for the library, once all others are decoded: they may hide costs.
     """
@@ -34,16 +34,15 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
     hidden: list[Encrypted] = []
     is_common = True
     for safe in pfx.safes:
-        budget.safe()
         if isinstance(safe, Bags):
             bags = safe
         elif is_decrypted_here(safe.scheme):
             bags = _decrypt(safe, read_bags, pfx, passwords, budget)
+            _count_hidden(bags, budget)
             hidden += bags.shrouded_keys
         else:
             is_common = False
             continue
-        budget.certificates(len(bags.certificates))
         certificates += bags.certificates
         keys += bags.keys
         shrouded_keys += bags.shrouded_keys
@@ -55,6 +54,13 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
     if not is_common:
         raise RareAlgorithm(hidden)
     return Contents(tuple(keys), tuple(certificates), "own")
+
+
+def _count_hidden(bags: Bags, budget: Budget) -> None:
+    """Count what an encrypted safe held, which did not show before."""
+    budget.certificates(len(bags.certificates))
+    for key in bags.shrouded_keys:
+        key.scheme.declare(budget)
 
 
 def _load(key: Encrypted, passwords: Passwords, budget: Budget) -> PrivateKey | None:

@@ -117,8 +117,8 @@ class ModularPower:
         self._power.argtypes = (c_void_p,) * 5
 
     def power(self, base: int, exponent: int, modulus: int) -> int:
-        """Do what `pow` does; all three positive, and of at most the modulus's size."""
-        size = (modulus.bit_length() + 7) // 8
+        """Do what `pow` does; all three positive, the base of at most the modulus's size."""
+        size = (max(modulus, exponent).bit_length() + 7) // 8
         with self._numbers.lend(size, 0, base, exponent, modulus) as (numbers, context):
             if not self._power(*numbers, context):
                 raise MemoryError

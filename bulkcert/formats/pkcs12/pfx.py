@@ -6,7 +6,18 @@ from typing import NamedTuple
 from bulkcert.errors import UnsupportedAlgorithm
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
-from bulkcert.formats.pkcs12.structure import OCTET_STRING, SEQUENCE, Allowance, Element, broken, read
+from bulkcert.formats.pkcs12.structure import (
+    OCTET_STRING,
+    SEQUENCE,
+    Allowance,
+    Element,
+    broken,
+    read,
+    read_file,
+)
+
+DEEPEST_SAFES = 10
+"""Levels of safes inside safes (RFC 7292 §4.2.6)."""
 
 
 class Mac(NamedTuple):
@@ -42,18 +53,21 @@ class Pfx(NamedTuple):
     """A PKCS#12 in password mode: the octets that the integrity check covers, its safes, and the check.
 
     The check is optional (RFC 7292 §4); whether a file without one is opened is for `integrity` to say.
+    trailing: the number of octets that follow the PKCS#12 in its file.
     """
 
     authenticated: bytes
     safes: tuple[Bags | Encrypted, ...]
     mac: Mac | None
     allowance: Allowance
+    trailing: int
 
 
 def read_pfx(data: bytes) -> Pfx:
     """Read PFX ::= SEQUENCE { version, authSafe, macData OPTIONAL } (RFC 7292 §4)."""
     allowance = Allowance()
-    version, auth_safe, *mac = read(data, allowance).sequence(2, 3)
+    file, trailing = read_file(data, allowance)
+    version, auth_safe, *mac = file.sequence(2, 3)
     if version.integer() != 3:
         raise broken("it is not of version 3")
     kind, content = _read_content_info(auth_safe)
@@ -64,11 +78,16 @@ def read_pfx(data: bytes) -> Pfx:
     authenticated = content.octets()
     safes = read(authenticated, allowance).expect(SEQUENCE).children()
     read_mac = _read_mac(mac[0]) if mac else None
-    return Pfx(authenticated, tuple(_read_safe(safe) for safe in safes), read_mac, allowance)
+    return Pfx(authenticated, tuple(_read_safe(safe) for safe in safes), read_mac, allowance, trailing)
 
 
-def read_bags(safe_contents: Element) -> Bags:
-    """Read SafeContents ::= SEQUENCE OF SafeBag; other kinds of bag (CRLs, secrets) are left out."""
+def read_bags(safe_contents: Element, depth: int = 0) -> Bags:
+    """Read SafeContents ::= SEQUENCE OF SafeBag; other kinds of bag (CRLs, secrets) are left out.
+
+    depth: the number of safes that this one is inside of. What a nested safe holds is returned with the rest.
+    """
+    if depth > DEEPEST_SAFES:
+        raise broken(f"it has safes inside safes, more than {DEEPEST_SAFES} levels deep")
     keys: list[bytes] = []
     shrouded_keys: list[Encrypted] = []
     certificates: list[bytes] = []
@@ -81,8 +100,11 @@ def read_bags(safe_contents: Element) -> Bags:
             shrouded_keys.append(_read_shrouded_key(value))
         elif kind == oids.CERTIFICATE_BAG:
             certificates += _read_certificate(value)
-        elif kind == oids.SAFE_CONTENTS_BAG:  # no tool writes them, and each level could hide another
-            raise broken("it has a safe inside a safe")
+        elif kind == oids.SAFE_CONTENTS_BAG:
+            nested = read_bags(value, depth + 1)
+            keys += nested.keys
+            shrouded_keys += nested.shrouded_keys
+            certificates += nested.certificates
     return Bags(tuple(keys), tuple(shrouded_keys), tuple(certificates))
 
 

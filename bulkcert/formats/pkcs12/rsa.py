@@ -7,9 +7,10 @@ does not pass that; one crafted to pass, a Carmichael number, is found by rounds
 setting (docs/decisions/0008).
 """
 
+import math
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -20,6 +21,9 @@ from bulkcert.limits import Limits
 
 _LARGEST_EXPONENT = 2**64  # more makes verifying slow; the library's OpenSSL refuses it too
 _UNLIKE_SIZES = 16  # bits that p and q may differ in length by
+_MOST_BASES = 16
+"""Random bases that are tried to find the primes of a modulus. Each finds them with at least an even chance,
+so one of 65,536 sound keys without primes is refused. A key made to cost takes 16 powers."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,14 +57,19 @@ def read_rsa(key: Element) -> RsaNumbers:
     return RsaNumbers(*(number.integer() for number in numbers[:8]))
 
 
-def check_rsa(numbers: RsaNumbers, limits: Limits) -> None:
-    """Refuse a key that is too short, too long, or not sound."""
+def check_rsa(numbers: RsaNumbers, limits: Limits) -> RsaNumbers:
+    """Refuse a key that is too short, too long, or not sound; return its numbers.
+
+    Modulus and exponents make the key. Primes and CRT values that are missing (zero) or contradict them are
+    computed anew, as some writers leave them out, and others swap the primes.
+    """
     _check_size(numbers.modulus.bit_length(), limits)
-    if not _has_sane_bounds(numbers) or not _agree(numbers):
-        raise MalformedPkcs12("The numbers of the RSA key contradict one another.")
-    for prime in (numbers.prime1, numbers.prime2):
+    _check_bounds(numbers)
+    completed = _complete(numbers)
+    for prime in (completed.prime1, completed.prime2):
         if not _seems_prime(prime, limits.rsa_primality_rounds):
             raise MalformedPkcs12("A prime of the RSA key is not prime.")
+    return completed
 
 
 def _check_size(bits: int, limits: Limits) -> None:
@@ -70,31 +79,67 @@ def _check_size(bits: int, limits: Limits) -> None:
         raise KeyTooLarge(f"The key is RSA of {bits:,} bits; {limits.rsa_bits_most:,} are the most.")
 
 
-def _has_sane_bounds(key: RsaNumbers) -> bool:
-    """Look at sizes and parities: even moduli and the like make libraries hang (RFC 8017 §3.1, §3.2)."""
-    p, q = key.prime1, key.prime2
-    return (
-        min(p, q) > 2
-        and p % 2 == q % 2 == key.modulus % 2 == key.public_exponent % 2 == 1
-        and 3 <= key.public_exponent < _LARGEST_EXPONENT
-        and p != q
-        and abs(p.bit_length() - q.bit_length()) <= _UNLIKE_SIZES
-        and 1 < key.private_exponent < key.modulus
-    )
+def _check_bounds(key: RsaNumbers) -> None:
+    """Check sizes and parities: even moduli and the like make libraries hang (RFC 8017 §3.1, §3.2)."""
+    if key.modulus % 2 == 0:
+        raise _contradiction("its modulus is even")
+    if key.public_exponent % 2 == 0 or not 3 <= key.public_exponent < _LARGEST_EXPONENT:
+        raise _contradiction("its public exponent is even, too small or too large")
+    if not 1 < key.private_exponent < key.modulus:
+        raise _contradiction("its private exponent is not between 1 and the modulus")
 
 
-def _agree(key: RsaNumbers) -> bool:
-    """Hold the numbers against their definitions (RFC 8017 §3.2)."""
+def _complete(key: RsaNumbers) -> RsaNumbers:
+    """Compare the numbers with their definitions (RFC 8017 §3.2), and compute what is missing or wrong."""
     p, q, e, d = key.prime1, key.prime2, key.public_exponent, key.private_exponent
-    return (
-        key.modulus == p * q
-        and key.exponent1 == d % (p - 1)
-        and key.exponent2 == d % (q - 1)
-        and e * key.exponent1 % (p - 1) == 1  # and so e * d is 1, at half the work
-        and e * key.exponent2 % (q - 1) == 1
-        and 0 < key.coefficient < p
-        and key.coefficient * q % p == 1
-    )
+    if min(p, q) <= 2 or p * q != key.modulus:
+        p, q = _find_primes(key)
+    if p == q or abs(p.bit_length() - q.bit_length()) > _UNLIKE_SIZES:
+        raise _contradiction("its primes are equal or of different size")
+    dp, dq = d % (p - 1), d % (q - 1)
+    if e * dp % (p - 1) != 1 or e * dq % (q - 1) != 1:  # and so e * d is 1, at half the work
+        raise _contradiction("its private exponent does not belong to its public exponent and its primes")
+    coefficient = key.coefficient
+    if not 0 < coefficient < p or coefficient * q % p != 1:
+        if math.gcd(p, q) != 1:
+            raise _contradiction("its primes have a factor in common")
+        coefficient = pow(q, -1, p)
+    return replace(
+        key, prime1=p, prime2=q, exponent1=dp, exponent2=dq, coefficient=coefficient
+    )  # fmt: skip
+
+
+def _find_primes(key: RsaNumbers) -> tuple[int, int]:
+    """Find the primes of a modulus from its two exponents (NIST SP 800-56B rev. 2, Appendix C.1).
+
+    For every base b, b to the power of e * d - 1 is 1; a square root of 1 on the way that is neither 1 nor -1
+    has a factor in common with the modulus. The first base for which it is not 1 shows that d is wrong.
+    """
+    n = key.modulus
+    odd = key.public_exponent * key.private_exponent - 1
+    twos = (odd & -odd).bit_length() - 1
+    odd >>= twos
+    for _ in range(_MOST_BASES):
+        root = _power(2 + secrets.randbelow(n - 3), odd, n)
+        if root in {1, n - 1}:
+            continue
+        for _ in range(twos):
+            square = root * root % n
+            if square == 1:
+                factor = math.gcd(root - 1, n)
+                return max(factor, n // factor), min(factor, n // factor)
+            if square == n - 1:
+                break
+            root = square
+        else:
+            raise _contradiction(
+                "its primes are not those of its modulus, and its exponents do not prove others"
+            )
+    raise _contradiction("its modulus has no two primes that its exponents prove")
+
+
+def _contradiction(which: str) -> MalformedPkcs12:
+    return MalformedPkcs12(f"The numbers of the RSA key contradict one another: {which}.")
 
 
 def _power_function() -> Callable[[int, int, int], int]:

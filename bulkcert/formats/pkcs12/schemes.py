@@ -1,6 +1,7 @@
 """Password-based schemes: what a file says of them, and what they cost (RFC 8018, RFC 7292 §C, RFC 9579).
 
-Reading a scheme does nothing with it: its cost is charged before anything is derived, by whoever derives.
+Reading a scheme does nothing with it. `declare` counts what it asks for against the limits, once, when it is
+seen; `charge` spends the work before each derivation.
 """
 
 from typing import NamedTuple
@@ -41,7 +42,7 @@ class Algorithm(NamedTuple):
 class Pbkdf2(NamedTuple):
     """PBKDF2-params (RFC 8018 §A.2). prf: its digest's name, None where it is none that is read here.
 
-    It iterates anew for every digest that the key is long (RFC 8018 §5.2 step 3): one is charged for every 64
+    It iterates anew for every digest that the key is long (RFC 8018 §5.2 step 3): one is counted for every 64
     octets, since the few rounds that a cipher's key takes are what the limit was measured with.
     """
 
@@ -50,12 +51,19 @@ class Pbkdf2(NamedTuple):
     key_size: int | None
     prf: str | None
 
+    def declare(self, budget: Budget) -> None:
+        """Count one derivation."""
+        if self.key_size is not None and self.key_size < 1:
+            raise broken("the size of a key is not positive")
+        budget.count(self.iterations, self.salt, self._blocks)
+
     def charge(self, budget: Budget) -> None:
         """Spend one derivation."""
-        size = 1 if self.key_size is None else self.key_size
-        if size < 1:
-            raise broken("the size of a key is not positive")
-        budget.iterate(self.iterations, self.salt, -(-size // _LONGEST_DIGEST))
+        budget.spend(self.iterations * self._blocks)
+
+    @property
+    def _blocks(self) -> int:
+        return 1 if self.key_size is None else -(-self.key_size // _LONGEST_DIGEST)
 
 
 class Scrypt(NamedTuple):
@@ -66,9 +74,12 @@ class Scrypt(NamedTuple):
     block_size: int
     parallelization: int
 
-    def charge(self, budget: Budget) -> None:
-        """Spend one derivation."""
+    def declare(self, budget: Budget) -> None:
+        """Count one derivation."""
         budget.scrypt(self.cost, self.block_size, self.parallelization, self.salt)
+
+    def charge(self, budget: Budget) -> None:
+        """Spend nothing: the library alone derives with scrypt, once, and that was counted."""
 
 
 class Pbes1(NamedTuple):
@@ -78,9 +89,13 @@ class Pbes1(NamedTuple):
     salt: bytes
     iterations: int
 
+    def declare(self, budget: Budget) -> None:
+        """Count the iterations once, however many loops they are run in."""
+        budget.count(self.iterations, self.salt)
+
     def charge(self, budget: Budget) -> None:
         """Spend the derivations of key and initialisation vector."""
-        budget.iterate(self.iterations, self.salt, _LOOPS[self.oid])
+        budget.spend(self.iterations * _LOOPS[self.oid])
 
 
 class Pbes2(NamedTuple):
@@ -93,6 +108,10 @@ class Pbes2(NamedTuple):
     def iterations(self) -> int:
         """How often the derivation iterates; scrypt does not."""
         return self.derivation.iterations if isinstance(self.derivation, Pbkdf2) else 0
+
+    def declare(self, budget: Budget) -> None:
+        """Count the derivation."""
+        self.derivation.declare(budget)
 
     def charge(self, budget: Budget) -> None:
         """Spend the derivation."""

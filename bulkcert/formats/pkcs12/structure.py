@@ -9,6 +9,9 @@ from bulkcert.errors import MalformedPkcs12
 MOST_ELEMENTS = 20_000
 """Elements read of one file, inner ones each time they are skipped over; real files take a few hundred."""
 
+MOST_TRAILING = 1024
+"""Octets that may follow the end of a file: line ends, and what transfers add. Zeros may be more."""
+
 DEEPEST = 32
 """Levels of indefinite length or of OCTET STRINGs in parts; real files have at most 6."""
 
@@ -131,11 +134,25 @@ def misplaced(tag: int, wanted: int) -> MalformedPkcs12:
 
 def read(data: bytes, allowance: Allowance) -> Element:
     """Read the one element that `data` is; zero octets may follow it, as real files have them."""
-    allowance.take(1)
-    tag, start, stop, after = _extent(data, 0, allowance)
+    element, after = _read_first(data, allowance)
     if after < len(data) and data[after:].strip(b"\0"):
         raise broken("something follows its end")
-    return Element(tag, data[start:stop], allowance)
+    return element
+
+
+def read_file(data: bytes, allowance: Allowance) -> tuple[Element, int]:
+    """Read the element that a file begins with, and return it with the number of octets that follow it."""
+    element, after = _read_first(data, allowance)
+    trailing = len(data) - after
+    if trailing > MOST_TRAILING and data[after:].strip(b"\0"):
+        raise broken(f"more than {MOST_TRAILING:,} bytes follow its end")
+    return element, trailing
+
+
+def _read_first(data: bytes, allowance: Allowance) -> tuple[Element, int]:
+    allowance.take(1)
+    tag, start, stop, after = _extent(data, 0, allowance)
+    return Element(tag, data[start:stop], allowance), after
 
 
 def _read_elements(content: bytes, allowance: Allowance) -> list[Element]:

@@ -2,14 +2,16 @@
 
 from bulkcert.errors import KeyTooLarge
 from bulkcert.formats.pkcs12.budget import Budget
-from bulkcert.formats.pkcs12.integrity import charge_integrity
+from bulkcert.formats.pkcs12.integrity import charge_integrity, count_integrity
 from bulkcert.formats.pkcs12.pfx import Bags, Encrypted, Pfx
 from bulkcert.limits import Limits
 
 
-def charge_visible(pfx: Pfx, budget: Budget) -> None:
-    """Spend all that shows: the integrity check, and every part that is not inside an encrypted one."""
-    charge_derivations(pfx, budget)
+def count_visible(pfx: Pfx, budget: Budget) -> None:
+    """Count all that shows: the integrity check, and every part that is not inside an encrypted one."""
+    count_integrity(pfx, budget)
+    for encrypted in encrypted_parts(pfx):
+        encrypted.scheme.declare(budget)
     for safe in pfx.safes:
         budget.safe()
         if isinstance(safe, Bags):
@@ -17,7 +19,7 @@ def charge_visible(pfx: Pfx, budget: Budget) -> None:
 
 
 def charge_derivations(pfx: Pfx, budget: Budget) -> None:
-    """Spend the key derivations that show."""
+    """Spend the key derivations that show, as the library makes them."""
     charge_integrity(pfx, budget)
     for encrypted in encrypted_parts(pfx):
         encrypted.scheme.charge(budget)

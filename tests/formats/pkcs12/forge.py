@@ -85,7 +85,11 @@ def pbes1(dotted: str = "1.2.840.113549.1.12.1.3", iterations: int = 1, salt: by
 def encrypt(content: bytes, password: str | bytes = PASSWORD, iterations: int = 1) -> bytes:
     """What `pbes2(pbkdf2(iterations))` says: AES-256-CBC under PBKDF2-SHA-256."""
     octets_of_password = password.encode() if isinstance(password, str) else password
-    key = hashlib.pbkdf2_hmac("sha256", octets_of_password, SALT, iterations, 32)
+    return encrypt_with(hashlib.pbkdf2_hmac("sha256", octets_of_password, SALT, iterations, 32), content)
+
+
+def encrypt_with(key: bytes, content: bytes) -> bytes:
+    """AES-CBC with the IV of `AES_256_CBC`."""
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES(key), modes.CBC(IV)).encryptor()
     return encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()

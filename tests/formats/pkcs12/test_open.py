@@ -1,13 +1,26 @@
 """What opens, what is refused, and by which name."""
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bulkcert.certificates import WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly
 from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.budget import Budget
+from bulkcert.formats.pkcs12.ciphers import encode
+from bulkcert.formats.pkcs12.decoding import decode
+from bulkcert.formats.pkcs12.integrity import check_integrity
+from bulkcert.formats.pkcs12.library import open_with_library
+from bulkcert.formats.pkcs12.pfx import DEEPEST_SAFES, read_pfx
+from bulkcert.formats.pkcs12.structure import MOST_TRAILING
+from bulkcert.formats.pkcs12.visible import count_visible
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 from tests.builders import DAY, NOW, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
@@ -31,6 +44,8 @@ from tests.formats.pkcs12.specimens import (
 )
 
 KEY, CERTIFICATE = a_pair()
+ENDLESS = forge.endless(0x30, forged()[4:])
+"""The same file with an indefinite length, whose end shows by its last octets alone."""
 
 
 def opened(content: bytes, password: str = forge.PASSWORD, **limits: int):
@@ -69,6 +84,14 @@ def of_key(key) -> bytes:
     return forged(key=key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
 
 
+def nested(levels: int, *bags: bytes) -> bytes:
+    """A bag of safes in safes (RFC 7292 §4.2.6), so many levels deep."""
+    found = forge.seq(*bags)
+    for _ in range(levels - 1):
+        found = forge.seq(forge.bag("1.2.840.113549.1.12.10.1.6", found))
+    return forge.bag("1.2.840.113549.1.12.10.1.6", found)
+
+
 OTHER_KEY = der_of(an_ec_key())
 REFUSED = {
     "nothing": (b"", "not_pkcs12"),
@@ -78,10 +101,14 @@ REFUSED = {
     "a key alone": (KEY, "not_pkcs12"),
     "version 1": (forged().replace(b"\2\1\3", b"\2\1\1", 1), "malformed_pkcs12"),
     "no MAC": (pfx(clear_safe(key_bag(KEY)), clear_safe(certificate_bag(CERTIFICATE)), mac_data=b""), "malformed_pkcs12"),
-    "something behind it": (forged() + b"\1", "malformed_pkcs12"),
-    "a safe in a safe": (
-        pfx(clear_safe(forge.bag("1.2.840.113549.1.12.10.1.6", forge.seq(key_bag(KEY))))),
+    "too much behind it": (forged() + b"\1" * (MOST_TRAILING + 1), "malformed_pkcs12"),
+    "safes in safes, too deep": (
+        pfx(clear_safe(nested(DEEPEST_SAFES + 1, key_bag(KEY))), clear_safe(certificate_bag(CERTIFICATE))),
         "malformed_pkcs12",
+    ),
+    "two keys, one in a safe in a safe": (
+        pfx(clear_safe(key_bag(KEY), nested(1, key_bag(OTHER_KEY)), certificate_bag(CERTIFICATE))),
+        "several_private_keys",
     ),
     "signed instead of a MAC": (forged().replace(b"\7\1\xa0", b"\7\2\xa0", 1), "unsupported_algorithm"),
     "nothing in it": (pfx(), "no_private_key"),
@@ -178,7 +205,7 @@ def test_a_password_that_cannot_be_one_is_refused_before_anybody_sees_it(passwor
         pytest.param(
             pfx(encrypted_safe(*[certificate_bag(CERTIFICATE)] * 21)), {}, "too_large", id="21 hidden certificates"
         ),
-        pytest.param(pfx(*[clear_safe()] * 11), {}, "too_costly", id="11 safes"),
+        pytest.param(pfx(*[clear_safe()] * 41), {}, "too_costly", id="41 safes"),
         pytest.param(
             pfx(encrypted_safe(scheme=forge.pbes2(forge.pbkdf2(salt=bytes(1025))))), {}, "too_costly", id="a long salt"
         ),
@@ -189,7 +216,10 @@ def test_a_password_that_cannot_be_one_is_refused_before_anybody_sees_it(passwor
             pfx(encrypted_safe(scheme=forge.pbes2(forge.scrypt(2**17, 8, 1)))), {}, "too_costly", id="scrypt"
         ),
         pytest.param(
-            pfx(*[encrypted_safe(scheme=forge.pbes2(forge.scrypt(2**14, 8, 1)))] * 2), {}, "too_costly", id="scrypt twice"
+            pfx(encrypted_safe(scheme=forge.pbes2(forge.scrypt(2**14, 8, 2)))), {}, "too_costly", id="scrypt twice as long"
+        ),
+        pytest.param(
+            pfx(*[encrypted_safe(scheme=forge.pbes2(forge.scrypt(2**14, 8, 1)))] * 9), {}, "too_costly", id="scrypt nine times"
         ),
     ],
 )  # fmt: skip
@@ -202,9 +232,9 @@ def test_more_than_a_limit_is_refused(content, limits, code):
     [
         pytest.param(pfx(clear_safe(), mac_data=forge.mac_claim(iterations=1000)), 1000, id="MAC"),
         pytest.param(pfx(encrypted_safe(scheme=forge.pbes2(forge.pbkdf2(1000)))), 1001, id="PBKDF2"),
-        pytest.param(pfx(encrypted_safe(scheme=forge.pbes1(iterations=1000))), 3001, id="3DES: three loops"),
+        pytest.param(pfx(encrypted_safe(scheme=forge.pbes1(iterations=1000))), 1001, id="3DES, once"),
         pytest.param(
-            pfx(encrypted_safe(scheme=forge.pbes1("1.2.840.113549.1.12.1.6", 1000))), 2001 + 160, id="RC2: two loops, ten for an octet"
+            pfx(encrypted_safe(scheme=forge.pbes1("1.2.840.113549.1.12.1.6", 1000))), 1001, id="RC2, once"
         ),
         pytest.param(
             pfx(encrypted_safe(shrouded_bag(KEY, forge.pbes2(forge.pbkdf2(1000))))), 1002, id="a hidden key"
@@ -224,7 +254,7 @@ def test_more_than_a_limit_is_refused(content, limits, code):
         ),
     ],
 )  # fmt: skip
-def test_every_iteration_is_charged_before_it_is_made(content, iterations):
+def test_every_iteration_is_counted_once_before_it_is_made(content, iterations):
     assert refusal_of(content, kdf_iterations=iterations - 1).code == "too_costly"
     assert refusal_of(content, kdf_iterations=iterations).code != "too_costly"
 
@@ -297,8 +327,85 @@ def test_a_certificate_of_another_kind_is_left_out():
     assert opened(pfx(clear_safe(key_bag(KEY), sdsi, certificate_bag(CERTIFICATE)))).leaf.der == CERTIFICATE
 
 
-def test_zero_octets_behind_the_file_are_no_fault():
-    assert opened(forged() + bytes(100)).leaf.der == CERTIFICATE
+@pytest.mark.parametrize(
+    "trailing",
+    [b"\n", b"\r\n", b"\x1a", b"\xff" * 16, b"\1" * MOST_TRAILING, bytes(100), bytes(10_000), forged()[:1000]],
+    ids=["LF", "CR LF", "Ctrl-Z", "0xFF", "1 KiB", "zeros", "more zeros", "another file"],
+)  # fmt: skip
+@pytest.mark.parametrize("content", [forged(), a_pkcs12(password=forge.PASSWORD)], ids=["forged", "ordinary"])
+def test_what_follows_the_file_is_left_out_with_a_warning(content, trailing):
+    found = opened(content + trailing)
+
+    assert found.warnings == (WarningCode.TRAILING_BYTES,)
+    assert replace(found, warnings=()) == opened(content)
+
+
+@given(st.binary(min_size=1, max_size=MOST_TRAILING))
+def test_whatever_follows_the_file_changes_nothing(trailing):
+    assert replace(opened(ENDLESS + trailing), warnings=()) == opened(ENDLESS)
+    assert replace(opened(forged() + trailing), warnings=()) == opened(forged())
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5, DEEPEST_SAFES])
+def test_a_safe_in_a_safe_opens(levels):
+    whole = nested(levels, key_bag(KEY), certificate_bag(CERTIFICATE))
+    for content in (
+        pfx(clear_safe(whole)),
+        pfx(encrypted_safe(whole)),
+        pfx(clear_safe(nested(levels, shrouded_bag(KEY))), encrypted_safe(nested(levels, certificate_bag(CERTIFICATE)))),
+    ):  # fmt: skip
+        found = opened(content)
+
+        assert (found.private_key, found.leaf.der) == (Secret(KEY), CERTIFICATE)
+
+
+def test_costs_in_safes_inside_safes_are_counted():
+    hidden = shrouded_bag(KEY, forge.pbes2(forge.pbkdf2(1000)))
+
+    for content in (pfx(clear_safe(nested(3, hidden))), pfx(encrypted_safe(nested(3, hidden)))):
+        assert refusal_of(content, kdf_iterations=1000).code == "too_costly"
+        assert refusal_of(content, kdf_iterations=1002).code != "too_costly"
+    many = nested(2, *[certificate_bag(CERTIFICATE)] * 21)
+    assert refusal_of(pfx(clear_safe(many))).code == "too_large"
+    assert refusal_of(pfx(encrypted_safe(many))).code == "too_large"
+
+
+def test_forty_safes_open():
+    safes = [clear_safe(key_bag(KEY)), encrypted_safe(certificate_bag(CERTIFICATE)), *[clear_safe()] * 38]
+
+    assert opened(pfx(*safes)).leaf.der == CERTIFICATE
+
+
+@pytest.mark.parametrize("password", [forge.PASSWORD, "pässwörd"])
+@pytest.mark.parametrize("rare", [False, True], ids=["own", "library"])
+def test_a_file_within_the_iterations_that_are_documented_opens_whatever_they_are_spent_on(password, rare):
+    """3DES three times over, in every encoding of the password, and by the library once more."""
+    iterations = 2048  # the library writes as many in the MAC whatever it is told
+    key, encryption = an_ec_key(), PrivateFormat.PKCS12.encryption_builder()
+    encryption = encryption.kdf_rounds(iterations).hmac_hash(hashes.SHA1())
+    encryption = encryption.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+    content = pkcs12.serialize_key_and_certificates(
+        None, key, a_certificate(key), None, encryption.build(password.encode())
+    )
+    if rare:
+        budget = Budget(Limits(kdf_iterations=3 * iterations))
+        pieces = read_pfx(content)
+        count_visible(pieces, budget)
+        place = check_integrity(pieces, password, budget)
+        decode(pieces, encode(password, place), budget)
+        open_with_library(content, pieces, password, place, budget)
+    else:
+        assert opened(content, password, kdf_iterations=3 * iterations).opened_by == "own"
+
+
+@pytest.mark.parametrize("number", [2, 8])
+def test_scrypt_within_the_limits_of_derivation_and_file_is_counted_so(number):
+    safe = encrypted_safe(scheme=forge.pbes2(forge.scrypt(2**14, 8, 1)))
+    budget = Budget(Limits())
+
+    count_visible(read_pfx(pfx(*[safe] * number)), budget)
+    with pytest.raises(TooCostly):
+        count_visible(read_pfx(pfx(*[safe] * (9 - number))), budget)
 
 
 def test_dates_are_for_the_caller_to_look_at():

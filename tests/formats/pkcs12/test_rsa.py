@@ -6,6 +6,7 @@ import random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa as library_rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from bulkcert.errors import ItemRefusal, MalformedPkcs12
 from bulkcert.formats.pkcs12 import open as open_pkcs12
@@ -18,6 +19,9 @@ from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of
 
 E = 65537
+KEY = ("modulus", "public_exponent", "private_exponent")
+PROVEN = ("prime1", "prime2", "exponent1", "exponent2", "coefficient")
+"""What modulus and exponents prove, and what is computed of them where it is missing or wrong."""
 
 
 def numbers_of(key: library_rsa.RSAPrivateKey) -> RsaNumbers:
@@ -26,6 +30,22 @@ def numbers_of(key: library_rsa.RSAPrivateKey) -> RsaNumbers:
     return RsaNumbers(
         public.n, public.e, private.d, private.p, private.q, private.dmp1, private.dmq1, private.iqmp
     )
+
+
+def private_numbers(numbers: RsaNumbers) -> library_rsa.RSAPrivateNumbers:
+    return numbers.load().private_numbers()
+
+
+def swapped(numbers: RsaNumbers) -> RsaNumbers:
+    """The same key with its primes in the other order."""
+    p, q, d = numbers.prime2, numbers.prime1, numbers.private_exponent
+    return RsaNumbers(
+        numbers.modulus, numbers.public_exponent, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)
+    )
+
+
+def is_the_same_key(numbers: RsaNumbers, expected: RsaNumbers) -> bool:
+    return numbers in {expected, swapped(expected)}
 
 
 def consistent(p: int, q: int, e: int = E) -> RsaNumbers:
@@ -79,19 +99,81 @@ def test_a_sound_key_opens_with_rounds_of_primality(sound, certificate):
     assert open_pkcs12(content, Secret(forge.PASSWORD.encode()), Limits(rsa_primality_rounds=5)).chain == ()
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RsaNumbers)])
+@pytest.mark.parametrize("field", KEY)
 @pytest.mark.parametrize("by", [1, 2, -2, 2**64])
-def test_a_key_with_one_number_changed_is_refused(sound, certificate, field, by):
+def test_a_key_whose_modulus_or_exponent_is_changed_is_refused(sound, certificate, field, by):
     tampered = dataclasses.replace(sound, **{field: getattr(sound, field) + by})
 
     assert code_of(a_file(encoded(tampered), certificate)) == "malformed_pkcs12"
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RsaNumbers)])
-def test_arithmetic_alone_sees_one_number_changed(sound, field):
+@pytest.mark.parametrize("field", KEY)
+def test_arithmetic_alone_sees_a_modulus_or_exponent_changed(sound, field):
     """Whatever else would notice it later."""
-    with pytest.raises(MalformedPkcs12):
+    with pytest.raises(MalformedPkcs12, match="contradict one another: its"):
         check_rsa(dataclasses.replace(sound, **{field: getattr(sound, field) + 2}), Limits())
+
+
+@pytest.mark.parametrize("field", PROVEN)
+@pytest.mark.parametrize("by", [1, 2, -2, 2**64])
+def test_a_prime_or_crt_value_that_is_wrong_is_computed_anew(sound, field, by):
+    odd = dataclasses.replace(sound, **{field: getattr(sound, field) + by})
+
+    assert is_the_same_key(check_rsa(odd, Limits()), sound)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [PROVEN, PROVEN[:2], PROVEN[2:], ("prime2",), ("coefficient",), ("exponent1", "exponent2")],
+    ids="-".join,
+)
+@pytest.mark.parametrize("value", [0, 1, -1])
+def test_a_key_without_primes_or_crt_values_opens(sound, certificate, missing, value):
+    content = a_file(encoded(dataclasses.replace(sound, **dict.fromkeys(missing, value))), certificate)
+
+    opened = open_pkcs12(content, Secret(forge.PASSWORD.encode()))
+
+    kept = load_der_private_key(opened.private_key.reveal(), None)  # with the library's own check
+    assert kept.private_numbers() in {private_numbers(sound), private_numbers(swapped(sound))}
+
+
+def test_a_coefficient_for_primes_that_changed_places_is_computed_anew(sound, certificate):
+    odd = dataclasses.replace(sound, coefficient=pow(sound.prime1, -1, sound.prime2))
+    opened = open_pkcs12(a_file(encoded(odd), certificate), Secret(forge.PASSWORD.encode()))
+
+    assert opened.private_key.reveal() == der_of(an_rsa_key())
+
+
+def test_a_key_without_primes_opens_without_libcrypto(sound, monkeypatch):
+    monkeypatch.setattr(rsa, "_power", pow)
+    without = dataclasses.replace(sound, **dict.fromkeys(PROVEN, 0))
+
+    assert is_the_same_key(check_rsa(without, Limits()), sound)
+
+
+@pytest.mark.parametrize(("bits", "exponent"), [(2048, 3), (3072, E), (4096, E)])
+def test_the_primes_are_found_from_the_exponents(bits, exponent):
+    numbers = numbers_of(library_rsa.generate_private_key(exponent, bits))
+
+    assert is_the_same_key(check_rsa(dataclasses.replace(numbers, prime1=0, prime2=0), Limits()), numbers)
+
+
+def test_a_modulus_without_two_primes_is_refused_in_time():
+    """The exponents fit a modulus that is prime, so that no base ever finds a factor."""
+    prime = a_prime(2048, 7)
+    numbers = RsaNumbers(prime, E, pow(E, -1, prime - 1), 0, 0, 0, 0, 0)
+
+    with pytest.raises(MalformedPkcs12, match="no two primes"):
+        check_rsa(numbers, Limits())
+
+
+def test_a_modulus_of_three_primes_is_refused_though_its_exponents_find_a_factor():
+    factors = [a_prime(683, seed) for seed in (11, 12, 13)]
+    n = math.prod(factors)
+    d = pow(E, -1, math.lcm(*(factor - 1 for factor in factors)))
+
+    with pytest.raises(MalformedPkcs12, match="contradict"):
+        check_rsa(RsaNumbers(n, E, d, 0, 0, 0, 0, 0), Limits())
 
 
 @pytest.mark.parametrize("prime", ["prime1", "prime2"])
@@ -107,7 +189,7 @@ def test_a_private_exponent_that_is_wrong_for_one_prime_only_is_refused(sound, p
         check_rsa(wrong, Limits())
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RsaNumbers)])
+@pytest.mark.parametrize("field", KEY)
 @pytest.mark.parametrize("value", [0, 1, -1])
 def test_a_key_with_a_number_of_no_meaning_is_refused(sound, certificate, field, value):
     tampered = dataclasses.replace(sound, **{field: value})
@@ -115,10 +197,10 @@ def test_a_key_with_a_number_of_no_meaning_is_refused(sound, certificate, field,
     assert code_of(a_file(encoded(tampered), certificate)) in {"malformed_pkcs12", "weak_key"}
 
 
-def test_primes_that_changed_places_are_refused(sound, certificate):
-    tampered = dataclasses.replace(sound, prime1=sound.prime2, prime2=sound.prime1)
+def test_primes_that_changed_places_open_with_values_that_fit_them(sound):
+    odd = dataclasses.replace(sound, prime1=sound.prime2, prime2=sound.prime1)
 
-    assert code_of(a_file(encoded(tampered), certificate)) == "malformed_pkcs12"
+    assert private_numbers(check_rsa(odd, Limits())) == private_numbers(swapped(sound))
 
 
 def test_a_sound_key_of_another_certificate_is_a_mismatch(sound, certificate):

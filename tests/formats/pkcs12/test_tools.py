@@ -6,17 +6,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bulkcert.certificates import OpenedCertificate
+from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 from tests.builders import a_ca, an_rsa_key
-from tests.formats.pkcs12.specimens import LIMITS, open_by_the_library
+from tests.formats.pkcs12.specimens import open_by_the_library
 from tests.witnesses import by_keytool, by_openssl, pem_files, require, run
 
 NAME = "A12BC3D4EFGH"
 PASSWORD = "correct horse"
-PATIENT = Limits(kdf_iterations=9_000_000)
 
 OPENSSL_OPTIONS = {
     "default": (),
@@ -47,12 +45,10 @@ RARE_OPTIONS = {
 }
 
 
-def check(
-    content: bytes, password: str, opened_by: str = "own", limits: Limits = LIMITS
-) -> OpenedCertificate:
+def check(content: bytes, password: str, opened_by: str = "own") -> OpenedCertificate:
     """Open both ways; give what came out."""
-    opened = open_pkcs12(content, Secret(password.encode()), limits)
-    by_the_library = open_by_the_library(content, password, limits)
+    opened = open_pkcs12(content, Secret(password.encode()))
+    by_the_library = open_by_the_library(content, password)
 
     assert opened.opened_by == opened_by
     assert vars(opened) | {"opened_by": ""} == vars(by_the_library) | {"opened_by": ""}
@@ -82,6 +78,16 @@ def test_what_openssl_makes_opens(tmp_path, options):
 def test_what_openssl_makes_with_rare_algorithms_is_opened_by_the_library(tmp_path, options):
     opened = check(by_openssl(tmp_path, NAME, PASSWORD, *options), PASSWORD, "library")
 
+    assert_is_the_made_one(opened, tmp_path)
+
+
+@pytest.mark.parametrize("trailing", [b"\r\n", bytes(700), b"\xff" * 1024], ids=["CR LF", "zeros", "0xFF"])
+def test_what_follows_a_file_is_kept_from_the_library(tmp_path, trailing):
+    content = by_openssl(tmp_path, NAME, PASSWORD, *RARE_OPTIONS["Camellia"])
+
+    opened = open_pkcs12(content + trailing, Secret(PASSWORD.encode()))
+
+    assert (opened.opened_by, opened.warnings) == ("library", (WarningCode.TRAILING_BYTES,))
     assert_is_the_made_one(opened, tmp_path)
 
 
@@ -129,19 +135,8 @@ def test_what_keytool_makes_opens(tmp_path):
     assert (opened.chain, opened.chain_is_complete) == ((), True)
 
 
-@pytest.mark.parametrize(
-    ("cipher", "limits"),
-    [
-        ("aes-128", LIMITS),
-        ("aes-192", LIMITS),
-        ("aes-256", LIMITS),
-        ("3des", LIMITS),
-        # 600,000 iterations, and these derive two and three times with them
-        ("rc2-40", PATIENT),
-        ("3des-pkcs12", PATIENT),
-    ],
-)
-def test_what_certtool_makes_opens(tmp_path, cipher, limits):
+@pytest.mark.parametrize("cipher", ["aes-128", "aes-192", "aes-256", "3des", "rc2-40", "3des-pkcs12"])
+def test_what_certtool_makes_opens(tmp_path, cipher):
     require("certtool")
     key, certificate, ca = pem_files(tmp_path, NAME)
     out = tmp_path / "out.p12"
@@ -150,7 +145,7 @@ def test_what_certtool_makes_opens(tmp_path, cipher, limits):
         "--p12-name", NAME, "--password", PASSWORD, "--pkcs-cipher", cipher, "--outder", "--outfile", out,
     )  # fmt: skip
 
-    assert_is_the_made_one(check(out.read_bytes(), PASSWORD, limits=limits), tmp_path)
+    assert_is_the_made_one(check(out.read_bytes(), PASSWORD), tmp_path)
 
 
 @pytest.mark.parametrize("options", [(), ("-c", "AES-256-CBC", "-C", "AES-128-CBC")], ids=["default", "AES"])
