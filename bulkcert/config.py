@@ -169,6 +169,12 @@ class Config:
         "how long the Citrix-compatible import waits before it answers 503",
         _positive,
     )
+    require_confinement: bool = _setting(
+        "REQUIRE_CONFINEMENT",
+        False,
+        "`true`: do not start where the kernel cannot confine the process that opens PKCS#12 files",
+        _yes_or_no,
+    )
     lease_seconds: int = _setting("LEASE_SECONDS", 20, "how long a worker keeps a chunk to itself", _positive)
     report_days: int = _setting(
         "REPORT_DAYS",

@@ -62,9 +62,9 @@ class Opener(Protocol):
     """Whoever opens PKCS#12 files under limits (`opening.Opener`)."""
 
     def open_all(
-        self, files: Sequence[tuple[bytes, Secret]]
-    ) -> Iterator[OpenedCertificate | ItemRefusal]:  # fmt: skip
-        """Open files in their order, one answer for each."""
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[OpenedCertificate | ItemRefusal]:
+        """Open files of one import (its id) in their order; one answer for each."""
         ...
 
 
@@ -224,7 +224,9 @@ class Keeper:
     def _open_entries(
         self, chunk: Chunk, entries: Sequence[Entry]
     ) -> dict[int, Judged | ItemRefusal] | None:  # fmt: skip
-        opened = self._opener.open_all([(entry.pkcs12, entry.password) for entry in entries])
+        opened = self._opener.open_all(
+            [(entry.pkcs12, entry.password) for entry in entries], chunk.request_id
+        )
         answers: dict[int, Judged | ItemRefusal] = {}
         renew_at = self._now() + self._lease / 3
         for entry, answer in zip(entries, opened, strict=True):

@@ -25,7 +25,7 @@ from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
-from bulkcert.opening import Opener
+from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.secret import Secret
@@ -235,6 +235,11 @@ def check_start(config: Config) -> bool:
         return make_mdm(store, vault, utc_now, _mdm_rules(config)).servers.find() is not None
     finally:
         store.close()
+
+
+def check_confinement(config: Config) -> Layers:
+    """Return the layers that confine opening processes; raises `NotConfined` where settings demand more."""
+    return require_layers(config.limits, is_demanded=config.require_confinement)
 
 
 def upgrade_database(config: Config) -> tuple[str | None, str | None]:

@@ -18,6 +18,7 @@ from types import FrameType
 
 import structlog
 
+from bulkcert import memory
 from bulkcert.config import Config
 from bulkcert.errors import StartRefusal, StorageFull, Unavailable
 from bulkcert.logs import configure_logging
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
     `arguments`: the process id of the supervisor, or nothing where there is none.
     """
+    memory.protect()
     parent = int(arguments[0]) if arguments else None
     stopping = Stopping(parent)
     try:

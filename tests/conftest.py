@@ -61,7 +61,9 @@ class Clock:
 class InProcessOpener:
     """Opens in this process: the same code as in the limited child, without the child."""
 
-    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+    def open_all(
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[OpenedCertificate | ItemRefusal]:
         for data, password in files:
             try:
                 yield pkcs12.open(data, password)

@@ -22,7 +22,8 @@ ARROWS: dict[str, frozenset[str]] = {
     "documents": frozenset(),
     "draining": frozenset(),
     "logs": frozenset(),
-    "opening": VALUES | {"formats"},
+    "memory": frozenset(),
+    "opening": VALUES | {"formats", "memory"},
     "throttle": VALUES | {"store"},
     "access": VALUES | {"store", "throttle", "vault"},
     "bulk_requests": VALUES | {"store"},
@@ -45,9 +46,9 @@ ARROWS: dict[str, frozenset[str]] = {
     | set(
         "deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
     ),
-    "worker": frozenset({"wiring", "config", "errors", "logs"}),
+    "worker": frozenset({"wiring", "config", "errors", "logs", "memory"}),
     "api": VALUES | {"wiring", "config", "documents"},
-    "cli": VALUES | set("api worker wiring config formats draining logs".split()),
+    "cli": VALUES | set("api worker wiring config formats draining logs memory".split()),
     "__main__": frozenset({"cli"}),
 }
 ALONE = {

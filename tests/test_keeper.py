@@ -335,7 +335,9 @@ def test_every_act_has_its_event(verbs: Verbs) -> None:
 class DyingOpener:
     """A worker that is killed while it opens."""
 
-    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+    def open_all(
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[OpenedCertificate | ItemRefusal]:
         raise KeyboardInterrupt
 
 
@@ -359,7 +361,7 @@ def test_a_worker_that_outlived_its_lease_changes_nothing(verbs: Verbs) -> None:
 
     class SlowOpener(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             opened = list(super().open_all(files))
             verbs.clock.pass_by(seconds=61)
@@ -378,7 +380,7 @@ def test_a_lease_is_renewed_while_a_slow_chunk_is_opened(verbs: Verbs) -> None:
 
     class SlowOpener(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             for answer in super().open_all(files):
                 verbs.clock.pass_by(seconds=50)
@@ -396,7 +398,9 @@ class PoisonedOpener(InProcessOpener):
         self.poison = poison
         self.deaths = 0
 
-    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+    def open_all(
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[OpenedCertificate | ItemRefusal]:
         if self.poison in [pkcs12 for pkcs12, _ in files]:
             self.deaths += 1
             raise KeyboardInterrupt
@@ -443,7 +447,7 @@ def test_a_fault_of_the_worker_gives_its_chunk_back_at_once(verbs: Verbs) -> Non
 
     class NoOpener:
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             raise RuntimeError("there is no process to open files with")
 
@@ -460,7 +464,7 @@ def test_what_a_deletion_took_out_is_not_opened_any_more(verbs: Verbs) -> None:
 
     class CountingOpener(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             opened.append(len(files))
             return super().open_all(files)
@@ -500,7 +504,7 @@ def test_what_a_worker_has_in_hand_is_finished_when_the_rest_is_cancelled(any_ve
 
     class Cancelling(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             states.append(verbs.importer.cancel(request.id, verbs.caller).state)
             return super().open_all(files)
@@ -722,7 +726,7 @@ def test_the_next_chunk_is_opened_while_one_is_being_written(verbs: Verbs, monke
 
     class Opener(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             opened.append(len(files))
             if len(opened) == 2:
@@ -756,7 +760,7 @@ def test_a_chunk_that_took_longer_than_its_lease_is_not_claimed_from_oneself(
 
     class Opener(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             opened.append(len(files))
             answers = list(super().open_all(files))
@@ -797,7 +801,7 @@ def test_workers_that_meet_at_the_same_rows_try_again(any_verbs: Verbs) -> None:
 
     class Together(InProcessOpener):
         def open_all(
-            self, files: Sequence[tuple[bytes, Secret]]
+            self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             answers = list(super().open_all(files))
             ready.wait(30)

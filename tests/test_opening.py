@@ -18,9 +18,9 @@ from bulkcert.errors import Crashed, ItemRefusal, TooCostly
 from bulkcert.formats import pkcs12
 from bulkcert.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.opening import child as child_module
-from bulkcert.opening.child import ChildDoesNotStart, environment
+from bulkcert.opening import template as template_module
 from bulkcert.opening.frames import write_request
+from bulkcert.opening.template import ChildDoesNotStart, TemplateEnded, environment
 from bulkcert.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 from tests.formats.pkcs12 import forge
@@ -176,8 +176,13 @@ def test_what_killed_the_process_of_one_file_is_not_held_against_another(make_op
     slow = forge.pfx(forge.clear_safe(), mac_data=forge.mac_claim(iterations=10_000_000))
     opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=300)
     list(opener.open_all([GOOD]))
+
+    def fail(*_):
+        raise TemplateEnded
+
     with monkeypatch.context() as patched:
-        patched.setattr(child_module, "_COMMAND", (sys.executable, "-c", ""))
+        patched.setattr(template_module, "_COMMAND", (sys.executable, "-c", ""))
+        patched.setattr(template_module.Template, "fork", fail)
         threading.Thread(target=kill_whoever_works, args=(opener, 1)).start()
         with pytest.raises(ChildDoesNotStart):
             list(opener.open_all([(slow, Secret(b"any"))]))
@@ -276,21 +281,53 @@ def test_closing_twice_is_closing_once(make_opener):
     assert outcomes(opener.open_all([GOOD])) == ["opened"]
 
 
+def test_a_process_serves_one_import(make_opener):
+    opener = make_opener()
+    pids = []
+    for owner in ("one", "one", "other", "one"):
+        list(opener.open_all([GOOD], owner))
+        pids.append(pid_of(opener))
+
+    assert pids[0] == pids[1]
+    assert len(set(pids)) == 3
+
+
+def test_a_template_that_is_killed_is_started_again(make_opener):
+    opener = make_opener()
+    list(opener.open_all([GOOD], "one"))
+    opener._template._process.kill()
+
+    assert outcomes(opener.open_all([GOOD], "one")) == ["opened"]
+    assert outcomes(opener.open_all([GOOD], "other")) == ["opened"]
+
+
 def test_a_process_that_does_not_start_is_no_files_fault(make_opener, monkeypatch):
-    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", ""))
+    monkeypatch.setattr(template_module, "_COMMAND", (sys.executable, "-c", ""))
 
     with pytest.raises(ChildDoesNotStart):
         list(make_opener().open_all([GOOD]))
 
 
 TAKEN_OVER = """
-import os, struct, sys
-def say(octets): os.write(1, struct.pack(">I", len(octets)) + octets)
-say(b"ready")
-os.write(1, struct.pack(">I", 0))
-say((1).to_bytes(8) + {answer!r})
-sys.stdin.buffer.read()
+import os, struct
+from bulkcert.opening.forking import run
+
+def serve(requests, answers, limits):
+    def write(octets):
+        while octets:
+            octets = octets[os.write(answers, octets):]
+    def say(octets):
+        write(struct.pack(">I", len(octets)) + octets)
+    {body}
+    os.read(requests, 1)
+
+run(serve)
 """
+
+
+def taken_over(body: str) -> tuple[str, ...]:
+    """Return the command of a template whose children do this."""
+    return (sys.executable, "-c", TAKEN_OVER.format(body=body))
 
 
 class Explodes:
@@ -309,7 +346,9 @@ class Explodes:
     ],
 )
 def test_a_process_that_was_taken_over_is_not_believed(make_opener, monkeypatch, answer):
-    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", TAKEN_OVER.format(answer=answer)))
+    monkeypatch.setattr(
+        template_module, "_COMMAND", taken_over(f"say(b''); say((1).to_bytes(8) + {answer!r})")
+    )
 
     (refusal,) = make_opener().open_all([GOOD])
 
@@ -317,8 +356,8 @@ def test_a_process_that_was_taken_over_is_not_believed(make_opener, monkeypatch,
 
 
 def test_a_process_that_answers_without_end_is_not_listened_to(make_opener, monkeypatch):
-    flood = "import os\nos.write(1, b'\\0\\0\\0\\1x' + b'\\xff' * 8)\nwhile True: os.write(1, b'x' * 65536)"
-    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", flood))
+    flood = "write(bytes([255]) * 8)\n    while True: write(bytes(65536))"
+    monkeypatch.setattr(template_module, "_COMMAND", taken_over(flood))
 
     (refusal,) = make_opener().open_all([GOOD])
 
@@ -326,8 +365,7 @@ def test_a_process_that_answers_without_end_is_not_listened_to(make_opener, monk
 
 
 def test_a_process_that_dies_before_every_file_does_not_start_over_for_ever(make_opener, monkeypatch):
-    dies = "import os, struct; os.write(1, struct.pack('>I', 5) + b'ready')"
-    monkeypatch.setattr(child_module, "_COMMAND", (sys.executable, "-c", dies))
+    monkeypatch.setattr(template_module, "_COMMAND", taken_over("return"))
 
     assert outcomes(make_opener().open_all([GOOD, GOOD])) == ["crashed", "crashed"]
 

@@ -1,12 +1,11 @@
 """The commands of `bulkcert`."""
 
 import os
-import resource
 from typing import Any
 
 import click
 
-from bulkcert import __version__
+from bulkcert import __version__, memory
 from bulkcert.cli.check import check
 from bulkcert.cli.client import client
 from bulkcert.cli.db import db
@@ -43,7 +42,7 @@ def _lines(refusal: Refusal) -> list[str]:
 def main() -> None:
     """Import per-device PKCS#12 files in bulk, and keep them sealed."""
     os.umask(0o077)  # what is made here is its owner's alone
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys in clear
+    memory.protect()
 
 
 for _command in (check, client, db, deployer, init, mdm, release, serve, session, user, worker):

@@ -8,7 +8,7 @@ import click
 from bulkcert.config import Config
 from bulkcert.errors import Refusal
 from bulkcert.formats.pkcs12 import kdf
-from bulkcert.wiring import check_start
+from bulkcert.wiring import check_confinement, check_start
 
 _SLOW = "Python's own loop (libcrypto cannot be reached: opening takes some 1.4 times as long)"
 
@@ -21,6 +21,7 @@ def check(context: click.Context) -> None:
     checks: dict[str, Callable[[], object]] = {
         "database, schema and master key": lambda: check_start(config),
         "data directory can be written": lambda: _check_writable(config),
+        "confinement of opened files": lambda: str(check_confinement(config)),
     }
     failed = [name for name, test in checks.items() if not _passes(name, test)]
     engine = kdf.engine()
@@ -30,14 +31,14 @@ def check(context: click.Context) -> None:
 
 def _passes(name: str, test: Callable[[], object]) -> bool:
     try:
-        test()
+        found = test()
     except Refusal as refusal:
         click.echo(f"FAIL {name}: {refusal.detail} {refusal.remedy}")
         return False
     except OSError as failure:
         click.echo(f"FAIL {name}: {failure.strerror}.")
         return False
-    click.echo(f"ok   {name}")
+    click.echo(f"ok   {name}: {found}" if isinstance(found, str) else f"ok   {name}")
     return True
 
 

@@ -25,7 +25,7 @@ from granian.server.mp import MPServer
 from bulkcert.cli.deployer import STOP_SECONDS as DEPLOYER_STOP_SECONDS
 from bulkcert.cli.deployer import start_deployer
 from bulkcert.cli.web import load_app
-from bulkcert.cli.worker import STOP_SECONDS, processor_count
+from bulkcert.cli.worker import STOP_SECONDS, processor_count, warn_unless_confined
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import BadSettings, Fault
 from bulkcert.logs import configure_logging
@@ -79,6 +79,7 @@ def serve(host: str, port: int, workers: int | None, *, no_tls: bool, behind_pro
     config = Config.from_environment(os.environ)
     configure_logging(config.log_level)
     has_mdm = check_start(config)
+    warn_unless_confined(config)
     os.environ.pop(ADMIN_PASSWORD, None)
     address = _address(host, port)
     server = _make_server(address, port, {} if no_tls else _tls(config))

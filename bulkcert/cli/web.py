@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulkcert import memory
 from bulkcert.api import create_from_environment
 from bulkcert.config import Config
 from bulkcert.draining import begin_draining
@@ -31,6 +32,7 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     When the service stops, and when the parent is gone, requests that wait are told to end early
     (`draining`); without a parent the process ends itself, `finish_seconds` later at most.
     """
+    memory.protect()  # a new program does not inherit it
     configure_logging(Config.from_environment(os.environ).log_level)
     app = create_from_environment(behind_proxy=behind_proxy)
     # The server puts the environment into that of each request: no setting may stand in there, and no

@@ -100,6 +100,7 @@ from bulkcert.errors.root import (
 from bulkcert.errors.service import (
     BadSettings,
     BrokenSeal,
+    NotConfined,
     NotInitialised,
     SchemaOutdated,
     StartRefusal,
@@ -155,6 +156,7 @@ __all__ = [
     "NoPrivateKey",
     "NotAZip",
     "NotAcceptable",
+    "NotConfined",
     "NotFit",
     "NotFound",
     "NotInitialised",

@@ -35,6 +35,13 @@ class SchemaOutdated(StartRefusal):
     remedy = "Run `bulkcert db upgrade`."
 
 
+class NotConfined(StartRefusal):
+    """The settings demand that opening processes are confined, and this kernel cannot do it."""
+
+    code = "not_confined"
+    remedy = "Run on Linux 5.13 or newer (x86-64 or ARM64), or unset BULKCERT_REQUIRE_CONFINEMENT."
+
+
 class BrokenSeal(Refusal):
     """Something sealed was altered, moved to another row, or sealed under a key that is not here."""
 

@@ -1,10 +1,12 @@
 """Opening PKCS#12 files in a process of its own, which may die: a poisoned file costs one item.
 
 Rules:
-- The process has no master key, no database and an emptied environment; it is told limits, files and
-  passwords over a pipe, and nothing over its command line.
+- The process has no master key, no database and an emptied environment; files and passwords are sent over a
+  pipe, and nothing is in its command line.
 - What it answers is read as numbers, text and bytes, never unpickled: whoever takes it over gains nothing
   here.
+- A process serves one import, and was forked from a template that has seen no file at all.
+- It is confined by the kernel (`confinement`): no files, no network, no programs, no other processes.
 - A file whose opening ends the process, and then another one, is that file's refusal: the first may have been
   killed from outside. Other files meet a new process.
 - Every answer bears the number of its request: none is ever taken for that of another file.
@@ -13,11 +15,15 @@ Rules:
 from collections.abc import Iterator, Sequence
 
 from bulkcert.certificates import OpenedCertificate
-from bulkcert.errors import Crashed, ItemRefusal, TooCostly
+from bulkcert.errors import Crashed, ItemRefusal, NotConfined, TooCostly
 from bulkcert.limits import Limits
 from bulkcert.opening.child import Child, ChildEnded
+from bulkcert.opening.confinement import Layers
 from bulkcert.opening.frames import read_answer, write_request
+from bulkcert.opening.template import ChildDoesNotStart, Template, TemplateEnded
 from bulkcert.secret import Secret
+
+__all__ = ["ChildDoesNotStart", "Layers", "Opener", "require_layers"]
 
 _FILES_OF_ONE_CHILD = 10_000
 """Then it is replaced, so that whatever the library leaks stays bounded."""
@@ -32,25 +38,36 @@ Result = OpenedCertificate | ItemRefusal
 
 
 class Opener:
-    """Opens PKCS#12 files one after the other in one child process. For one thread at a time."""
+    """Opens PKCS#12 files one after the other, each import's in a child process of its own.
+
+    For one thread at a time.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._template: Template | None = None
         self._child: Child | None = None
+        self._owner: str | None = None  # the import that the child serves
         self._deaths = 0  # since the last answer
         self._number = 0  # of the last request
         self._under_way: object = None  # whose answers the child gives
 
-    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
-        """Open files (content, password) and give their results: as many, in the same order, one at a time.
+    def open_all(
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[Result]:  # fmt: skip
+        """Open files (content, password) and yield their results: as many, in the same order, one at a time.
 
-        The child works ahead while the caller is busy with a result. Raises `ChildDoesNotStart` where there
-        is no process to open anything with.
+        owner: the import that they belong to. Files of another import are opened by another process, which
+        has seen none of these. The child works ahead while the caller is busy with a result. Raises
+        `ChildDoesNotStart` where there is no process to open anything with.
         """
         if self._under_way is not None:
             # Those before were left early, and somebody may still hold them (in the traceback of what ended
             # it, say): answers that are on their way must not be taken for those of these files.
-            self.close()
+            self._end_child()
+        if owner != self._owner:
+            self._end_child()
+            self._owner = owner
         mine = self._under_way = object()
         self._deaths = done = 0
         try:
@@ -62,16 +79,39 @@ class Opener:
             if self._under_way is mine:
                 self._under_way = None
                 if done < len(files):  # the caller stopped early: what is under way belongs to nobody
-                    self.close()
+                    self._end_child()
+
+    def layers(self) -> Layers:
+        """Return the layers of confinement that this kernel enforces; raises `ChildDoesNotStart`."""
+        return self._start().layers
 
     def close(self) -> None:
-        """End the child process; closing twice is closing once."""
+        """End the processes; closing twice is closing once."""
+        self._end_child()
+        if self._template is not None:
+            self._template.end()
+            self._template = None
+
+    def _end_child(self) -> None:
         if self._child is not None:
             self._child.end()
             self._child = None
 
+    def _start(self) -> Template:
+        self._template = self._template or Template(self._limits)
+        return self._template
+
+    def _fork(self) -> Child:
+        """Fork a child; where the template was killed, start another one first."""
+        for _ in range(_MOST_FALSE_STARTS):
+            try:
+                return Child(self._start())
+            except TemplateEnded:
+                self.close()
+        raise ChildDoesNotStart("The process that opens PKCS#12 files ends before it opens any.")
+
     def _open_until_the_child_ends(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[Result]:
-        child = self._child = self._child or Child(self._limits)
+        child = self._child = self._child or self._fork()
         files = files[: _FILES_OF_ONE_CHILD - child.answered]
         numbers = range(self._number + 1, self._number + 1 + len(files))
         self._number += len(files)
@@ -84,17 +124,17 @@ class Opener:
             if child.has_ended:
                 return
         if child.answered >= _FILES_OF_ONE_CHILD:
-            self.close()
+            self._end_child()
 
     def _next_result(self, child: Child, number: int) -> Result | None:
         """Give the next result; None where the child ended, and the file is to be opened by another."""
         try:
             result = read_answer(number, child.next_answer(self._limits.opening_wall_seconds))
         except ChildEnded as end:
-            self.close()
+            self._end_child()
             return self._blame(end)
         except ValueError:  # an answer that is none: whatever gave it is not trusted any further
-            self.close()
+            self._end_child()
             self._deaths = 0
             return Crashed("The process that opened the file gave an answer that makes no sense.")
         self._deaths = 0
@@ -113,3 +153,18 @@ class Opener:
         if end.out_of_time:
             return TooCostly("Opening the file took longer than the limit.")
         return Crashed("The process that opened the file ended without an answer, again and again.")
+
+
+def require_layers(limits: Limits, *, is_demanded: bool) -> Layers:
+    """Return the layers of confinement on this machine; raises `NotConfined` where too few are in force.
+
+    is_demanded: whether too few are a reason to refuse.
+    """
+    opener = Opener(limits)
+    try:
+        layers = opener.layers()
+    finally:
+        opener.close()
+    if is_demanded and not layers.are_enough:
+        raise NotConfined("The kernel does not confine the process that opens PKCS#12 files.")
+    return layers

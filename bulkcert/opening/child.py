@@ -1,35 +1,23 @@
 """The child process as its parent sees it: started, fed, listened to, watched, ended."""
 
 import contextlib
-import json
+import fcntl
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import IO
 
-from bulkcert.errors import Unavailable
-from bulkcert.limits import Limits
-from bulkcert.opening.frames import Frames, frame
+from bulkcert.opening.frames import Frames
+from bulkcert.opening.template import Template, TemplateEnded
 
-_SECONDS_TO_START = 60
 _PIPE_BYTES = 1024**2  # so that the child can work ahead; the default of 64 KiB holds a dozen answers
 _READ_BYTES = 256 * 1024
 _MANY_ANSWERS = 8
 _NAP_SECONDS = 0.01
 """Before a look into the pipe where many answers are still to come: one look takes several then, and the
 child keeps its processor meanwhile. A look for each file took as much as a tenth of its opening."""
-
-_COMMAND = (sys.executable, "-I", "-B", "-m", "bulkcert.opening")
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # some Pythons find their own library by it
-
-
-class ChildDoesNotStart(Unavailable):
-    """There is no process to open files with: the installation or the machine is at fault, not a file."""
 
 
 class ChildEnded(Exception):  # noqa: N818 - it ended; whether that is an error is for the caller to say
@@ -41,15 +29,11 @@ class ChildEnded(Exception):  # noqa: N818 - it ended; whether that is an error 
         self.out_of_time = out_of_time
 
 
-def environment() -> dict[str, str]:
-    """Give the environment of the child: nothing of this process's settings, paths to secrets included."""
-    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-
-
 class Child:
-    """One process that opens files. answered: how many so far. has_ended: after `end`."""
+    """One process that opens the files of an import. answered: how many so far. has_ended: after `end`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, template: Template) -> None:
+        """Fork it; raises `TemplateEnded`."""
         self.answered = 0
         self.has_ended = False
         self._asked = 0  # for as many answers, those that came included
@@ -57,23 +41,21 @@ class Child:
         self._unsent = bytearray()
         self._requests: Iterator[bytes] = iter(())
         self._frames = Frames()
-        # A session of its own: an interrupt typed at the terminal is for the parent to handle.
-        self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=environment(), cwd="/", bufsize=0, close_fds=True, start_new_session=True,
-        )  # fmt: skip
-        self._input, self._output = _pipe(self._process.stdin), _pipe(self._process.stdout)
-        self._unsent += frame(json.dumps(asdict(limits)).encode())
+        self._template = template
+        requests, self._input = os.pipe()
+        self._output, answers = os.pipe()
+        for pipe in (self._input, self._output):
+            _enlarge(pipe)
         try:
-            self._next_frame(time.monotonic() + _SECONDS_TO_START)  # says that it is ready
-        except ChildEnded:
-            self.end()
-            raise ChildDoesNotStart("The process that opens PKCS#12 files does not start.") from None
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+            self.pid = template.fork(requests, answers)
+        except TemplateEnded:
+            self._close_pipes()
+            raise
+        finally:
+            os.close(requests)
+            os.close(answers)
+        # A handle: once the template is gone, the process id may become that of another process.
+        self._handle = os.pidfd_open(self.pid)
 
     def feed(self, requests: Iterator[bytes]) -> None:
         """Give the requests that are to be sent, as the child takes them."""
@@ -94,14 +76,22 @@ class Child:
             self._begun = True  # an empty frame says that it has begun with the next file
             deadline = time.monotonic() + seconds
 
-    def end(self) -> None:
-        """Kill the process, and wait for its end."""
+    def end(self) -> int | None:
+        """Kill the process and wait for its end; return its exit status, None if unknown."""
+        if self.has_ended:
+            return None
         self.has_ended = True
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._close_pipes()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        os.close(self._handle)
+        with contextlib.suppress(TemplateEnded):
+            return self._template.reap(self.pid)
+        return None
+
+    def _close_pipes(self) -> None:
+        os.close(self._input)
+        os.close(self._output)
 
     def _next_frame(self, deadline: float) -> bytes:
         while (received := self._frames.take()) is None:
@@ -143,20 +133,14 @@ class Child:
     def _receive(self) -> None:
         received = os.read(self._output, _READ_BYTES)
         if not received:
-            self._process.wait()
-            out_of_time = self._process.returncode == -signal.SIGXCPU
+            out_of_time = self.end() == -signal.SIGXCPU
             raise ChildEnded(had_begun=self._begun, out_of_time=out_of_time)
         self._frames.add(received)
 
 
-def _pipe(pipe: IO[bytes] | None) -> int:
-    """Make a pipe long and never waiting; give its file descriptor."""
-    assert pipe is not None
-    descriptor = pipe.fileno()
-    os.set_blocking(descriptor, False)
+def _enlarge(pipe: int) -> None:
+    """Let a pipe hold more and never wait (a descriptor)."""
+    os.set_blocking(pipe, False)
     if sys.platform == "linux":
-        import fcntl
-
-        with contextlib.suppress(OSError):  # a user may have used up what all pipes may take together
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return descriptor
+        with contextlib.suppress(OSError):  # a user may have used up the total of all pipes
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

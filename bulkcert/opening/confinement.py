@@ -1,27 +1,74 @@
-"""What the child process denies itself, by the kernel's hand (setrlimit(2), prctl(2))."""
+"""Everything that the opening processes deny themselves, and a report of what this kernel enforces.
+
+The template gives up the file system, the network, other processes and programs, and keeps the right to fork.
+Its children give that up, too, and get limits on memory and processor time. The reason for each layer stands
+in docs/decisions/0027.
+"""
 
 import ctypes
 import math
 import resource
 import sys
+from dataclasses import dataclass
 
+from bulkcert import memory
 from bulkcert.limits import Limits
+from bulkcert.opening import landlock, seccomp
 
-_PR_SET_DUMPABLE = 4
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2)
+_SIGKILL = 9
+_CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x04000000, 0x08000000, 0x10000000, 0x40000000
 
 
-def confine(limits: Limits) -> None:
-    """Give up memory beyond the limit, files that grow, core dumps, and being looked into or promoted."""
+@dataclass(frozen=True)
+class Layers:
+    """The layers of confinement that are in force.
+
+    landlock: the version of the kernel's interface, or 0. namespaces: no network devices, an IPC of its own.
+    """
+
+    landlock: int = 0
+    seccomp: bool = False
+    namespaces: bool = False
+
+    def __str__(self) -> str:
+        """Return the names of the layers, `none` where there is none."""
+        named = {
+            f"Landlock (version {self.landlock})": self.landlock > 0,
+            "seccomp": self.seccomp,
+            "namespaces": self.namespaces,
+        }
+        return ", ".join(name for name, is_there in named.items() if is_there) or "none"
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether code that runs in an opening process is confined: by system calls, or by files and TCP."""
+        return self.seccomp or self.landlock > 0
+
+
+def confine_template() -> Layers:
+    """Give up files, network, programs and other processes; return the layers that this kernel enforces."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lower(resource.RLIMIT_FSIZE, 0)
+    if sys.platform != "linux":
+        return Layers()
+    memory.hide()
+    libc = ctypes.CDLL(None, use_errno=True)
+    namespaces = _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
+    has_namespaces = libc.unshare(namespaces) == 0 or libc.unshare(namespaces | _CLONE_NEWUSER) == 0
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    memory.hide()  # a new user namespace makes a process readable again
+    version = landlock.restrict()
+    return Layers(version, seccomp.allow_template(), has_namespaces)
+
+
+def confine_child(limits: Limits) -> None:
+    """Give up forking as well, and memory beyond the limit; end when the template ends."""
     if sys.platform == "linux":  # elsewhere an address space is not counted the same way
-        _lower(resource.RLIMIT_AS, limits.opening_memory_bytes)
-    _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_CORE, 0)
-    if sys.platform == "linux":
-        # RLIMIT_CORE does not stop a core dump that is piped into a program (core(5)); this does.
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        memory.lock()  # locks are not inherited
+        lower(resource.RLIMIT_AS, limits.opening_memory_bytes)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        seccomp.allow_child()
 
 
 def allow_seconds(seconds: int) -> None:
@@ -32,7 +79,8 @@ def allow_seconds(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_at_most(hard, soft), hard))
 
 
-def _lower(limit: int, value: int) -> None:
+def lower(limit: int, value: int) -> None:
+    """Lower a limit of this process (a RLIMIT_ number) for good."""
     _soft, hard = resource.getrlimit(limit)
     value = _at_most(hard, value)
     resource.setrlimit(limit, (value, value))

@@ -91,7 +91,9 @@ class Interrupted(InProcessOpener):
     def __init__(self, happen: Callable[[], object]) -> None:
         self._happen: list[Callable[[], object]] = [happen]
 
-    def open_all(self, files: Sequence[tuple[bytes, Secret]]) -> Iterator[OpenedCertificate | ItemRefusal]:
+    def open_all(
+        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
+    ) -> Iterator[OpenedCertificate | ItemRefusal]:
         while self._happen:
             self._happen.pop()()
         yield from super().open_all(files)

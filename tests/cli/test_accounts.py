@@ -37,7 +37,7 @@ def data_dir(initialised: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
+    monkeypatch.setattr("bulkcert.cli.memory.protect", lambda: False)
 
     def run(*arguments: str, typed: str | bytes | None = None) -> Result:
         mask = os.umask(0o022)

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from bulkcert.cli.check import check
 from bulkcert.config import Config
 from bulkcert.formats.pkcs12 import kdf
+from bulkcert.opening import Layers, Opener
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
 
@@ -25,7 +26,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
-    assert (done.exit_code, done.output.count("ok ")) == (0, 2)
+    assert (done.exit_code, done.output.count("ok ")) == (0, 3)
+    assert "confinement of opened files: " in done.output
     assert kdf.engine() in done.output or "Python's own loop" in done.output
 
 
@@ -43,3 +45,15 @@ def test_a_slow_key_derivation_is_told(data_dir: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(kdf, "engine", lambda: "python")
 
     assert "Python's own loop" in CliRunner().invoke(check).output
+
+
+def test_confinement_that_is_demanded_and_not_there_fails(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Opener, "layers", lambda _opener: Layers())
+    without = CliRunner().invoke(check)
+    monkeypatch.setenv("BULKCERT_REQUIRE_CONFINEMENT", "true")
+    demanded = CliRunner().invoke(check)
+
+    assert (without.exit_code, "confinement of opened files: none" in without.output) == (0, True)
+    assert (demanded.exit_code, "FAIL confinement of opened files" in demanded.output) == (1, True)

@@ -14,6 +14,7 @@ from bulkcert.cli import main
 from bulkcert.cli import serve as serve_command
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
+from bulkcert.opening import Layers, Opener
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
 from tests.ports import take_port
@@ -33,7 +34,7 @@ def run(data_dir, monkeypatch):
     module = sys.modules[serve_command.callback.__module__]
     monkeypatch.setattr(module, "_run", lambda _server, _supervisor, **_: None)
     monkeypatch.setattr(module, "configure_logging", lambda _level: None)
-    monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
+    monkeypatch.setattr("bulkcert.cli.memory.protect", lambda: False)
 
     def run(*options: str, **environment: str) -> Result:
         mask = os.umask(0o022)
@@ -143,3 +144,12 @@ def test_the_address_that_a_proxy_wrote_counts_only_behind_one(
 
     assert answer.status_code == 200
     assert source == expected
+
+
+@pytest.mark.parametrize(("demanded", "status"), [("false", 0), ("true", 1)])
+def test_a_kernel_that_does_not_confine_is_warned_of_or_refused(run, monkeypatch, capsys, demanded, status):
+    monkeypatch.setattr(Opener, "layers", lambda _opener: Layers())
+    done = run("--port", a_port(), BULKCERT_REQUIRE_CONFINEMENT=demanded)
+
+    assert done.exit_code == status, done.output
+    assert "confine" in done.output + capsys.readouterr().out
