@@ -9,7 +9,7 @@ import pytest
 from bulkcert.deleting import Deleting, read_devices
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.opening.child import ChildDoesNotStart
+from bulkcert.opening import ChildDoesNotStart
 from bulkcert.policies import DeploymentState
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import DeviceKeys
