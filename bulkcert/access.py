@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -29,6 +28,9 @@ from bulkcert.throttle import FORGET_AFTER, Throttle
 from bulkcert.vault import Place, Vault
 
 _WRONG = "Login and password (or client id and secret) do not belong together."
+_MOST_CHECKS = 3
+"""How often a password is checked where its hash changes during the check."""
+
 _TOUCH_AFTER = timedelta(seconds=30)
 """The use of a token is noted at most this often, so that reading does not become writing."""
 
@@ -92,13 +94,16 @@ class Access:
     def log_in(self, login: str, password: Secret, source: str) -> Session:
         """Open a session, or raise `WrongCredentials` or `TooManyRequests`. source: the client's address."""
         self._throttle.admit(login, source)
-        with self._store.reading() as tx:
-            user = tx.principals.find_user(login)
-        known = user is not None and not user.principal.is_disabled
-        if not self._passwords.matches(user.password_hash if user and known else None, password):
-            self._refuse(login, source)
-        assert user is not None
-        return self._open_session(user, password, source)
+        for _ in range(_MOST_CHECKS):
+            with self._store.reading() as tx:
+                user = tx.principals.find_user(login)
+            known = user is not None and not user.principal.is_disabled
+            if not self._passwords.matches(user.password_hash if user and known else None, password):
+                break
+            assert user is not None
+            if session := self._open_session(user, password, source):
+                return session
+        raise self._record_refusal(login, source)
 
     def find_session(self, token_id: str) -> Session:
         """Find the live session of a token and note its use, or raise `Unauthenticated`."""
@@ -157,17 +162,19 @@ class Access:
         recorded. wanted: scopes apart by spaces; None or nothing is all that the client has.
         """
         self._throttle.admit(client_id, source)
-        with self._store.reading() as tx:
-            client = tx.client_secrets.find_owner(client_id, digest_of(secret), self._now())
-        if client is None:
-            self._refuse(client_id, source)
         now = self._now()
         with self._store.writing() as tx:
-            self._throttle.forgive(tx, client_id, source)  # the secret was right, whatever it is asked for
-        session = self._new_session(client, now, _granted(client, wanted))
-        with self._store.writing() as tx:
-            self._keep_session(tx, session, source, now)
-        return session
+            client = tx.client_secrets.lock_owner(client_id, digest_of(secret), now)
+            if client is not None:
+                self._throttle.forgive(tx, client_id, source)  # the secret was right, whatever is asked for
+                scopes = _granted(client, wanted)
+                if scopes is not None:
+                    session = self._new_session(client, now, scopes)
+                    self._keep_session(tx, session, source, now)
+                    return session
+        if client is None:
+            raise self._record_refusal(client_id, source)
+        raise InvalidScope(f"The client was not given {_beyond(client, wanted)}.")
 
     def _new_session(self, principal: Principal, now: datetime, scopes: frozenset[Scope]) -> Session:
         return Session(
@@ -185,23 +192,32 @@ class Access:
         tx.tokens.delete_ended(now - FORGET_AFTER)
         tx.events.append(Event(EventType.LOGIN, now, session.login, {"source": source}))
 
-    def _open_session(self, user: User, password: Secret, source: str) -> Session:
+    def _open_session(self, checked: User, password: Secret, source: str) -> Session | None:
+        """Open a session of a user whose password was checked; return None where it was changed meanwhile.
+
+        Checking a password is slow: the user may have been disabled, demoted or given another one since.
+        """
         now = self._now()
-        session = self._new_session(user.principal, now, user.principal.scopes)
-        upgraded = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
+        is_outdated = self._passwords.is_outdated(checked.password_hash)
+        upgraded = self._passwords.hash(password) if is_outdated else None
         with self._store.writing() as tx:
+            user = tx.principals.find_user(checked.principal.login, lock=True)
+            if user is None or user.password_hash != checked.password_hash or user.principal.is_disabled:
+                return None
+            session = self._new_session(user.principal, now, user.principal.scopes)
             if upgraded:
                 tx.principals.upgrade_hash(user.principal.id, upgraded)
             self._keep_session(tx, session, source, now)
         return session
 
-    def _refuse(self, login: str, source: str) -> NoReturn:
+    def _record_refusal(self, login: str, source: str) -> WrongCredentials:
+        """Record a refused login; return the error that says so."""
         now = self._now()
         with self._store.writing() as tx:
             # A login that does not exist may be a password typed into the wrong field: it is not recorded.
             actor = login if tx.principals.has_login(login) else "unknown"
             tx.events.append(Event(EventType.LOGIN_REFUSED, now, actor, {"source": source}))
-        raise WrongCredentials(_WRONG)
+        return WrongCredentials(_WRONG)
 
     def _revoke(self, caller: Caller, token_id: str, event: EventType) -> None:
         now = self._now()
@@ -219,12 +235,15 @@ def digest_of(secret: Secret) -> str:
     return hashlib.sha256(b"bulkcert client secret\x00" + secret.reveal()).hexdigest()
 
 
-def _granted(client: Principal, wanted: str | None) -> frozenset[Scope]:
-    """Give the scopes that a client asks for, which are no wider than its own (RFC 6749 §3.3)."""
+def _granted(client: Principal, wanted: str | None) -> frozenset[Scope] | None:
+    """Return the scopes that a client asks for; None where they are wider than its own (RFC 6749 §3.3)."""
     words = frozenset((wanted or "").split())
     if not words:
         return client.scopes
-    if beyond := words - client.scopes:
-        shown = ", ".join(sorted(beyond & set(Scope))) or "something unknown"
-        raise InvalidScope(f"The client was not given {shown}.")
-    return frozenset(Scope(word) for word in words)
+    return frozenset(Scope(word) for word in words) if words <= client.scopes else None
+
+
+def _beyond(client: Principal, wanted: str | None) -> str:
+    """Return the names of known scopes that a client asks for and does not have."""
+    beyond = frozenset((wanted or "").split()) - client.scopes
+    return ", ".join(sorted(beyond & set(Scope))) or "something unknown"

@@ -1,7 +1,11 @@
 """Users, clients and their sessions: make, list, disable, change, revoke.
 
-Nobody gives what they do not have. `within` are the scopes of whoever acts: a user or client with more
-of them is neither made, nor given a new password or secret: `admin` alone does not become `keys:release`.
+Nobody gives what they do not have: a caller makes no user or client with more scopes than the caller's, and
+gives none of those another password or secret. `admin` alone does not become `keys:release`. Only a caller
+with all scopes disables or demotes an owner.
+
+caller: the caller of the API, whose token must be live when the change is written; None is a command on the
+service's own machine. actor: the name that events show.
 """
 
 import hashlib
@@ -18,6 +22,7 @@ from bulkcert.errors import (
     MalformedRequest,
     NotFound,
     TooManyRequests,
+    Unauthenticated,
     WrongCredentials,
 )
 from bulkcert.events import Event, EventType
@@ -39,7 +44,6 @@ from bulkcert.store import Store, Transaction
 
 LONGEST_PASSWORD = 1024
 LONGEST_NAME = 100
-EVERYTHING = frozenset(Scope)
 
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 _NOBODYS_LOGINS = {"system", "unknown"}
@@ -73,19 +77,20 @@ class Accounts:
         role: Role,
         password: Secret | None,
         actor: str,
-        within: frozenset[Scope] = EVERYTHING,
+        caller: Caller | None = None,
     ) -> IssuedUser:
         """Make a user; a password is generated where none is given.
 
         Raises `AlreadyExists`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
         """
         _check_login(login)
-        _check_within(SCOPES_OF[role], within)
+        _check_within(SCOPES_OF[role], caller)
         given = _generated() if password is None else password
         check_login_password(given)
         password_hash = self._passwords.hash(given)
         now = self._now()
         with self._store.writing() as tx:
+            self._check_live(tx, caller)
             if tx.principals.has_login(login):
                 raise AlreadyExists("There is a user of this login already.")
             user = tx.principals.insert_user(login, password_hash, role, now)
@@ -96,26 +101,24 @@ class Accounts:
         """List users."""
         return self._page(PrincipalKind.USER, limit, cursor)
 
-    def disable_user(self, login: str, actor: str) -> Principal:
-        """Disable a user; its tokens end at once. Raises `NotFound`, `LastOwner`."""
+    def disable_user(self, login: str, actor: str, caller: Caller | None = None) -> Principal:
+        """Disable a user; its tokens end at once. Raises `NotFound`, `LastOwner`, `InsufficientScope`."""
         with self._store.writing() as tx:
             tx.lock(_OWNERS)
-            user = tx.principals.find(PrincipalKind.USER, login)
+            user = self._lock_for(tx, PrincipalKind.USER, login, caller)
             self._keep_an_owner(tx, user)
             return self._disable(tx, user, EventType.USER_DISABLED, actor)
 
-    def change_role(
-        self, login: str, role: Role, actor: str, within: frozenset[Scope] = EVERYTHING
-    ) -> Principal:
+    def change_role(self, login: str, role: Role, actor: str, caller: Caller | None = None) -> Principal:
         """Give a user another role; its tokens end at once.
 
         Raises `NotFound`, `LastOwner`, `InsufficientScope`.
         """
         now = self._now()
-        _check_within(SCOPES_OF[role], within)
+        _check_within(SCOPES_OF[role], caller)
         with self._store.writing() as tx:
             tx.lock(_OWNERS)
-            user = tx.principals.find(PrincipalKind.USER, login)
+            user = self._lock_for(tx, PrincipalKind.USER, login, caller)
             if role is not Role.OWNER:
                 self._keep_an_owner(tx, user)
             tx.principals.change_role(user.id, role, now)
@@ -123,7 +126,7 @@ class Accounts:
             return tx.principals.find(PrincipalKind.USER, login)
 
     def set_password(
-        self, login: str, password: Secret | None, actor: str, within: frozenset[Scope] = EVERYTHING
+        self, login: str, password: Secret | None, actor: str, caller: Caller | None = None
     ) -> IssuedUser:
         """Give a user another password (generated where None); its tokens end at once.
 
@@ -134,8 +137,8 @@ class Accounts:
         password_hash = self._passwords.hash(given)
         now = self._now()
         with self._store.writing() as tx:
-            user = tx.principals.find(PrincipalKind.USER, login)
-            _check_within(user.scopes, within)
+            user = self._lock_for(tx, PrincipalKind.USER, login, caller)
+            _check_within(user.scopes, caller)
             tx.principals.change_password(user.id, password_hash, now)
             tx.events.append(Event(EventType.PASSWORD_CHANGED, now, actor, {"login": login}))
         return IssuedUser(user, given if password is None else None)
@@ -152,11 +155,19 @@ class Accounts:
         self._admit_guess(guesses)
         with self._store.reading() as tx:
             user = tx.principals.find_user(caller.login)
-        if not self._passwords.matches(user.password_hash if user else None, current):
-            self._note_guess(caller)
+        if user is None or not self._passwords.matches(user.password_hash, current):
+            self._record_guess(caller)
             raise WrongCredentials("The current password is not right.")
-        self.set_password(caller.login, new, caller.login)
+        password_hash = self._passwords.hash(new)
+        now = self._now()
         with self._store.writing() as tx:
+            self._check_live(tx, caller)
+            locked = tx.principals.find_user(caller.login, lock=True)
+            if locked is None or locked.password_hash != user.password_hash:
+                raise WrongCredentials("The password was changed by somebody else meanwhile.")
+            tx.principals.change_password(locked.principal.id, password_hash, now)
+            facts = {"login": caller.login}
+            tx.events.append(Event(EventType.PASSWORD_CHANGED, now, caller.login, facts))
             tx.throttles.clear(guesses, self._now() - _FORGET_GUESSES_AFTER)
 
     def _admit_guess(self, guesses: str) -> None:
@@ -172,7 +183,7 @@ class Accounts:
                     raise TooManyRequests("Too many passwords were wrong.", int(left.total_seconds()) + 1)
             tx.throttles.set(guesses, failures + 1, now)
 
-    def _note_guess(self, caller: Caller) -> None:
+    def _record_guess(self, caller: Caller) -> None:
         facts = {"token_id": caller.token_id}
         with self._store.writing() as tx:
             tx.events.append(Event(EventType.LOGIN_REFUSED, self._now(), caller.login, facts))
@@ -180,19 +191,20 @@ class Accounts:
     # --- clients ---
 
     def create_client(
-        self, name: str, scopes: frozenset[Scope], actor: str, within: frozenset[Scope] = EVERYTHING
+        self, name: str, scopes: frozenset[Scope], actor: str, caller: Caller | None = None
     ) -> IssuedClient:
         """Make a client with a first secret, which is shown once.
 
         Raises `MalformedRequest`, `InsufficientScope`.
         """
         _check_name(name)
-        _check_within(scopes, within)
+        _check_within(scopes, caller)
         if not scopes:
             raise MalformedRequest("A client needs a scope at least.")
         secret = _new_secret()
         now = self._now()
         with self._store.writing() as tx:
+            self._check_live(tx, caller)
             client = tx.principals.insert_client(f"client-{secrets.token_hex(8)}", name, scopes, now)
             tx.client_secrets.insert(client.id, digest_of(secret), now)
             facts = {"client_id": client.login, "name": name, "scopes": " ".join(sorted(scopes))}
@@ -204,29 +216,31 @@ class Accounts:
         return self._page(PrincipalKind.CLIENT, limit, cursor)
 
     def rotate_client(
-        self, client_id: str, overlap: timedelta, actor: str, within: frozenset[Scope] = EVERYTHING
+        self, client_id: str, overlap: timedelta, actor: str, caller: Caller | None = None
     ) -> IssuedClient:
-        """Give a client another secret; the ones before end after `overlap`.
+        """Give a client another secret; the ones before end after `overlap`, without one all its tokens, too.
 
         Raises `NotFound` (a disabled one is of no use either), `InsufficientScope`.
         """
         secret = _new_secret()
         now = self._now()
         with self._store.writing() as tx:
-            client = tx.principals.find(PrincipalKind.CLIENT, client_id)
+            client = self._lock_for(tx, PrincipalKind.CLIENT, client_id, caller)
             if client.is_disabled:
                 raise NotFound("There is no such client.")
-            _check_within(client.scopes, within)
+            _check_within(client.scopes, caller)
             tx.client_secrets.end(client.id, now + overlap)
+            if overlap <= timedelta(0):  # the secret is taken to be known to others, and so are its tokens
+                tx.principals.end_tokens(client.id, now)
             tx.client_secrets.insert(client.id, digest_of(secret), now)
             facts = {"client_id": client_id, "overlap_seconds": int(overlap.total_seconds())}
             tx.events.append(Event(EventType.CLIENT_SECRET_ROTATED, now, actor, facts))
         return IssuedClient(client, secret)
 
-    def disable_client(self, client_id: str, actor: str) -> Principal:
-        """Disable a client; its tokens end at once. Raises `NotFound`."""
+    def disable_client(self, client_id: str, actor: str, caller: Caller | None = None) -> Principal:
+        """Disable a client; its tokens end at once. Raises `NotFound`, `InsufficientScope`."""
         with self._store.writing() as tx:
-            client = tx.principals.find(PrincipalKind.CLIENT, client_id)
+            client = self._lock_for(tx, PrincipalKind.CLIENT, client_id, caller)
             return self._disable(tx, client, EventType.CLIENT_DISABLED, actor)
 
     # --- sessions ---
@@ -261,6 +275,20 @@ class Accounts:
         tx.events.append(Event(event, now, actor, {"login": principal.login}))
         return tx.principals.find(principal.kind, principal.login)
 
+    def _lock_for(self, tx: Transaction, kind: PrincipalKind, login: str, caller: Caller | None) -> Principal:
+        """Lock a principal for a change by a caller who is live; only their like change owners."""
+        self._check_live(tx, caller)
+        principal = tx.principals.find(kind, login, lock=True)
+        if principal.role is Role.OWNER:
+            _check_within(principal.scopes, caller)
+        return principal
+
+    def _check_live(self, tx: Transaction, caller: Caller | None) -> None:
+        """Raise `Unauthenticated` where a caller's token ended since the request began."""
+        now = self._now()
+        if caller is not None and tx.tokens.find(caller.token_id, now, self._used_after(now)) is None:
+            raise Unauthenticated("The token was revoked or has ended.")
+
     def _keep_an_owner(self, tx: Transaction, user: Principal) -> None:
         is_owner = user.role is Role.OWNER and not user.is_disabled
         if is_owner and tx.principals.count_owners() == 1:
@@ -272,9 +300,11 @@ def check_login_password(password: Secret) -> None:
     refuse_weak(read_text(password, LONGEST_PASSWORD))
 
 
-def _check_within(scopes: frozenset[Scope], within: frozenset[Scope]) -> None:
-    if beyond := scopes - within:
-        raise InsufficientScope(f"The token does not carry what it would give: {' '.join(sorted(beyond))}.")
+def _check_within(scopes: frozenset[Scope], caller: Caller | None) -> None:
+    if caller is not None and (beyond := scopes - caller.scopes):
+        raise InsufficientScope(
+            f"That needs a token with all scopes of the account; yours lacks {' '.join(sorted(beyond))}."
+        )
 
 
 def _check_login(login: str) -> None:

@@ -1,7 +1,9 @@
 """Users, clients and sessions: what the verbs do, and what they record."""
 
 import contextlib
-from datetime import timedelta
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -285,8 +287,14 @@ def test_a_user_is_no_client_and_a_client_is_no_user(accounts: Accounts) -> None
             wrong()
 
 
-def test_nobody_gives_what_they_do_not_have(accounts: Accounts, store: Store) -> None:
-    admin = frozenset({Scope.ADMIN, Scope.IMPORTS_READ})
+def an_admin(accounts: Accounts, access: Access) -> Caller:
+    """A client that may administrate and nothing else."""
+    made = accounts.create_client("admin", frozenset({Scope.ADMIN, Scope.IMPORTS_READ}), "administrator")
+    return caller_of(enter(access, made))
+
+
+def test_nobody_gives_what_they_do_not_have(accounts: Accounts, access: Access, store: Store) -> None:
+    admin = an_admin(accounts, access)
     machine = accounts.create_client("x", frozenset({Scope.KEYS_RELEASE}), "administrator")
     before = newest(store)
 
@@ -296,6 +304,8 @@ def test_nobody_gives_what_they_do_not_have(accounts: Accounts, store: Store) ->
         lambda: accounts.set_password("administrator", RIGHT, "admin", admin),
         lambda: accounts.create_client("y", frozenset({Scope.KEYS_RELEASE}), "admin", admin),
         lambda: accounts.rotate_client(machine.client.login, timedelta(0), "admin", admin),
+        lambda: accounts.disable_user("administrator", "admin", admin),
+        lambda: accounts.change_role("administrator", Role.AUDITOR, "admin", admin),
     ):
         with pytest.raises(InsufficientScope):
             wrong()
@@ -361,3 +371,151 @@ def test_a_hundred_guesses_at_once_are_a_hundred(
         accounts.change_own_password(caller, OTHER, OTHER)
 
     assert len(looked_at) == 5
+
+
+def test_an_administrator_without_other_scopes_disables_whoever_is_no_owner(
+    accounts: Accounts, access: Access
+) -> None:
+    admin = an_admin(accounts, access)
+    accounts.create_user("olga", Role.OPERATOR, RIGHT, "administrator")
+    machine = accounts.create_client("x", SCOPES, "administrator")
+
+    assert accounts.disable_user("olga", "admin", admin).is_disabled
+    assert accounts.disable_client(machine.client.login, "admin", admin).is_disabled
+
+
+# --- what changes during a slow step -----------------------------------------------------------------
+
+
+class Meddling(Passwords):
+    """Does something else while a password is checked or hashed, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def matches(self, password_hash: str | None, password: Secret) -> bool:
+        found = super().matches(password_hash, password)
+        self._meddle()
+        return found
+
+    def hash(self, password: Secret) -> str:
+        found = super().hash(password)
+        self._meddle()
+        return found
+
+    def _meddle(self) -> None:
+        meanwhile, self.meanwhile = getattr(self, "meanwhile", None), None
+        if meanwhile:
+            meanwhile()
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow:
+    """The verbs with passwords that somebody meddles with."""
+
+    passwords: Meddling
+    access: Access
+    accounts: Accounts
+    others: Accounts
+
+
+@pytest.fixture
+def slow(store: Store, vault: Vault, clock: Clock, access: Access, accounts: Accounts) -> Slow:
+    accounts.create_user("olga", Role.OWNER, RIGHT, "administrator")
+    passwords = Meddling()
+    rules = TokenRules(timedelta(hours=1), INACTIVITY)
+    return Slow(
+        passwords,
+        Access(store, vault, passwords, rules, clock),
+        Accounts(store, passwords, INACTIVITY, clock),
+        accounts,
+    )
+
+
+def test_p29_a_login_under_way_does_not_survive_a_new_password(slow: Slow) -> None:
+    slow.passwords.meanwhile = lambda: slow.others.set_password("olga", OTHER, "administrator")
+
+    with pytest.raises(WrongCredentials):
+        log_in(slow.access, "olga")
+
+
+def test_p29_a_login_under_way_does_not_survive_being_disabled(slow: Slow) -> None:
+    slow.passwords.meanwhile = lambda: slow.others.disable_user("olga", "administrator")
+
+    with pytest.raises(WrongCredentials):
+        log_in(slow.access, "olga")
+
+
+def test_p29_a_login_under_way_has_the_scopes_of_the_new_role(slow: Slow) -> None:
+    slow.passwords.meanwhile = lambda: slow.others.change_role("olga", Role.AUDITOR, "administrator")
+    session = log_in(slow.access, "olga")
+
+    assert session.scopes == SCOPES_OF[Role.AUDITOR]
+    assert slow.access.find_session(session.token_id)
+
+
+def test_p29_an_own_new_password_does_not_overwrite_a_reset(slow: Slow) -> None:
+    caller = caller_of(log_in(slow.access, "olga"))
+    slow.passwords.meanwhile = lambda: slow.others.set_password("olga", OTHER, "administrator")
+
+    with pytest.raises((Unauthenticated, WrongCredentials)):
+        slow.accounts.change_own_password(caller, RIGHT, Secret(b"a third battery horse"))
+    assert log_in(slow.access, "olga", OTHER)
+
+
+@pytest.mark.parametrize("end", ["disable", "demote", "reset", "revoke"])
+@pytest.mark.parametrize("change", ["create", "reset"])
+def test_p29_an_administrator_who_ceases_to_be_one_changes_nobody(slow: Slow, end: str, change: str) -> None:
+    caller = caller_of(log_in(slow.access, "olga"))
+    slow.passwords.meanwhile = {
+        "disable": lambda: slow.others.disable_user("olga", "administrator"),
+        "demote": lambda: slow.others.change_role("olga", Role.AUDITOR, "administrator"),
+        "reset": lambda: slow.others.set_password("olga", OTHER, "administrator"),
+        "revoke": lambda: slow.others.revoke_session(caller.token_id, None, "administrator"),
+    }[end]
+
+    with pytest.raises(Unauthenticated):
+        if change == "create":
+            slow.accounts.create_user("eve", Role.OWNER, RIGHT, "olga", caller)
+        else:
+            slow.accounts.set_password("administrator", OTHER, "olga", caller)
+    assert log_in(slow.access, "administrator")
+
+
+# --- tokens end without comparing clocks --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [-3600, -1, 0, 1, 3600])
+@pytest.mark.parametrize("end", ["reset", "demote", "rotate"])
+def test_p29_no_token_survives_a_reset_on_a_machine_with_another_clock(
+    accounts: Accounts, access: Access, store: Store, vault: Vault, clock: Clock, end: str, ahead: int
+) -> None:
+    def elsewhere() -> datetime:
+        return clock() + timedelta(seconds=ahead)
+
+    there = Accounts(store, PASSWORDS, INACTIVITY, elsewhere)
+    accounts.create_user("olga", Role.OPERATOR, RIGHT, "administrator")
+    machine = accounts.create_client("x", SCOPES, "administrator")
+    tokens = {"olga": log_in(access, "olga"), "x": enter(access, machine)}
+    if end == "rotate":
+        there.rotate_client(machine.client.login, timedelta(0), "administrator")
+    elif end == "reset":
+        there.set_password("olga", OTHER, "administrator")
+    else:
+        there.change_role("olga", Role.AUDITOR, "administrator")
+
+    ended, alive = ("x", "olga") if end == "rotate" else ("olga", "x")
+    with pytest.raises(Unauthenticated):
+        access.find_session(tokens[ended].token_id)
+    assert access.find_session(tokens[alive].token_id)
+
+
+def test_a_secret_that_is_rotated_with_an_overlap_leaves_its_tokens(
+    accounts: Accounts, access: Access
+) -> None:
+    machine = accounts.create_client("x", SCOPES, "administrator")
+    session = enter(access, machine)
+    accounts.rotate_client(machine.client.login, timedelta(hours=1), "administrator")
+
+    assert access.find_session(session.token_id)

@@ -59,21 +59,24 @@ class Principals:
         query = sa.select(principals.c.id).where(principals.c.login == login)
         return self._connection.execute(query).first() is not None
 
-    def find(self, kind: PrincipalKind, login: str) -> Principal:
-        """Look a principal up, exactly as its login is written, or raise `NotFound`."""
-        row = self._connection.execute(
-            sa.select(principals).where(principals.c.kind == kind, principals.c.login == login)
-        ).first()
+    def find(self, kind: PrincipalKind, login: str, *, lock: bool = False) -> Principal:
+        """Return a principal, exactly as its login is written, or raise `NotFound`.
+
+        lock: whether its row is locked until the transaction ends.
+        """
+        row = self._row(kind, login, lock=lock)
         if row is None:
             raise NotFound(f"There is no such {kind}.")
         return _principal(row)
 
-    def find_user(self, login: str) -> User | None:
-        """Look a user up with the hash of its password."""
-        row = self._connection.execute(
-            sa.select(principals).where(principals.c.kind == PrincipalKind.USER, principals.c.login == login)
-        ).first()
+    def find_user(self, login: str, *, lock: bool = False) -> User | None:
+        """Return a user with the hash of its password. lock: as in `find`."""
+        row = self._row(PrincipalKind.USER, login, lock=lock)
         return None if row is None else User(_principal(row), row.password_hash)
+
+    def _row(self, kind: PrincipalKind, login: str, *, lock: bool) -> Row[Any] | None:
+        query = sa.select(principals).where(principals.c.kind == kind, principals.c.login == login)
+        return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
         """List users or clients, the oldest first."""
@@ -94,20 +97,28 @@ class Principals:
         )
 
     def disable(self, principal_id: int, now: datetime) -> None:
-        """Disable a principal; every token issued before `now` ends."""
-        self._update(principal_id, is_disabled=True, tokens_valid_from=now)
+        """Disable a principal; all of its tokens end."""
+        self._end_tokens(principal_id, now, is_disabled=True)
 
     def change_password(self, principal_id: int, password_hash: str, now: datetime) -> None:
-        """Give a user another password; every token issued before `now` ends."""
-        self._update(principal_id, password_hash=password_hash, tokens_valid_from=now)
+        """Give a user another password; all of its tokens end."""
+        self._end_tokens(principal_id, now, password_hash=password_hash)
 
     def change_role(self, principal_id: int, role: Role, now: datetime) -> None:
-        """Give a user another role; every token issued before `now` ends."""
-        self._update(principal_id, role=role, tokens_valid_from=now)
+        """Give a user another role; all of its tokens end."""
+        self._end_tokens(principal_id, now, role=role)
+
+    def end_tokens(self, principal_id: int, now: datetime) -> None:
+        """End all tokens of a principal."""
+        self._end_tokens(principal_id, now)
 
     def upgrade_hash(self, principal_id: int, password_hash: str) -> None:
         """Keep a stronger hash of the same password; tokens stay."""
         self._update(principal_id, password_hash=password_hash)
+
+    def _end_tokens(self, principal_id: int, now: datetime, **values: Any) -> None:  # noqa: ANN401 - columns
+        next_generation = principals.c.generation + 1
+        self._update(principal_id, generation=next_generation, tokens_valid_from=now, **values)
 
     def _update(self, principal_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
         self._connection.execute(sa.update(principals).where(principals.c.id == principal_id).values(values))
@@ -134,9 +145,9 @@ class ClientSecrets:
             .values(expires_at=at)
         )
 
-    def find_owner(self, client_id: str, digest: str, now: datetime) -> Principal | None:
-        """Find the client that is not disabled and whose secret, valid at `now`, has this digest."""
-        row = self._connection.execute(
+    def lock_owner(self, client_id: str, digest: str, now: datetime) -> Principal | None:
+        """Lock and return the enabled client whose secret, valid at `now`, has this digest."""
+        query = (
             sa.select(principals)
             .join(client_secrets)
             .where(
@@ -146,7 +157,8 @@ class ClientSecrets:
                 client_secrets.c.digest == digest,
                 client_secrets.c.expires_at.is_(None) | (client_secrets.c.expires_at > now),
             )
-        ).first()
+        )
+        row = self._connection.execute(query.with_for_update(of=principals)).first()
         return None if row is None else _principal(row)
 
 

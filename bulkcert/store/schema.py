@@ -81,7 +81,8 @@ principals = sa.Table(
     sa.Column("role", sa.String(20)),
     sa.Column("scopes", sa.Text),
     sa.Column("is_disabled", sa.Boolean(name="principals_is_disabled"), nullable=False),
-    sa.Column("tokens_valid_from", Time, nullable=False),
+    sa.Column("tokens_valid_from", Time, nullable=False),  # for releases before `generation`
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Time, nullable=False),
 )
 
@@ -100,6 +101,7 @@ tokens = sa.Table(
     sa.Column("id", sa.String(40), primary_key=True),
     sa.Column("principal_id", Number, sa.ForeignKey("principals.id"), nullable=False, index=True),
     sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("issued_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False, index=True),
     sa.Column("last_used_at", Time, nullable=False),

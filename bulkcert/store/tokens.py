@@ -19,12 +19,17 @@ class Tokens:
         self._connection = connection
 
     def insert(self, session: Session) -> None:
-        """Keep a new token."""
+        """Insert a new token of its principal's generation.
+
+        The principal's row must be locked (`Principals.find` with `lock`), or a change of it may be missed.
+        """
+        generation = sa.select(principals.c.generation).where(principals.c.id == session.principal_id)
         self._connection.execute(
             sa.insert(tokens).values(
                 id=session.token_id,
                 principal_id=session.principal_id,
                 scopes=" ".join(sorted(session.scopes)),
+                generation=generation.scalar_subquery(),
                 issued_at=session.issued_at,
                 expires_at=session.expires_at,
                 last_used_at=session.issued_at,
@@ -36,8 +41,8 @@ class Tokens:
     ) -> tuple[Session, datetime] | None:
         """Look up a token that is valid at `now`, with the time of its last use.
 
-        A token is valid unless it has ended, was revoked, was issued before its principal's
-        `tokens_valid_from`, belongs to a disabled principal, or was last used before `used_after`.
+        A token is valid unless it has ended, was revoked, is of another generation than its principal,
+        belongs to a disabled principal, or was last used before `used_after`.
         """
         row = self._connection.execute(_valid(now, used_after).where(tokens.c.id == token_id)).first()
         return None if row is None else (_session(row), row.last_used_at)
@@ -79,7 +84,7 @@ def _valid(now: datetime, used_after: datetime | None) -> sa.Select[Any]:
     query = sa.select(tokens, principals.c.login).join(principals).where(
         tokens.c.revoked_at.is_(None),
         tokens.c.expires_at > now,
-        tokens.c.issued_at >= principals.c.tokens_valid_from,
+        tokens.c.generation == principals.c.generation,
         principals.c.is_disabled.is_(False),
     )  # fmt: skip
     return query if used_after is None else query.where(tokens.c.last_used_at >= used_after)

@@ -20,7 +20,7 @@ def create() -> Response:
     order = read_json(access_schemas.NewClient())
     caller = current.caller()
     made = current.service().accounts.create_client(
-        order["name"], frozenset(order["scopes"]), caller.login, caller.scopes
+        order["name"], frozenset(order["scopes"]), caller.login, caller
     )
     response = jsonify(access_schemas.IssuedClient().dump(made))
     response.status_code = 201
@@ -46,7 +46,7 @@ def rotate(client_id: str) -> Response:
         ids.word(client_id, "client"),
         timedelta(seconds=order["overlap_seconds"]),
         caller.login,
-        caller.scopes,
+        caller,
     )
     return jsonify(access_schemas.IssuedClient().dump(issued))
 
@@ -56,7 +56,8 @@ def rotate(client_id: str) -> Response:
 def disable(client_id: str) -> Response:
     """Disable a client."""
     read_query(schemas.Nothing())
-    client = current.service().accounts.disable_client(ids.word(client_id, "client"), current.caller().login)
+    caller = current.caller()
+    client = current.service().accounts.disable_client(ids.word(client_id, "client"), caller.login, caller)
     return jsonify(access_schemas.Client().dump(client))
 
 

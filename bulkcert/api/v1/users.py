@@ -18,7 +18,7 @@ def create() -> Response:
     order = read_json(access_schemas.NewUser())
     caller = current.caller()
     made = current.service().accounts.create_user(
-        order["login"], order["role"], order["password"], caller.login, caller.scopes
+        order["login"], order["role"], order["password"], caller.login, caller
     )
     response = _answer(made)
     response.status_code = 201
@@ -38,7 +38,8 @@ def index() -> Response:
 def disable(login: str) -> Response:
     """Disable a user."""
     read_query(schemas.Nothing())
-    user = current.service().accounts.disable_user(ids.word(login, "user"), current.caller().login)
+    caller = current.caller()
+    user = current.service().accounts.disable_user(ids.word(login, "user"), caller.login, caller)
     return jsonify(access_schemas.User().dump(user))
 
 
@@ -50,7 +51,7 @@ def change_role(login: str) -> Response:
     order = read_json(access_schemas.NewRole())
     caller = current.caller()
     user = current.service().accounts.change_role(
-        ids.word(login, "user"), order["role"], caller.login, caller.scopes
+        ids.word(login, "user"), order["role"], caller.login, caller
     )
     return jsonify(access_schemas.User().dump(user))
 
@@ -64,7 +65,7 @@ def set_password(login: str) -> Response:
     caller = current.caller()
     return _answer(
         current.service().accounts.set_password(
-            ids.word(login, "user"), order["password"], caller.login, caller.scopes
+            ids.word(login, "user"), order["password"], caller.login, caller
         )
     )
 
