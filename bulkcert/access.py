@@ -24,7 +24,7 @@ from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.access import KeptSigningKey
 from bulkcert.store.principals import User
-from bulkcert.throttle import FORGET_AFTER, Throttle
+from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
 from bulkcert.vault import Place, Vault
 
 _WRONG = "Login and password (or client id and secret) do not belong together."
@@ -82,6 +82,7 @@ class Access:
         self._rules = rules
         self._now = now
         self._throttle = Throttle(store, now)
+        self._queue = LoginQueue()
 
     def begin(self, tx: Transaction, administrator: str, password: Secret) -> None:
         """Make the first administrator and the first signing key, in the transaction of `init`."""
@@ -93,7 +94,11 @@ class Access:
 
     def log_in(self, login: str, password: Secret, source: str) -> Session:
         """Open a session, or raise `WrongCredentials` or `TooManyRequests`. source: the client's address."""
-        self._throttle.admit(login, source)
+        with self._queue.place(source):
+            self._throttle.admit(login, source)
+            return self._check_password(login, password, source)
+
+    def _check_password(self, login: str, password: Secret, source: str) -> Session:
         for _ in range(_MOST_CHECKS):
             with self._store.reading() as tx:
                 user = tx.principals.find_user(login)

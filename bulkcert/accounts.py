@@ -178,7 +178,7 @@ class Accounts:
             throttle = tx.throttles.find(guesses)
             failures = throttle.failures if throttle else 0
             if throttle is not None and failures >= _FREE_GUESSES:
-                left = throttle.last_failed_at + _GUESS_DELAY - now
+                left = min(throttle.last_failed_at + _GUESS_DELAY - now, _GUESS_DELAY)
                 if left > timedelta(0):
                     raise TooManyRequests("Too many passwords were wrong.", int(left.total_seconds()) + 1)
             tx.throttles.set(guesses, failures + 1, now)

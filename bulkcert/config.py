@@ -5,6 +5,7 @@ which `docs/operations.md` is held complete by a test.
 """
 
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,16 @@ def _namespace(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}(\.[A-Za-z0-9-]{1,40}){1,5}", text):
         raise ValueError("must be a domain, reversed, such as com.example.vpn")
     return text
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise ValueError("must be networks, apart by commas, such as 10.0.0.0/8,192.0.2.7") from None
 
 
 def _positive(text: str) -> int:
@@ -168,6 +179,12 @@ class Config:
         900,
         "how long the Citrix-compatible import waits before it answers 503",
         _positive,
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "TRUSTED_PROXIES",
+        _networks("127.0.0.0/8,::1/128"),
+        "with --behind-proxy: networks whose proxies are believed what they write into X-Forwarded-For",
+        _networks,
     )
     require_confinement: bool = _setting(
         "REQUIRE_CONFINEMENT",

@@ -1,13 +1,17 @@
-"""Failed logins slow their source down, and nobody else: nobody can lock the administrator out.
+"""Failed logins slow their source down, and no other: the administrator can always log in from elsewhere.
 
-A try is counted before its password is looked at, in the transaction that lets it through, so that a
-hundred tries at once are a hundred tries; a success takes the count back. Counts are kept under digests: a
-login may be a password typed into the wrong field.
+A try is counted before its password is checked, in the transaction that lets it through, so that a hundred
+tries at once are a hundred tries. A success takes its own try back and the failures of its login, not those
+of other logins from the same source. Counts are kept under digests: a login may be a password typed into the
+wrong field.
 """
 
 import hashlib
 import ipaddress
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from bulkcert.errors import TooManyRequests
@@ -33,16 +37,20 @@ class Throttle:
         now = self._now()
         with self._store.writing() as tx:
             failures: dict[str, int] = {}
-            for count_id, free in sorted(_counts(login, source).items()):
+            counted = {_count_of_login(login, source): _FREE, _count_of_source(source): _FREE_OF_SOURCE}
+            for count_id, free in sorted(counted.items()):
                 tx.lock(f"throttle {count_id}")  # a hundred at once are looked at one after the other
                 failures[count_id] = self._failures(tx, count_id, free, now)
             for count_id, number in failures.items():
                 tx.throttles.set(count_id, number + 1, now)
 
     def forgive(self, tx: Transaction, login: str, source: str) -> None:
-        """Forget the tries before a success, and those of others that are long ago."""
-        for count_id in _counts(login, source):
-            tx.throttles.clear(count_id, self._now() - FORGET_AFTER)
+        """Forget the failures of a login that succeeded, and the count of this try for its source.
+
+        Failures that are long ago are forgotten with them.
+        """
+        tx.throttles.clear(_count_of_login(login, source), self._now() - FORGET_AFTER)
+        tx.throttles.take_back(_count_of_source(source))
 
     def _failures(self, tx: Transaction, count_id: str, free: int, now: datetime) -> int:
         count = tx.throttles.find(count_id)
@@ -50,26 +58,75 @@ class Throttle:
             return 0
         if count.failures >= free:
             delay = min(timedelta(seconds=2.0 ** min(count.failures - free, 10)), _LONGEST_DELAY)
-            left = count.last_failed_at + delay - now
+            # A clock that was ahead leaves a last failure in the future; nobody waits for more than the
+            # delay.
+            left = min(count.last_failed_at + delay - now, delay)
             if left > timedelta(0):
                 raise TooManyRequests("Too many logins failed.", retry_after=int(left.total_seconds()) + 1)
         return count.failures
 
 
-def _counts(login: str, source: str) -> dict[str, int]:
-    """Name the two counts that a try falls under, and how many failures each has free."""
-    source = _network(source)
-    both = hashlib.sha256(f"login\x00{source}\x00{login}".encode(errors="surrogatepass")).hexdigest()
-    alone = hashlib.sha256(f"source\x00{source}".encode(errors="surrogatepass")).hexdigest()
-    return {both: _FREE, alone: _FREE_OF_SOURCE}
+class LoginQueue:
+    """Bounds how many logins of a source, and of all sources, wait for their password to be checked.
+
+    A check takes some 30 ms and two run at a time: a flood of logins from one address must not make others
+    wait for all of it.
+    """
+
+    def __init__(self, most_of_source: int = 4, most: int = 64) -> None:
+        self._most_of_source = most_of_source
+        self._most = most
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, source: str) -> Iterator[None]:
+        """Hold a place, or raise `TooManyRequests`. source: the client's address."""
+        network = network_of(source)
+        with self._lock:
+            if self._waiting[network] >= self._most_of_source or self._waiting.total() >= self._most:
+                raise TooManyRequests("Too many logins at once.", retry_after=1)
+            self._waiting[network] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting[network] -= 1
+                if not self._waiting[network]:
+                    del self._waiting[network]
 
 
-def _network(source: str) -> str:
-    """Give the /64 of an IPv6 address: whoever has one address of it has them all (RFC 6177 §2)."""
+def _count_of_login(login: str, source: str) -> str:
+    """Return the id under which failures of a login from a source are counted."""
+    return _digest(f"login\x00{network_of(source)}\x00{login}")
+
+
+def _count_of_source(source: str) -> str:
+    """Return the id under which failures of all logins from a source are counted."""
+    return _digest(f"source\x00{network_of(source)}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
+
+
+def network_of(source: str) -> str:
+    """Return the network that failures from an address are counted for.
+
+    An IPv6 address that carries an IPv4 address (mapped, RFC 4291 §2.5.5.2, or NAT64) counts as that one.
+    Another IPv6 address counts as its /64, because a client has a whole one (RFC 6177 §2).
+    """
     try:
         address = ipaddress.ip_address(source)
     except ValueError:
         return source
-    if address.version == 4:
+    if isinstance(address, ipaddress.IPv4Address):
         return source
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    if address in _NAT64:
+        return str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

@@ -1,6 +1,8 @@
 """Passwords, sessions, throttling and signing keys."""
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from bulkcert.events import EventType
 from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.throttle import LoginQueue, network_of
 from bulkcert.vault import Vault, new_master_key
 from tests.conftest import Clock
 
@@ -256,3 +259,84 @@ def test_all_addresses_of_one_ipv6_network_are_one_source(access: Access) -> Non
     with pytest.raises(TooManyRequests):
         access.log_in("administrator", RIGHT, "2001:db8::ffff")
     access.log_in("administrator", RIGHT, "2001:db8:0:1::1")
+
+
+@pytest.mark.parametrize(
+    ("source", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("64:ff9b::192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::c000:201", "192.0.2.1"),
+        ("64:ff9b:1::1", "64:ff9b:1::/64"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_an_address_counts_as_the_one_that_it_carries(source: str, network: str) -> None:
+    assert network_of(source) == network
+
+
+def test_a_success_does_not_forgive_the_failures_of_other_logins(access: Access, clock: Clock) -> None:
+    """Else a guesser with an account of its own would log in after every few guesses."""
+    for number in range(49):
+        fail(access, 1, login=f"user{number}")
+        if number % 4 == 0:
+            access.log_in("administrator", RIGHT, "192.0.2.1")
+    fail(access, 1, login="one more")
+
+    with pytest.raises(TooManyRequests):
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+    assert access.log_in("administrator", RIGHT, "192.0.2.2")
+
+
+def test_logins_that_succeed_are_no_failures_of_their_source(access: Access) -> None:
+    for _ in range(120):
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out(access: Access, clock: Clock) -> None:
+    clock.pass_by(days=1495)
+    fail(access, 5)
+    clock.pass_by(days=-1495)
+
+    with pytest.raises(TooManyRequests) as refusal:
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+    assert refusal.value.retry_after <= 11
+
+
+def test_a_flood_from_one_source_leaves_places_for_others() -> None:
+    queue = LoginQueue(most_of_source=2, most=3)
+    with queue.place("192.0.2.1"), queue.place("192.0.2.1"):
+        with pytest.raises(TooManyRequests), queue.place("::ffff:192.0.2.1"):
+            pass
+        with queue.place("192.0.2.2"), pytest.raises(TooManyRequests), queue.place("192.0.2.3"):
+            pass
+    with queue.place("192.0.2.1"), queue.place("192.0.2.1"):
+        pass
+
+
+def test_a_login_waits_for_few_others(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Semaphore(0), threading.Event()
+
+    def check(password_hash: str | None, password: Secret) -> bool:
+        started.release()
+        go_on.wait(30)
+        return password == RIGHT
+
+    monkeypatch.setattr(access, "_passwords", SimpleNamespace(matches=check, is_outdated=lambda _: False))
+    with ThreadPoolExecutor(20) as pool:
+        flood = [pool.submit(access.log_in, f"user{number}", WRONG, "192.0.2.1") for number in range(16)]
+        for _ in range(4):
+            started.acquire(timeout=30)
+        administrator = pool.submit(access.log_in, "administrator", RIGHT, "192.0.2.2")
+        assert started.acquire(timeout=30)  # it did not wait for the flood
+        go_on.set()
+        refusals = [type(login.exception(timeout=60)) for login in flood]  # noqa: LOG004 - a future
+
+    assert administrator.result().login == "administrator"
+    assert refusals.count(TooManyRequests) == 12

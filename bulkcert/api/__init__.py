@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bulkcert import wiring
 from bulkcert.api import auth, citrix, current, health, mdm, problems, request_log, uploads, v1
+from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
 from bulkcert.config import Config
 from bulkcert.wiring import Service
@@ -15,11 +16,14 @@ from bulkcert.wiring import Service
 def create_from_environment(*, behind_proxy: bool = False) -> Flask:
     """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start.
 
-    behind_proxy: the client's address is the last one in `X-Forwarded-For`, which the proxy wrote.
+    behind_proxy: trusted proxies write the client's address into `X-Forwarded-For`.
     """
-    app = create_app(wiring.connect(Config.from_environment(os.environ)))
+    config = Config.from_environment(os.environ)
+    app = create_app(wiring.connect(config))
     if behind_proxy:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=0)  # type: ignore[method-assign]
+        app.wsgi_app = ClientAddress(  # type: ignore[method-assign]
+            ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=0), config.trusted_proxies
+        )
     return app
 
 

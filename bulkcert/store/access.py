@@ -39,6 +39,14 @@ class Throttles:
         if not changed.rowcount:
             self._connection.execute(sa.insert(login_throttles).values(id=throttle_id, **values))
 
+    def take_back(self, throttle_id: str) -> None:
+        """Lower a count by one."""
+        self._connection.execute(
+            sa.update(login_throttles)
+            .where(login_throttles.c.id == throttle_id, login_throttles.c.failures > 0)
+            .values(failures=login_throttles.c.failures - 1)
+        )
+
     def clear(self, throttle_id: str, stale_before: datetime) -> None:
         """Forget one count, and all that are older than `stale_before`."""
         old = login_throttles.c.last_failed_at < stale_before

@@ -1,0 +1,69 @@
+"""The client's address behind proxies: the last one that no trusted proxy has.
+
+A client may write anything into `X-Forwarded-For`; each proxy appends the address that it saw. So the list is
+read from its end, and only while trusted proxies wrote it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNKNOWN = "unknown"
+"""The one source of all clients whose address a proxy wrote in a form that is not read."""
+
+_LONGEST = 64
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
+
+class ClientAddress:
+    """WSGI: puts the client's address into REMOTE_ADDR. trusted: networks whose hosts may tell it."""
+
+    def __init__(self, app: "WSGIApplication", trusted: Sequence[Network]) -> None:
+        self._app = app
+        self._trusted = trusted
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Pass a request on."""
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+        if forwarded is not None:
+            environ["REMOTE_ADDR"] = find_client(environ.get("REMOTE_ADDR", ""), forwarded, self._trusted)
+        return self._app(environ, start_response)
+
+
+def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+    """Return the client's address, or `UNKNOWN` where a trusted proxy wrote none that can be read.
+
+    peer: the address of the connection. forwarded: the header `X-Forwarded-For`, the nearest proxy's word
+    last.
+    """
+    address = _read(peer)
+    rest = forwarded
+    while address is not None and _is_in(address, trusted) and rest:
+        rest, _, last = rest.rpartition(",")
+        address = _read(last.strip())
+    if address is None:
+        return UNKNOWN if peer else ""
+    return str(address)
+
+
+def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address, written with or without a port; an IPv6 address that carries an IPv4 one as that."""
+    if len(text) > _LONGEST:
+        return None
+    if found := _WITH_PORT.fullmatch(text):
+        text = found[1] or found[2]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_in(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
