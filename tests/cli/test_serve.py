@@ -149,7 +149,7 @@ def test_the_address_that_a_proxy_wrote_counts_only_behind_one(
 @pytest.mark.parametrize(("demanded", "status"), [("false", 0), ("true", 1)])
 def test_a_kernel_that_does_not_confine_is_warned_of_or_refused(run, monkeypatch, capsys, demanded, status):
     monkeypatch.setattr(Opener, "layers", lambda _opener: Layers())
-    done = run("--port", a_port(), BULKCERT_REQUIRE_CONFINEMENT=demanded)
+    done = run("--port", str(take_port()), BULKCERT_REQUIRE_CONFINEMENT=demanded)
 
     assert done.exit_code == status, done.output
     assert "confine" in done.output + capsys.readouterr().out
