@@ -251,3 +251,48 @@ def test_what_opens_without_confinement_opens_in_it() -> None:
             assert (found.code, found.detail) == (refusal.code, refusal.detail)
         else:
             assert found == expected
+
+
+LYING = """
+from bulkcert.formats import pkcs12
+from bulkcert.opening.forking import run
+from bulkcert.opening.serving import serve
+from dataclasses import replace
+from functools import partial
+
+earlier = []
+
+def lie(data, password, *rest):
+    opened = pkcs12.open(data, password, *rest)
+    earlier.append(opened)
+    first, facts = earlier[0], opened.leaf.facts
+    return {lie}
+
+run(partial(serve, open_file=lie))
+"""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "replace(opened, private_key=first.private_key)",
+        "replace(opened, leaf=first.leaf)",
+        "replace(opened, leaf=replace(opened.leaf, der=first.leaf.der))",
+        "replace(opened, leaf=replace(opened.leaf, facts=first.leaf.facts))",
+        "replace(opened, leaf=replace(opened.leaf, facts=replace(facts, public_key_sha256='0' * 64)))",
+        "replace(opened, leaf=replace(opened.leaf, facts=replace(facts, fingerprint_sha256='0' * 64)))",
+        "replace(opened, chain=(replace(opened.chain[0], der=b'0'),))",
+        "replace(opened, private_key=type(password)(b''))",
+    ],
+)
+def test_p27_a_child_that_lies_is_not_believed(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot give a device the key of another, nor claim the key of another."""
+    monkeypatch.setattr(template_module, "_COMMAND", (sys.executable, "-c", LYING.format(lie=lie)))
+    opener = Opener(Limits())
+    files = [(a_pkcs12(), Secret(PASSWORD.encode())) for _ in range(2)]
+    try:
+        results = list(opener.open_all(files, "one"))
+    finally:
+        opener.close()
+
+    assert [getattr(result, "code", None) for result in results][-1] == "crashed"

@@ -3,8 +3,8 @@
 Rules:
 - The process has no master key, no database and an emptied environment; files and passwords are sent over a
   pipe, and nothing is in its command line.
-- What it answers is read as numbers, text and bytes, never unpickled: whoever takes it over gains nothing
-  here.
+- Its answers are read as numbers, text and bytes, never unpickled. The worker hashes each certificate and
+  checks by arithmetic that the key belongs to it (`formats/key_match`), before anything is sealed.
 - A process serves one import, and was forked from a template that has seen no file at all.
 - It is confined by the kernel (`confinement`): no files, no network, no programs, no other processes.
 - A file whose opening ends the process, and then another one, is that file's refusal: the first may have been
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import Crashed, ItemRefusal, NotConfined, TooCostly
+from bulkcert.formats.key_match import match_key
 from bulkcert.limits import Limits
 from bulkcert.opening.child import Child, ChildEnded
 from bulkcert.opening.confinement import Layers
@@ -130,6 +131,7 @@ class Opener:
         """Give the next result; None where the child ended, and the file is to be opened by another."""
         try:
             result = read_answer(number, child.next_answer(self._limits.opening_wall_seconds))
+            _check_key(result)
         except ChildEnded as end:
             self._end_child()
             return self._blame(end)
@@ -153,6 +155,16 @@ class Opener:
         if end.out_of_time:
             return TooCostly("Opening the file took longer than the limit.")
         return Crashed("The process that opened the file ended without an answer, again and again.")
+
+
+def _check_key(result: Result) -> None:
+    """Raise `ValueError` where the key is not that of the certificate: the child is not believed."""
+    if isinstance(result, ItemRefusal):
+        return
+    public_key = match_key(result.leaf.der, result.private_key.reveal())
+    if public_key != result.leaf.facts.public_key_sha256:
+        msg = "the key does not belong to the certificate"
+        raise ValueError(msg)
 
 
 def require_layers(limits: Limits, *, is_demanded: bool) -> Layers:

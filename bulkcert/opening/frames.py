@@ -1,6 +1,7 @@
 """What goes over the pipes: lengths, bytes and JSON. Nothing that is read here is trusted or executed."""
 
 import base64
+import hashlib
 import json
 import struct
 from dataclasses import fields
@@ -173,6 +174,9 @@ def _certificate(answer: dict[str, Any]) -> Certificate:
     for name, expected in _FACTS.items():
         _of_type(members[name], expected)
     der = base64.b64decode(_text(answer["der"]), validate=True)
+    if members["fingerprint_sha256"] != hashlib.sha256(der).hexdigest():
+        msg = "the fingerprint is another certificate's"
+        raise ValueError(msg)
     return Certificate(der, CertificateFacts(**members))
 
 
