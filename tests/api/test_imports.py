@@ -130,6 +130,25 @@ def test_each_device_has_an_item_with_its_outcome(caller: ApiCaller, worker: Wor
     assert certificate["fingerprint_sha256"] == found[FIRST]["fingerprint_sha256"]
 
 
+@pytest.mark.parametrize(
+    ("content", "found", "says"),
+    [
+        (a_pkcs12(), "pkcs12", "one bare PKCS#12"),
+        (b"<!DOCTYPE html><html>", "html", "log in"),
+        (b"\x1f\x8b\x08" + bytes(30), "archive", "gzip"),
+        (b"no zip", "text", "text"),
+    ],
+)
+def test_what_was_sent_in_place_of_a_zip_is_named(
+    caller: ApiCaller, content: bytes, found: str, says: str
+) -> None:
+    problem = upload(caller, content).json
+
+    assert problem is not None
+    assert (problem["code"], problem["found"]) == ("not_a_zip", found)
+    assert says in problem["detail"]
+
+
 def test_items_are_null_until_their_turn_has_come(caller: ApiCaller) -> None:
     accepted = upload(caller, a_bundle([FIRST]))
     [item] = items_of(caller, accepted.headers["Location"])

@@ -490,6 +490,16 @@ def test_a_copy_of_an_imei_with_hyphens_is_found_too() -> None:
     assert [item.identity and item.identity.value for item in bundle.items] == ["490154203237518"]
 
 
+def test_a_copy_takes_no_line_of_a_device_that_has_two() -> None:
+    bundle = a_bundle_with({"A12BC3D4EFGH (1).p12": b"x"}, "A12BC3D4EFGH=a\nA12BC3D4EFGH=b")
+
+    assert [end for _, _, end in report(bundle)] == [
+        "invalid_identity",
+        "duplicate_identity",
+        "duplicate_identity",
+    ]
+
+
 @pytest.mark.parametrize("copy_first", [True, False])
 def test_a_copy_beside_its_original_leaves_the_line_to_the_original(copy_first: bool) -> None:
     names = ["A12BC3D4EFGH (1).p12", "A12BC3D4EFGH.p12"]
