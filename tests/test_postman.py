@@ -16,6 +16,7 @@ import pytest
 from tests.api.contract import document
 from tests.builders import a_bundle
 from tests.example_deployer import ExampleDeployer
+from tests.fresh.shell_blocks import shell_blocks
 from tests.live import LIVE, LiveService
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def collection() -> list[dict[str, Any]]:
 
 def run_as_printed(service: LiveService, place: Path) -> subprocess.CompletedProcess[str]:
     """Run the commands of the collection's README in a copy of its folder that lies in another checkout."""
-    [settings, commands] = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    settings, commands = shell_blocks(README)
     assert settings.startswith("PASSWORD=")
     folder = place / "docs" / "postman"
     folder.mkdir(parents=True)

@@ -12,17 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.arguments import WatchedCommands
+from tests.fresh.shell_blocks import shell_blocks
 from tests.live import LIVE, LiveService
 from tests.witnesses import require
 
 ROOT = Path(__file__).parent.parent
-
-
-def blocks_of(page: str) -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
-
-
-BLOCKS = blocks_of("README.md")
+BLOCKS = shell_blocks(ROOT / "README.md")
 BETWEEN = "\n----\n"
 SHELLS = {"bash": ["bash", "-euo", "pipefail"], "dash": ["dash", "-eu"]}
 
@@ -88,7 +83,9 @@ class TestLive:
     def test_the_commands_of_the_page_on_imports_run_after_those_of_the_readme(
         self, place: Path, service: LiveService
     ) -> None:
-        done = walk(SHELLS["dash"], place, service, [*BLOCKS[1:3], *blocks_of("docs/imports.md")])
+        done = walk(
+            SHELLS["dash"], place, service, [*BLOCKS[1:3], *shell_blocks(ROOT / "docs" / "imports.md")]
+        )
         imported, deleted = map(documents, done.stdout.split(BETWEEN)[3:])
 
         assert done.returncode == 0, done.stdout + done.stderr
