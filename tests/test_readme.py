@@ -17,8 +17,6 @@ from tests.live import LIVE, LiveService
 from tests.witnesses import require
 
 ROOT = Path(__file__).parent.parent
-
-
 BLOCKS = shell_blocks(ROOT / "README.md")
 BETWEEN = "\n----\n"
 SHELLS = {"bash": ["bash", "-euo", "pipefail"], "dash": ["dash", "-eu"]}
