@@ -15,9 +15,11 @@ OTHERS = (
 
 RESERVED = re.compile(r"(?:.+\.)?(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|internal)")
 CITED = {
+    "git-lfs.github.com",
     "keepachangelog.com",
     "schema.getpostman.com",
     "www.apple.com",
+    "www.npmjs.com",
     "www.postgresql.org",
     "www.sqlite.org",
 }
@@ -27,7 +29,8 @@ PLACEHOLDERS = {"HOST", "direct", "u", "nanomdm", "bulkcert", "mdm"}
 
 def tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return [ROOT / name for name in listed.splitlines() if Path(name).name not in OTHERS]
+    files = (ROOT / name for name in listed.splitlines())
+    return [path for path in files if path.is_file() and path.name not in OTHERS]
 
 
 def text_of(path: Path) -> str:

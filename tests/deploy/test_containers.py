@@ -110,6 +110,13 @@ def test_the_proxy_asks_the_apis_of_the_composition():
     assert re.findall(r"server (\w+):8080 ", upstream) == [name for name in OURS if name.startswith("api")]
 
 
+def test_the_proxy_is_believed_and_nothing_of_another_network_is():
+    shared = set(SERVICES["proxy"]["networks"]) & set(SERVICES["api1"]["networks"])
+    [network] = [COMPOSE["networks"][name]["ipam"]["config"][0]["subnet"] for name in shared]
+
+    assert network == SERVICES["api1"]["environment"]["BULKCERT_TRUSTED_PROXIES"]
+
+
 def test_the_health_check_fails_in_one_line_where_nothing_answers():
     script = ROOT / "deploy" / "container" / "healthcheck.py"
     environment = {"HEALTHCHECK_URL": "http://127.0.0.1:9/health/ready"}
