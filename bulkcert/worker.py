@@ -47,10 +47,12 @@ log = structlog.get_logger()
 def main(arguments: Sequence[str]) -> int:
     """Work until SIGTERM, or until the process that started this one is gone; give the exit status.
 
-    `arguments`: the process id of the supervisor, or nothing where there is none.
+    `arguments`: the process id of the supervisor, or nothing where there is none; and a file descriptor that
+    a line is written to when this worker has joined.
     """
     memory.protect()
     parent = int(arguments[0]) if arguments else None
+    joined = int(arguments[1]) if len(arguments) > 1 else None
     stopping = Stopping(parent)
     try:
         config = Config.from_environment(os.environ)
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     if work is None:
         return 0
+    if joined is not None:
+        os.write(joined, b"\n")
+        os.close(joined)
     try:
         work_until(stopping, work.work_once, work.rest)
     finally:
@@ -123,12 +128,18 @@ class Stopping:
 Process = subprocess.Popen[bytes]
 
 
-def start_worker() -> Process:
-    """Start a worker process that ends when this process does."""
+def start_worker(joined: int | None = None) -> Process:
+    """Start a worker process that ends when this process does.
+
+    joined: a file descriptor that it writes a line to when it has joined.
+    """
     # -P: nothing is imported from the current directory, which may be anyone's.
     # A process group of its own: a Ctrl-C at the terminal is for the supervisor, who lets workers finish.
-    command = [sys.executable, "-P", "-m", "bulkcert.worker", str(os.getpid())]
-    return subprocess.Popen(command, process_group=0)  # noqa: S603 - our own interpreter and module
+    descriptors = () if joined is None else (joined,)
+    command = [sys.executable, "-P", "-m", "bulkcert.worker", str(os.getpid()), *map(str, descriptors)]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command, process_group=0, pass_fds=descriptors
+    )
 
 
 def pause_after(status: int, lived: float, crashes: int) -> float:

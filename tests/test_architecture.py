@@ -42,13 +42,14 @@ ARROWS: dict[str, frozenset[str]] = {
     "mdm": VALUES | {"deployer", "deployments", "formats", "outcomes", "store", "vault"},
     "roll": VALUES | {"store"},
     "upkeep": VALUES | {"store"},
+    "installation": VALUES | {"config", "store", "vault"},
     "wiring": VALUES
     | set(
-        "deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
+        "installation deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
     ),
     "worker": frozenset({"wiring", "config", "errors", "logs", "memory"}),
     "api": VALUES | {"wiring", "config", "documents"},
-    "cli": VALUES | set("api worker wiring config formats draining logs memory".split()),
+    "cli": VALUES | set("api worker wiring installation config formats draining logs memory".split()),
     "__main__": frozenset({"cli"}),
 }
 ALONE = {

@@ -16,7 +16,7 @@ from bulkcert.cli.serve import serve
 from bulkcert.cli.session import session
 from bulkcert.cli.user import user
 from bulkcert.cli.worker import worker
-from bulkcert.errors import Refusal
+from bulkcert.errors import Refusal, reason_of
 
 
 class _Commands(click.Group):
@@ -29,6 +29,11 @@ class _Commands(click.Group):
         except Refusal as refusal:
             for line in _lines(refusal):
                 click.echo(line, err=True)
+            ctx.exit(1)
+        except OSError as failure:
+            if failure.filename is None:
+                raise
+            click.echo(f"bulkcert: {failure.filename}: {reason_of(failure)}.", err=True)
             ctx.exit(1)
 
 

@@ -8,6 +8,7 @@ import click
 import structlog
 
 from bulkcert.cli.local import actor, local_service
+from bulkcert.cli.readiness import ServiceManager
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import Refusal
 from bulkcert.identities import DeviceIdentity, IdentityType
@@ -40,9 +41,12 @@ def _carry(parent: int | None) -> None:
     configure_logging(config.log_level)
     os.environ.pop(ADMIN_PASSWORD, None)
     carrying = make_deployer(config)
+    service_manager = ServiceManager.from_environment(os.environ)
+    service_manager.tell_ready()
     try:
         work_until(stopping, carrying.carrier.carry_once, carrying.carrier.rest)
     finally:
+        service_manager.tell_stopping()
         carrying.close()
 
 
