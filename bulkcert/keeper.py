@@ -198,9 +198,12 @@ class Keeper:
             chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)
             if chunk is None:
                 return None
-            tx.requests.start(chunk.request_id, self._now())
+            begins = tx.requests.start(chunk.request_id, self._now())
             waiting = tx.items.waiting_positions(chunk.request_id, chunk.first_position, chunk.last_position)
-            return Claimed(chunk, waiting, tx.requests.is_cancelled(chunk.request_id))
+            claimed = Claimed(chunk, waiting, tx.requests.is_cancelled(chunk.request_id))
+        if begins:
+            log.info("import begins", import_id=chunk.request_id, worker_id=self._worker_id)
+        return claimed
 
     def _open(self, claimed: Claimed) -> dict[int, Judged | ItemRefusal] | None:
         """Open and judge what waits; None where it was divided, or the lease was lost on the way."""

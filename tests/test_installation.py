@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
+    for command in ("serve", "worker"):
+        monkeypatch.setattr(sys.modules[f"bulkcert.cli.{command}"], "configure_logging", lambda _: None)
 
     def run(command: str, data_dir: Path | None) -> Result:
         mask = os.umask(0o022)

@@ -158,16 +158,13 @@ def _make_server(address: str, port: int, tls: dict[str, Any]) -> Server:
         workers_kill_timeout=FINISH_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels.error,
-        log_dictconfig={"handlers": _LOG_TO_STANDARD_ERROR},
+        log_dictconfig={"handlers": _LOG_LINES},
         **tls,
     )
 
 
-_STREAM = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-_LOG_TO_STANDARD_ERROR = {
-    "console": {"formatter": "generic", **_STREAM},
-    "access": {"formatter": "access", **_STREAM},
-}
+_LOG_LINES = {name: {"class": "bulkcert.logs.LibraryLines"} for name in ("console", "access")}
+"""The handlers by which granian logs."""
 
 
 def _tls(config: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`bulkcert serve` refuses what it cannot serve, before anything is started."""
 
+import json
 import os
 import socket
 import subprocess
@@ -121,8 +122,24 @@ def test_settings_that_are_wrong_are_told_one_to_a_line(run):
     done = run(BULKCERT_NO_SUCH_SETTING="x", BULKCERT_LOG_LEVEL="loud")
 
     assert done.exit_code == 1
-    assert [line.split(":")[0] for line in done.output.splitlines()[1:3]] == [
-        "BULKCERT_LOG_LEVEL", "BULKCERT_NO_SUCH_SETTING",
+    told = json.loads(done.output)  # nobody sits at a terminal: standard error is a log
+    assert (told["event"], told["level"], told["code"]) == (
+        "serve does not start",
+        "critical",
+        "bad_settings",
+    )
+    assert [line.split(":")[0] for line in told["errors"]] == [
+        "BULKCERT_LOG_LEVEL",
+        "BULKCERT_NO_SUCH_SETTING",
+    ]
+
+
+def test_at_a_terminal_settings_that_are_wrong_are_told_in_sentences(run, monkeypatch):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    done = run(BULKCERT_NO_SUCH_SETTING="x", BULKCERT_LOG_LEVEL="loud")
+
+    assert [line.split(":")[0] for line in done.output.splitlines()[:3]] == [
+        "bulkcert", "BULKCERT_LOG_LEVEL", "BULKCERT_NO_SUCH_SETTING",
     ]  # fmt: skip
 
 
