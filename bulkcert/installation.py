@@ -22,6 +22,7 @@ from bulkcert.errors import (
     SchemaOutdated,
     SpoolMissing,
     StartRefusal,
+    Unavailable,
     WrongMasterKey,
     reason_of,
 )
@@ -207,6 +208,8 @@ def naming_data_dir(config: Config) -> Iterator[None]:
         yield
     except BadSettings:
         raise
+    except Unavailable as refusal:
+        raise type(refusal)(f"{config.database_name}: {refusal.detail}") from None
     except StartRefusal as refusal:
         where = f"{config.database_name}: " if isinstance(refusal, _OF_THE_DATABASE) else ""
         raise type(refusal)(f"{where}{refusal.detail} {_origin(config)}", refusal.faults) from None

@@ -222,3 +222,16 @@ def test_the_password_of_a_database_is_never_named() -> None:
     config = Config.from_environment({"BULKCERT_DATABASE_URL": url})
 
     assert config.database_name == "PostgreSQL database fleet on db.example.com:5432"
+
+
+def test_a_database_server_that_does_not_answer_is_named_without_the_password(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULKCERT_DATABASE_URL", "postgresql://bulkcert:hunter2@127.0.0.1:1/fleet")
+    done = run("check", data_dir)
+
+    assert done.exit_code == 1
+    assert (
+        "PostgreSQL database fleet on 127.0.0.1:1: The database is busy or cannot be reached." in done.output
+    )
+    assert "hunter2" not in done.output

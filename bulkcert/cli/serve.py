@@ -116,7 +116,7 @@ def _announce(
     service_manager.tell_ready()
     structlog.get_logger().info("serving", url=url, workers=workers)
     with contextlib.suppress(OSError):  # nobody may be reading
-        click.echo(f"serving {url} with {workers} workers")
+        click.echo(f"serving {url} with {workers} {'worker' if workers == 1 else 'workers'}")
 
 
 def _run(

@@ -135,7 +135,8 @@ class Odd(Exception):
         OSError(errno.EIO, CANARY),
         exceptions.InternalServerError(CANARY),
         errors.BrokenSeal(CANARY),
-        errors.WrongMasterKey(CANARY),
+        # They name paths of the machine.
+        *(kind(CANARY) for kind in errors.StartRefusal.__subclasses__()),
     ],
     ids=lambda error: type(error).__name__,
 )

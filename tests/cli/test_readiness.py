@@ -114,7 +114,7 @@ def test_serve_says_serving_when_its_port_answers(site: Site) -> None:
     with site.running("serve", "--port", str(port), "--workers", "1") as process:
         assert site.told() == b"READY=1"
         assert ask(port) == 200
-        assert re.fullmatch(rf"serving https://127.0.0.1:{port} with 1 workers\n", process.stdout.readline())
+        assert re.fullmatch(rf"serving https://127.0.0.1:{port} with 1 worker\n", process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         assert site.told() == b"STOPPING=1"
         process.wait(60)
