@@ -41,7 +41,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("bulkcert.cli.resource.setrlimit", lambda *_: None)
+    monkeypatch.setattr("bulkcert.cli.memory.protect", lambda: False)
     for command in ("serve", "worker"):
         monkeypatch.setattr(sys.modules[f"bulkcert.cli.{command}"], "configure_logging", lambda _: None)
 
