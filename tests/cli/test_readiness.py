@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bulkcert.cli.readiness import ServiceManager, answers
-from tests.live import LIVE, a_free_port
+from tests.live import LIVE
+from tests.ports import take_port
 
 PASSWORD = "correct horse battery"
 
@@ -110,7 +111,7 @@ def live(test: Callable[..., None]) -> Callable[..., None]:
 
 @live
 def test_serve_says_serving_when_its_port_answers(site: Site) -> None:
-    port = a_free_port()
+    port = take_port()
     with site.running("serve", "--port", str(port), "--workers", "1") as process:
         assert site.told() == b"READY=1"
         assert ask(port) == 200
