@@ -16,6 +16,7 @@ from bulkcert.errors import BadSettings, Fault
 from bulkcert.limits import Limits
 
 PREFIX = "BULKCERT_"
+DEFAULT_DATA_DIR = Path("bulkcert-data")
 ADMIN_PASSWORD = "BULKCERT_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
 """Read by `bulkcert init` alone, and never kept in a Config."""
 
@@ -124,9 +125,7 @@ def _database_url(text: str) -> str:
 class Config:
     """Every setting. Times are in seconds unless the name says otherwise."""
 
-    data_dir: Path = _setting(
-        "DATA_DIR", Path("bulkcert-data"), "directory of everything that is kept", _path
-    )
+    data_dir: Path = _setting("DATA_DIR", DEFAULT_DATA_DIR, "directory of everything that is kept", _path)
     database_url: str = _setting(
         "DATABASE_URL",
         "",
@@ -227,11 +226,14 @@ class Config:
         "LOG_LEVEL", "info", "least level that is logged", _one_of("debug", "info", "warning", "error")
     )
     limits: Limits = Limits()
+    variables: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Names of the variables that were set, so that messages can say where a path comes from."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Config":
         """Read all settings, or raise `BadSettings` with one fault for each that is unknown or bad."""
         faults: list[Fault] = []
+        variables = frozenset(name for name in environ if name.startswith(PREFIX))
         unread = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
         unread.pop(ADMIN_PASSWORD, None)
         values = _read(_readers(cls), unread, faults)
@@ -248,7 +250,7 @@ class Config:
             faults.append(Fault("BULKCERT_LEASE_SECONDS", detail))
         if faults:
             raise BadSettings("Settings are wrong.", tuple(faults))
-        config = cls(**values, limits=limits_read)
+        config = cls(**values, limits=limits_read, variables=variables)
         return config._with_places()
 
     def _with_places(self) -> "Config":
@@ -264,6 +266,22 @@ class Config:
             ).absolute(),
             tls_key_file=(self.tls_key_file or data_dir / "tls" / "key.pem").absolute(),
         )
+
+    @property
+    def database_file(self) -> Path | None:
+        """The file of an SQLite database; None on PostgreSQL."""
+        if not self.database_url.startswith("sqlite:///"):
+            return None
+        return Path(self.database_url.removeprefix("sqlite:///").partition("?")[0])
+
+    @property
+    def database_name(self) -> str:
+        """Where the database is, for messages: SQLite's path, or PostgreSQL's server. Never a password."""
+        if (file := self.database_file) is not None:
+            return str(file.absolute())
+        match = _POSTGRES.fullmatch(self.database_url)
+        assert match is not None
+        return f"PostgreSQL database {match['database']} on {match['server'] or 'the local server'}"
 
     @property
     def spool_dir(self) -> Path:

@@ -3,8 +3,7 @@
 A chunk is opened outside any transaction, and its results, certificates, events and counts are committed in
 one that begins by giving up the lease: a worker that was too slow finds it gone and changes nothing.
 
-A chunk whose workers died is tried again, and after a few times divided into its entries: what kills its
-worker fails alone then, as `crashed`.
+A chunk whose workers died is tried again, then divided into its entries: what kills its worker is `crashed`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -198,7 +197,8 @@ class Keeper:
             chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)
             if chunk is None:
                 return None
-            tx.requests.start(chunk.request_id, self._now())
+            if tx.requests.start(chunk.request_id, self._now()):
+                log.info("import begins", import_id=chunk.request_id, worker_id=self._worker_id)
             waiting = tx.items.waiting_positions(chunk.request_id, chunk.first_position, chunk.last_position)
             return Claimed(chunk, waiting, tx.requests.is_cancelled(chunk.request_id))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bulkcert.errors import BrokenSeal, NotInitialised, WrongMasterKey
+from bulkcert.errors import BrokenSeal, MasterKeyMissing, NoAccess, WrongMasterKey, reason_of
 from bulkcert.secret import Secret
 
 _VERSION = b"\x01"
@@ -141,17 +141,21 @@ def write_key_file(path: Path, keys: tuple[MasterKey, ...]) -> None:
 
 
 def read_key_file(path: Path) -> tuple[MasterKey, ...]:
-    """Read a key file; raises `NotInitialised` where there is none, `WrongMasterKey` where it is not one."""
+    """Read a key file.
+
+    Raises `MasterKeyMissing` where there is none, `NoAccess` where it cannot be read, and `WrongMasterKey`
+    where it holds something else. Each text names the path.
+    """
     try:
-        lines = path.read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        raise NotInitialised("There is no master key file.") from None
-    except (OSError, UnicodeDecodeError):
-        raise WrongMasterKey("The master key file cannot be read.") from None
+        lines = path.read_bytes().split()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MasterKeyMissing(f"There is no master key at {path}.") from None
+    except OSError as failure:
+        raise NoAccess(f"The master key {path} cannot be read: {reason_of(failure)}.") from None
     try:
-        keys = tuple(bytes.fromhex(line) for line in lines)
+        keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
     except ValueError:
         keys = ()
     if not keys or any(len(key) != 32 for key in keys):
-        raise WrongMasterKey("The master key file does not hold keys of 64 hex digits, one per line.")
+        raise WrongMasterKey(f"{path} does not hold keys of 64 hex digits, one on each line.")
     return tuple(MasterKey(Secret(key)) for key in keys)

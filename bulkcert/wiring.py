@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from bulkcert.access import Access, Passwords, TokenRules
@@ -17,9 +16,21 @@ from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.deployments import Deployments
 from bulkcert.devices import Devices
 from bulkcert.draining import is_draining
-from bulkcert.errors import BadSettings, BrokenSeal, NotInitialised, StorageFull, Unavailable, WrongMasterKey
+from bulkcert.errors import BadSettings, StorageFull, Unavailable, reason_of
 from bulkcert.events import Event, EventType
 from bulkcert.importer import WORK, Importer
+from bulkcert.installation import (
+    CHECK,
+    CHECK_PLACE,
+    is_initialised,
+    is_there,
+    make_folders,
+    make_store,
+    master_key_file,
+    naming_data_dir,
+    open_installation,
+    open_vault,
+)
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
@@ -31,18 +42,14 @@ from bulkcert.roll import Roll
 from bulkcert.secret import Secret
 from bulkcert.spool import Spool
 from bulkcert.store import Store, migration
-from bulkcert.store.engine import PoolLimits
 from bulkcert.store.notices import Watch
 from bulkcert.upkeep import Upkeep
-from bulkcert.vault import Place, Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.vault import Vault, new_master_key, read_key_file, write_key_file
 from bulkcert.vpn_policies import VpnPolicies
 
 ADMINISTRATOR = "administrator"
 
 Clock = Callable[[], datetime]
-
-_CHECK = "master_key"
-_CHECK_PLACE = Place("vault_checks", _CHECK, "sealed")
 
 
 def utc_now() -> datetime:
@@ -88,9 +95,9 @@ class Service:
 def connect(config: Config, now: Clock = utc_now) -> Service:
     """Make the service on a database that `init` made.
 
-    Raises `NotInitialised`, `SchemaOutdated` or `WrongMasterKey`, and writes nothing then.
+    Raises a `StartRefusal` where what `init` made does not belong together, and writes nothing then.
     """
-    store, vault = _open_store(config)
+    store, vault = open_installation(config)
     inactivity = timedelta(minutes=config.login_inactivity_minutes)
     rules = TokenRules(
         lifetime=timedelta(seconds=config.token_lifetime_seconds),
@@ -127,8 +134,11 @@ def make_profiles(config: Config, now: Clock) -> ProfileMaker:
     if key_file is not None and certificate_file is not None:
         try:
             signer = ProfileSigner.from_pem(Secret(key_file.read_bytes()), certificate_file.read_bytes())
-        except OSError:
-            raise BadSettings("The key or the certificate that signs profiles cannot be read.") from None
+        except OSError as failure:
+            raise BadSettings(
+                f"The key or the certificate that signs profiles cannot be read: {failure.filename}:"
+                f" {reason_of(failure)}."
+            ) from None
     return ProfileMaker(now, secrets.token_bytes, signer, config.profile_namespace)
 
 
@@ -152,7 +162,7 @@ class Deployer:
 
 def make_deployer(config: Config, now: Clock = utc_now) -> Deployer:
     """Make what carries deployments; raises as `connect` does, or `MdmNotConfigured`."""
-    store, vault = _open_store(config)
+    store, vault = open_installation(config)
     try:
         deployments = Deployments(store, vault, make_profiles(config, now), now)
         return Deployer(make_carrier(store, vault, deployments, now, _mdm_rules(config)), store)
@@ -203,7 +213,7 @@ class Work:
 
 def make_work(config: Config, now: Clock = utc_now) -> Work:
     """Make what a worker process does; raises as `connect` does."""
-    store, vault = _open_store(config)
+    store, vault = open_installation(config)
     opener = Opener(config.limits)
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)
@@ -230,7 +240,7 @@ def check_start(config: Config) -> bool:
 
     Tells whether an MDM server is set, so that there is something for a deployer to do.
     """
-    store, vault = _open_store(config)
+    store, vault = open_installation(config)
     try:
         return make_mdm(store, vault, utc_now, _mdm_rules(config)).servers.find() is not None
     finally:
@@ -242,108 +252,39 @@ def check_confinement(config: Config) -> Layers:
     return require_layers(config.limits, is_demanded=config.require_confinement)
 
 
-def upgrade_database(config: Config) -> tuple[str | None, str | None]:
-    """Bring the database to this release's schema; returns the revision before and after."""
-    if not _has_database(config):
-        raise NotInitialised("There is no database yet.")
-    store = _make_store(config)
-    try:
-        before = migration.revision(store)
-        if before is None:
-            raise NotInitialised("The database has no tables yet.")
-        migration.upgrade(store)
-        return before, migration.revision(store)
-    finally:
-        store.close()
-
-
-def _open_store(config: Config) -> tuple[Store, Vault]:
-    vault = Vault(read_key_file(_master_key_file(config)))
-    if not _has_database(config):
-        raise NotInitialised("There is no database yet.")
-    store = _make_store(config)
-    try:
-        migration.check(store)
-        check_master_key(store, vault)
-    except BaseException:
-        store.close()
-        raise
-    return store, vault
-
-
-def _make_store(config: Config) -> Store:
-    limits = PoolLimits(
-        config.database_pool_size, config.database_pool_overflow, config.database_timeout_seconds
-    )
-    return Store(config.database_url, limits)
-
-
-def _has_database(config: Config) -> bool:
-    """Look for SQLite's file first: connecting would make an empty one. Other databases say it themselves."""
-    path = config.database_url.removeprefix("sqlite:///").partition("?")[0]
-    return not config.database_url.startswith("sqlite:///") or Path(path).exists()
-
-
-def _master_key_file(config: Config) -> Path:
-    return config.master_key_file or config.data_dir / "master.key"
-
-
 def initialise(config: Config, administrator_password: Secret, now: Clock = utc_now) -> bool:
     """Make data directory, master key, tables, signing key and first administrator; False where they exist.
 
     A run that was interrupted is completed by the next one: what it would have printed is made in one
     transaction, with the check of the master key. Of several runs at once one does it, on whatever machine;
-    the others raise `WrongMasterKey` where its master key is not here.
+    the others raise `MasterKeyMissing` where its master key is not here.
     """
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config.spool_dir.mkdir(mode=0o700, exist_ok=True)
-    key_file = _master_key_file(config)
-    store = _make_store(config)
-    try:
-        if not _is_initialised(store) and _initialise(store, key_file, administrator_password, now):
-            return True
-        if not key_file.exists():
-            raise WrongMasterKey(
-                "The database is initialised, but its master key file is not here: copy it from the machine"
-                " that has it, or restore it from its backup."
-            )
-        check_master_key(store, Vault(read_key_file(key_file)))
-        return False
-    finally:
-        store.close()
+    with naming_data_dir(config):
+        make_folders(config)
+        store = make_store(config)
+        try:
+            migration.refuse_newer(migration.revision(store))
+            if not is_initialised(store) and _initialise(store, config, administrator_password, now):
+                return True
+            open_vault(config, store)
+            return False
+        finally:
+            store.close()
 
 
-def _is_initialised(store: Store) -> bool:
-    if migration.revision(store) is None:
-        return False
-    with store.reading() as tx:
-        return tx.keys.check(_CHECK) is not None
-
-
-def _initialise(store: Store, key_file: Path, administrator_password: Secret, now: Clock) -> bool:
+def _initialise(store: Store, config: Config, administrator_password: Secret, now: Clock) -> bool:
     """Do it, the key file first; False where another run has done it meanwhile."""
+    key_file = master_key_file(config)
     migration.upgrade(store)
     with store.writing() as tx:
         tx.lock("init")
-        if tx.keys.check(_CHECK) is not None:
+        if tx.keys.check(CHECK) is not None:
             return False
-        if not key_file.exists():
+        if not is_there(key_file):
             write_key_file(key_file, (new_master_key(),))
         vault = Vault(read_key_file(key_file))
         access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
         access.begin(tx, ADMINISTRATOR, administrator_password)
-        tx.keys.insert_check(_CHECK, vault.seal(Secret(b"bulkcert"), _CHECK_PLACE))
+        tx.keys.insert_check(CHECK, vault.seal(Secret(b"bulkcert"), CHECK_PLACE))
         tx.events.append(Event(EventType.INSTANCE_INITIALISED, now(), "system"))
     return True
-
-
-def check_master_key(store: Store, vault: Vault) -> None:
-    """Refuse a master key that the database was not sealed with (promise P11)."""
-    with store.reading() as tx:
-        sealed = tx.keys.check(_CHECK)
-    if sealed is None:
-        raise NotInitialised("The database was not initialised to its end.")
-    try:
-        vault.open(sealed, _CHECK_PLACE)
-    except BrokenSeal:
-        raise WrongMasterKey("The master key does not open what this database holds.") from None

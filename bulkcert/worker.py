@@ -10,18 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 import structlog
 
 from bulkcert import memory
 from bulkcert.config import Config
-from bulkcert.errors import StartRefusal, StorageFull, Unavailable
-from bulkcert.logs import configure_logging
+from bulkcert.errors import StorageFull, Unavailable
+from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.wiring import Work, make_work
 
 _IDLE_SECONDS = 1.0
@@ -47,20 +45,21 @@ log = structlog.get_logger()
 def main(arguments: Sequence[str]) -> int:
     """Work until SIGTERM, or until the process that started this one is gone; give the exit status.
 
-    `arguments`: the process id of the supervisor, or nothing where there is none.
+    `arguments`: the process id of the supervisor, or nothing where there is none; and a file descriptor that
+    a line is written to when this worker has joined.
     """
     memory.protect()
     parent = int(arguments[0]) if arguments else None
+    joined = int(arguments[1]) if len(arguments) > 1 else None
     stopping = Stopping(parent)
-    try:
-        config = Config.from_environment(os.environ)
-        configure_logging(config.log_level)
-        work = _make_work(config, stopping)
-    except StartRefusal as refusal:
-        log.critical("worker does not start", code=refusal.code, detail=refusal.detail)
-        return 1
+    config = Config.from_environment(os.environ)
+    configure_logging(config.log_level)
+    work = _make_work(config, stopping)
     if work is None:
         return 0
+    if joined is not None:
+        os.write(joined, b"\n")
+        os.close(joined)
     try:
         work_until(stopping, work.work_once, work.rest)
     finally:
@@ -123,12 +122,18 @@ class Stopping:
 Process = subprocess.Popen[bytes]
 
 
-def start_worker() -> Process:
-    """Start a worker process that ends when this process does."""
+def start_worker(joined: int | None = None) -> Process:
+    """Start a worker process that ends when this process does.
+
+    joined: a file descriptor that it writes a line to when it has joined.
+    """
     # -P: nothing is imported from the current directory, which may be anyone's.
     # A process group of its own: a Ctrl-C at the terminal is for the supervisor, who lets workers finish.
-    command = [sys.executable, "-P", "-m", "bulkcert.worker", str(os.getpid())]
-    return subprocess.Popen(command, process_group=0)  # noqa: S603 - our own interpreter and module
+    descriptors = () if joined is None else (joined,)
+    command = [sys.executable, "-P", "-m", "bulkcert.worker", str(os.getpid()), *map(str, descriptors)]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command, process_group=0, pass_fds=descriptors
+    )
 
 
 def pause_after(status: int, lived: float, crashes: int) -> float:
@@ -226,16 +231,6 @@ def _end(process: Process, seconds: float) -> None:
         process.wait()
 
 
-def _run(arguments: Sequence[str]) -> int:
-    """Do as `main`; a fault is told by its kind and place, for its text may hold what was uploaded."""
-    try:
-        return main(arguments)
-    except Exception as fault:  # noqa: BLE001 - the door of this process
-        frames = traceback.extract_tb(fault.__traceback__)
-        places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-        log.critical("worker stops", error=type(fault).__qualname__, frames=places)
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(_run(sys.argv[1:]))
+    with faults_logged("worker stops"):
+        sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
 from bulkcert.events import EventType
 from bulkcert.keeper import Keeper
 from bulkcert.roll import Roll
@@ -27,10 +29,14 @@ def events(verbs: Verbs) -> list[EventType]:
 
 
 def test_who_joins_is_running_until_it_leaves(verbs: Verbs) -> None:
-    worker = a_roll(verbs).join()
-    assert states(verbs) == {worker: WorkerState.RUNNING}
-    a_roll(verbs).leave(worker)
+    with capture_logs() as log:
+        worker = a_roll(verbs).join()
+        assert states(verbs) == {worker: WorkerState.RUNNING}
+        a_roll(verbs).leave(worker)
 
+    assert [(line["event"], line["worker_id"]) for line in log] == [
+        ("worker joined", worker), ("worker left", worker),
+    ]  # fmt: skip
     assert states(verbs) == {worker: WorkerState.LEFT}
     assert events(verbs) == [EventType.WORKER_JOINED, EventType.WORKER_LEFT]
 
@@ -41,8 +47,12 @@ def test_a_worker_that_falls_silent_is_lost_and_its_chunk_is_free(verbs: Verbs) 
     with verbs.store.writing() as tx:
         assert tx.chunks.claim(verbs.clock(), verbs.clock() + 100 * LEASE, silent) is not None
     verbs.clock.pass_by(seconds=21)
-    a_roll(verbs).beat(alive)
+    with capture_logs() as log:
+        a_roll(verbs).beat(alive)
 
+    assert [(line["event"], line["log_level"], line["worker_id"]) for line in log] == [
+        ("worker lost", "warning", silent)
+    ]
     assert states(verbs) == {silent: WorkerState.LOST, alive: WorkerState.RUNNING}
     assert verbs.keeper.work_once() is True
 

@@ -1,12 +1,14 @@
 """The vault: sealed records open in their own place, unaltered, under their own key, and nowhere else."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.errors import BrokenSeal, NotInitialised, WrongMasterKey
+from bulkcert.errors import BrokenSeal, MasterKeyMissing, NoAccess, WrongMasterKey
 from bulkcert.secret import Secret
 from bulkcert.vault import MasterKey, Place, Vault, new_master_key, read_key_file, write_key_file
 
@@ -97,9 +99,23 @@ def test_a_file_that_is_no_key_file_is_refused(tmp_path: Path, content: str) -> 
         read_key_file(tmp_path / "master.key")
 
 
-def test_a_missing_key_file_asks_for_init(tmp_path: Path) -> None:
-    with pytest.raises(NotInitialised):
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MasterKeyMissing, match=str(tmp_path / "master.key")):
         read_key_file(tmp_path / "master.key")
+
+
+def test_a_key_file_that_may_not_be_read_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", may_not)
+
+    with pytest.raises(NoAccess, match=f"{tmp_path / 'master.key'} cannot be read: permission denied"):
+        read_key_file(tmp_path / "master.key")
+
+
+def may_not(path: Path) -> bytes:
+    """Fail as for another user's file: root, as which tests often run, may read everything."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def test_digests_depend_on_key_purpose_and_content() -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from bulkcert.config import Config
-from bulkcert.errors import NotInitialised, SchemaOutdated, WrongMasterKey
+from bulkcert.errors import (
+    DatabaseMissing,
+    MasterKeyMissing,
+    NotInitialised,
+    SchemaOutdated,
+    WrongMasterKey,
+)
 from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.vault import new_master_key, write_key_file
@@ -85,17 +91,17 @@ def lose_the_database(config: Config) -> None:
 def age_the_database(config: Config) -> None:
     store = Store(config.database_url)
     with store.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     store.close()
 
 
 @pytest.mark.parametrize(
     ("harm", "refusal"),
     [
-        (lose_the_key, NotInitialised),
+        (lose_the_key, MasterKeyMissing),
         (change_the_key, WrongMasterKey),
         (garble_the_key, WrongMasterKey),
-        (lose_the_database, NotInitialised),
+        (lose_the_database, DatabaseMissing),
         (age_the_database, SchemaOutdated),
     ],
 )
@@ -122,6 +128,6 @@ def test_init_does_not_make_a_new_key_for_an_old_database(config: Config) -> Non
     initialise(config, PASSWORD)
     lose_the_key(config)
 
-    with pytest.raises(WrongMasterKey):
+    with pytest.raises(MasterKeyMissing):
         initialise(config, PASSWORD)
     assert not (config.data_dir / "master.key").exists()

@@ -1,7 +1,7 @@
 """A worker works until it is told to stop, and a dead one is replaced: soon, but not in a storm."""
 
-import io
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-import structlog
 
 from bulkcert import worker
 from bulkcert.errors import StorageFull, Unavailable
@@ -191,29 +190,13 @@ def test_it_ends_when_its_supervisor_is_gone():
         assert process.wait() == 0
 
 
-def test_settings_that_are_wrong_end_it_with_a_status(monkeypatch):
-    monkeypatch.setenv("BULKCERT_NO_SUCH_SETTING", "x")
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    try:
-        assert worker.main([]) == 1
-    finally:
-        signal.signal(signal.SIGTERM, before[0])
-        signal.signal(signal.SIGINT, before[1])
+def test_settings_that_are_wrong_end_it_with_a_status():
+    command = [sys.executable, "-m", "bulkcert.worker"]
+    environment = {"PATH": os.environ["PATH"], "BULKCERT_NO_SUCH_SETTING": "x"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-
-def test_a_fault_is_told_by_its_place_and_not_by_its_text(monkeypatch):
-    def main(_arguments: list[str]) -> int:
-        raise ValueError("password=hunter2")
-
-    written = io.StringIO()
-    monkeypatch.setattr(worker, "main", main)
-    monkeypatch.setattr(worker, "log", structlog.wrap_logger(structlog.PrintLogger(written)))
-
-    assert worker._run([]) == 1
-    said = written.getvalue()
-    assert "ValueError" in said
-    assert "test_worker.py" in said
-    assert "hunter2" not in said
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["errors"][0].startswith("BULKCERT_NO_SUCH_SETTING: ")
 
 
 def test_a_place_whose_worker_cannot_be_started_is_tried_again_later() -> None:

@@ -45,6 +45,7 @@ def create_app(service: Service) -> Flask:
         app.register_blueprint(blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal})
     auth.install(app)
+    request_log.check_routes(app)
     app.after_request(_harden)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app

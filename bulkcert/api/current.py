@@ -46,7 +46,7 @@ def login() -> str | None:
 
 def begin() -> None:
     """Begin a request with nothing at hand: not even what an answer that still streams may have left."""
-    for name in ("caller", "missing_scopes"):
+    for name in ("caller", "missing_scopes", "import_id"):
         g.pop(name, None)
     g.request_id = str(uuid.uuid4())
 
@@ -54,6 +54,17 @@ def begin() -> None:
 def request_id() -> str:
     """A random UUID for this request: in `X-Request-Id`, the log line, and what is said of a fault."""
     found: str = g.request_id
+    return found
+
+
+def note_import(import_id: str) -> None:
+    """Note which import this request is about, for its log line."""
+    g.import_id = import_id
+
+
+def import_id() -> str | None:
+    """The import that was noted; None where there is none."""
+    found: str | None = g.get("import_id")
     return found
 
 

@@ -6,9 +6,7 @@ happened, and neither holds the exception's text, for that may hold what was upl
 """
 
 import errno
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,6 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from bulkcert import errors
 from bulkcert.api import auth, current
 from bulkcert.errors import Refusal
+from bulkcert.logs import describe_fault
 
 STATUS: dict[type[Refusal], int] = {
     errors.MalformedRequest: 400,
@@ -69,7 +68,6 @@ MOST_FAULTS = 100
 """More than these in one document help nobody."""
 
 _RETRY_SECONDS = 5
-_PACKAGE = Path(__file__).resolve().parents[1]
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -165,27 +163,4 @@ def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
 
 def _log(error: BaseException) -> None:
     """Write down what happened and where, without a single value."""
-    structlog.get_logger().error(
-        "internal_fault",
-        reference=current.request_id(),
-        error=type(error).__qualname__,
-        causes=[type(cause).__qualname__ for cause in _causes(error)],
-        frames=[_place(frame) for frame in traceback.extract_tb(error.__traceback__)],
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen = {id(error)}
-    cause = error.__cause__ or error.__context__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _place(frame: traceback.FrameSummary) -> str:
-    """Name a line of code without the machine's paths."""
-    path = Path(frame.filename)
-    ours = path.is_relative_to(_PACKAGE)
-    name = path.relative_to(_PACKAGE.parent) if ours else Path(path.parent.name, path.name)
-    return f"{name.as_posix()}:{frame.lineno} {frame.name}"
+    structlog.get_logger().error("internal_fault", reference=current.request_id(), **describe_fault(error))

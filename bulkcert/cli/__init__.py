@@ -1,6 +1,7 @@
 """The commands of `bulkcert`."""
 
 import os
+import sys
 from typing import Any
 
 import click
@@ -16,7 +17,11 @@ from bulkcert.cli.serve import serve
 from bulkcert.cli.session import session
 from bulkcert.cli.user import user
 from bulkcert.cli.worker import worker
-from bulkcert.errors import Refusal
+from bulkcert.errors import Refusal, reason_of
+from bulkcert.logs import log_refusal
+
+_SERVICES = {"serve", "worker", "deployer"}
+"""Their standard error is a log, unless it is a terminal."""
 
 
 class _Commands(click.Group):
@@ -27,9 +32,21 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Refusal as refusal:
-            for line in _lines(refusal):
-                click.echo(line, err=True)
+            if _logs(ctx):
+                log_refusal(f"{ctx.invoked_subcommand} does not start", refusal)
+            else:
+                click.echo("\n".join(_lines(refusal)), err=True)
             ctx.exit(1)
+        except OSError as failure:
+            if _logs(ctx) or failure.filename is None:
+                raise
+            click.echo(f"bulkcert: {failure.filename}: {reason_of(failure)}.", err=True)
+            ctx.exit(1)
+
+
+def _logs(ctx: click.Context) -> bool:
+    """Tell whether standard error is the log of a service: then every line of it is JSON."""
+    return ctx.invoked_subcommand in _SERVICES and not sys.stderr.isatty()
 
 
 def _lines(refusal: Refusal) -> list[str]:

@@ -5,44 +5,41 @@ from collections.abc import Callable
 
 import click
 
+from bulkcert.cli.tls import check_tls_files
 from bulkcert.config import Config
-from bulkcert.errors import Refusal
+from bulkcert.errors import DatabaseMissing, NotInitialised, Refusal
 from bulkcert.formats.pkcs12 import kdf
+from bulkcert.installation import check_spool
 from bulkcert.wiring import check_confinement, check_start
 
 _SLOW = "Python's own loop (libcrypto cannot be reached: opening takes some 1.4 times as long)"
 
 
 @click.command()
+@click.option("--no-tls", is_flag=True, help="As with `serve`, and for workers: no certificate is needed.")
 @click.pass_context
-def check(context: click.Context) -> None:
-    """Check settings, database, schema and master key, and tell what opens PKCS#12 files."""
+def check(context: click.Context, *, no_tls: bool) -> None:
+    """Check settings, database, schema, master key, spool folder and TLS certificate."""
     config = Config.from_environment(os.environ)
-    checks: dict[str, Callable[[], object]] = {
-        "database, schema and master key": lambda: check_start(config),
-        "data directory can be written": lambda: _check_writable(config),
-        "confinement of opened files": lambda: str(check_confinement(config)),
-    }
-    failed = [name for name, test in checks.items() if not _passes(name, test)]
+    click.echo(f"     data directory: {config.data_dir}")
+    passes = _passes("database, schema and master key", lambda: check_start(config))
+    if passes is not None:
+        passes &= bool(_passes("spool folder can be written", lambda: check_spool(config)))
+        passes &= no_tls or bool(_passes("TLS certificate and key", lambda: check_tls_files(config)))
+        passes &= bool(_passes("confinement of opened files", lambda: str(check_confinement(config))))
     engine = kdf.engine()
     click.echo(f"     key derivation: {engine if engine == 'libcrypto' else _SLOW}")
-    context.exit(1 if failed else 0)
+    context.exit(0 if passes else 1)
 
 
-def _passes(name: str, test: Callable[[], object]) -> bool:
+def _passes(name: str, test: Callable[[], object]) -> bool | None:
+    """Print whether a test passes, with its refusal; returns None where there is no installation at all."""
     try:
         found = test()
     except Refusal as refusal:
-        click.echo(f"FAIL {name}: {refusal.detail} {refusal.remedy}")
-        return False
-    except OSError as failure:
-        click.echo(f"FAIL {name}: {failure.strerror}.")
-        return False
+        click.echo(f"FAIL {name}: {refusal.detail}")
+        for line in (*(f"{fault.where}: {fault.detail}" for fault in refusal.faults), refusal.remedy):
+            click.echo(f"     {line}")
+        return None if isinstance(refusal, NotInitialised | DatabaseMissing) else False
     click.echo(f"ok   {name}: {found}" if isinstance(found, str) else f"ok   {name}")
     return True
-
-
-def _check_writable(config: Config) -> None:
-    probe = config.spool_dir / f"check-{os.getpid()}"
-    probe.touch(mode=0o600, exist_ok=False)
-    probe.unlink()

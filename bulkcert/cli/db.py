@@ -5,7 +5,7 @@ import os
 import click
 
 from bulkcert.config import Config
-from bulkcert.wiring import upgrade_database
+from bulkcert.installation import upgrade_database
 
 
 @click.group()

@@ -5,13 +5,12 @@ import subprocess
 import sys
 
 import click
-import structlog
 
 from bulkcert.cli.local import actor, local_service
+from bulkcert.cli.readiness import ServiceManager
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.errors import Refusal
 from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.logs import configure_logging
+from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.secret import Secret
 from bulkcert.wiring import make_deployer
 from bulkcert.worker import Process, Stopping, work_until
@@ -40,9 +39,12 @@ def _carry(parent: int | None) -> None:
     configure_logging(config.log_level)
     os.environ.pop(ADMIN_PASSWORD, None)
     carrying = make_deployer(config)
+    service_manager = ServiceManager.from_environment(os.environ)
+    service_manager.tell_ready()
     try:
         work_until(stopping, carrying.carrier.carry_once, carrying.carrier.rest)
     finally:
+        service_manager.tell_stopping()
         carrying.close()
 
 
@@ -114,14 +116,6 @@ def _read_keys() -> tuple[Secret, Secret]:
     return Secret(api_key), Secret(webhook_key)
 
 
-def _run(parent: int) -> int:
-    try:
-        _carry(parent)
-    except Refusal as refusal:
-        structlog.get_logger().critical("deployer stops", code=refusal.code, detail=refusal.detail)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(_run(int(sys.argv[1])))
+    with faults_logged("deployer stops"):
+        _carry(int(sys.argv[1]))

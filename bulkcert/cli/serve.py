@@ -5,18 +5,20 @@ granian) answers requests in threads. The workers do the work that imports leave
 server, and what it was measured to withstand: docs/decisions/0007-https-server.md.
 """
 
+import contextlib
 import ipaddress
 import multiprocessing
 import os
 import resource
 import socket
-import ssl
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -24,10 +26,13 @@ from granian.server.mp import MPServer
 
 from bulkcert.cli.deployer import STOP_SECONDS as DEPLOYER_STOP_SECONDS
 from bulkcert.cli.deployer import start_deployer
+from bulkcert.cli.readiness import ServiceManager, answers
+from bulkcert.cli.tls import check_tls_files
 from bulkcert.cli.web import load_app
 from bulkcert.cli.worker import STOP_SECONDS, processor_count, warn_unless_confined
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.errors import BadSettings, Fault
+from bulkcert.errors import AddressNotUsable, reason_of
+from bulkcert.installation import check_spool
 from bulkcert.logs import configure_logging
 from bulkcert.wiring import check_start
 from bulkcert.worker import Supervisor
@@ -52,9 +57,19 @@ _HEAD_BYTES = 64 * 1024
 _REPLACED_SECONDS = 1.0
 """After a web process was replaced: one that dies at once must not keep a processor busy."""
 
+_PROBE_SECONDS = 0.05
+"""Between two looks whether the port answers."""
+
 
 class Server(MPServer):
     """Replaces the web process however often it dies; granian gives up when it dies twice in 5.5 seconds."""
+
+    service_manager = ServiceManager(None)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Tell the service manager, then stop: requests in flight take their time."""
+        self.service_manager.tell_stopping()
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
     def _respawn_workers(self, *arguments: Any, **rest: Any) -> None:  # noqa: ANN401 - granian's
         super()._respawn_workers(*arguments, **rest)
@@ -79,16 +94,34 @@ def serve(host: str, port: int, workers: int | None, *, no_tls: bool, behind_pro
     config = Config.from_environment(os.environ)
     configure_logging(config.log_level)
     has_mdm = check_start(config)
+    check_spool(config)
     warn_unless_confined(config)
     os.environ.pop(ADMIN_PASSWORD, None)
     address = _address(host, port)
     server = _make_server(address, port, {} if no_tls else _tls(config))
     workers = processor_count() if workers is None else workers
-    click.echo(f"serving {'http' if no_tls else 'https'}://{host}:{port} with {workers} workers")
-    _run(server, Supervisor(workers), behind_proxy=behind_proxy, has_mdm=has_mdm)
+    server.service_manager = ServiceManager.from_environment(os.environ)
+    url = f"{'http' if no_tls else 'https'}://{host}:{port}"
+    is_answering = partial(answers, address, port, is_tls=not no_tls)
+    announce = partial(_announce, is_answering, server.service_manager, url, workers)
+    _run(server, Supervisor(workers), announce, behind_proxy=behind_proxy, has_mdm=has_mdm)
 
 
-def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool, has_mdm: bool) -> None:
+def _announce(
+    is_answering: Callable[[], bool], service_manager: ServiceManager, url: str, workers: int
+) -> None:
+    """Say that the service is ready, to people, log and service manager, as soon as its port answers."""
+    while not is_answering():
+        time.sleep(_PROBE_SECONDS)
+    service_manager.tell_ready()
+    structlog.get_logger().info("serving", url=url, workers=workers)
+    with contextlib.suppress(OSError):  # nobody may be reading
+        click.echo(f"serving {url} with {workers} {'worker' if workers == 1 else 'workers'}")
+
+
+def _run(
+    server: Server, supervisor: Supervisor, announce: Callable[[], None], *, behind_proxy: bool, has_mdm: bool
+) -> None:
     """Serve until a signal. Workers outlive the web process: its last requests may wait for them."""
     # Spawned, not forked: the web process begins with nothing of this one, neither threads nor open files.
     multiprocessing.set_start_method("spawn", force=True)
@@ -101,6 +134,7 @@ def _run(server: Server, supervisor: Supervisor, *, behind_proxy: bool, has_mdm:
     deployer = Supervisor(int(has_mdm), start_deployer)
     supervisor.start()
     deployer.start()
+    threading.Thread(target=announce, name="announce", daemon=True).start()
     try:
         load = partial(load_app, os.getpid(), FINISH_SECONDS, behind_proxy=behind_proxy)
         server.serve(target_loader=load, wrap_loader=False)
@@ -124,41 +158,19 @@ def _make_server(address: str, port: int, tls: dict[str, Any]) -> Server:
         workers_kill_timeout=FINISH_SECONDS,
         respawn_failed_workers=True,
         log_level=LogLevels.error,
-        log_dictconfig={"handlers": _LOG_TO_STANDARD_ERROR},
+        log_dictconfig={"handlers": _LOG_LINES},
         **tls,
     )
 
 
-_STREAM = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-_LOG_TO_STANDARD_ERROR = {
-    "console": {"formatter": "generic", **_STREAM},
-    "access": {"formatter": "access", **_STREAM},
-}
+_LOG_LINES = {name: {"class": "bulkcert.logs.LibraryLines"} for name in ("console", "access")}
+"""The handlers by which granian logs."""
 
 
 def _tls(config: Config) -> dict[str, Any]:
-    """Give the TLS settings; raises `BadSettings` where certificate and key cannot be used."""
-    certificate, key = config.tls_certificate_file, config.tls_key_file
-    assert certificate is not None
-    assert key is not None
-    _check_tls(certificate, key)
+    """Return the TLS settings of the server; raises as `check_tls_files` does."""
+    certificate, key = check_tls_files(config)
     return {"ssl_cert": certificate, "ssl_key": key, "ssl_protocol_min": SSLProtocols.tls12}
-
-
-def _check_tls(certificate: Path, key: Path) -> None:
-    for variable, path in (("CERTIFICATE", certificate), ("KEY", key)):
-        if not os.access(path, os.R_OK):
-            raise _bad_tls(variable, "the file is missing or cannot be read")
-    try:
-        # The empty password: without one, OpenSSL would ask for it at the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-    except (ssl.SSLError, ValueError):
-        raise _bad_tls("CERTIFICATE", "no PEM certificate with the unencrypted PEM key beside it") from None
-
-
-def _bad_tls(variable: str, detail: str) -> BadSettings:
-    fault = Fault(f"BULKCERT_TLS_{variable}_FILE", detail)
-    return BadSettings("The HTTPS server has no usable certificate.", (fault,))
 
 
 def _address(host: str, port: int) -> str:
@@ -172,7 +184,7 @@ def _address(host: str, port: int) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(found[4])
     except OSError as reason:
-        raise click.ClickException(f"{host}:{port} cannot be listened on: {reason.strerror}.") from None
+        raise AddressNotUsable(f"{host}:{port} cannot be listened on: {reason_of(reason)}.") from None
     return str(found[4][0])
 
 

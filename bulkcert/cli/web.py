@@ -15,7 +15,7 @@ from bulkcert import memory
 from bulkcert.api import create_from_environment
 from bulkcert.config import Config
 from bulkcert.draining import begin_draining
-from bulkcert.logs import configure_logging
+from bulkcert.logs import configure_logging, faults_logged
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -34,7 +34,8 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     """
     memory.protect()  # a new program does not inherit it
     configure_logging(Config.from_environment(os.environ).log_level)
-    app = create_from_environment(behind_proxy=behind_proxy)
+    with faults_logged("the web process does not start"):
+        app = create_from_environment(behind_proxy=behind_proxy)
     # The server puts the environment into that of each request: no setting may stand in there, and no
     # variable such as HTTP_AUTH_TOKEN, which would be read as a header of every request.
     for name in set(os.environ) - _KEPT_VARIABLES:

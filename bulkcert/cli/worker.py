@@ -3,14 +3,16 @@
 import os
 import signal
 import time
+from functools import partial
 
 import click
 import structlog
 
+from bulkcert.cli.readiness import ServiceManager
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.logs import configure_logging
 from bulkcert.wiring import check_confinement, check_start
-from bulkcert.worker import LOOK_SECONDS, Supervisor
+from bulkcert.worker import LOOK_SECONDS, Supervisor, start_worker
 
 log = structlog.get_logger()
 
@@ -41,8 +43,25 @@ def worker(processes: int | None) -> None:
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: asked.append(number))
-    supervisor = Supervisor(processes or processor_count())
+    service_manager = ServiceManager.from_environment(os.environ)
+    wanted = processes or processor_count()
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    supervisor = Supervisor(wanted, partial(start_worker, writing))
+    joined = 0
     while not asked:
         supervisor.look()
+        if joined < wanted and (joined := joined + _lines(reading)) >= wanted:
+            service_manager.tell_ready()
+            structlog.get_logger().info("working", processes=wanted)
         time.sleep(LOOK_SECONDS)
+    service_manager.tell_stopping()
     supervisor.stop(STOP_SECONDS)
+
+
+def _lines(descriptor: int) -> int:
+    """Count the lines that can be read without waiting."""
+    try:
+        return len(os.read(descriptor, 4096))
+    except BlockingIOError:
+        return 0

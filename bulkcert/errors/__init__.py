@@ -2,7 +2,8 @@
 
 Rules:
 - A refusal knows nothing of HTTP, logs or Flask; `api/problems.py` holds the one table to statuses.
-- Its text never holds a password, a key, uploaded bytes or a path of the machine.
+- Its text never holds a password, a key or uploaded bytes. A path of the machine stands only in the text of a
+  `StartRefusal`, which is printed or logged and never sent over HTTP.
 - `code` never changes once released. `remedy` says what the reader can do about it. Both stand in
   `docs/problems.md`, and a test holds that page complete.
 """
@@ -96,18 +97,28 @@ from bulkcert.errors.requests import (
 from bulkcert.errors.root import (
     Fault,
     Refusal,
+    reason_of,
 )
 from bulkcert.errors.service import (
+    AddressNotUsable,
     BadSettings,
     BrokenSeal,
+    DatabaseDamaged,
+    DatabaseMissing,
+    MasterKeyMissing,
+    NoAccess,
     NotConfined,
     NotInitialised,
+    SchemaNewer,
     SchemaOutdated,
+    SpoolMissing,
     StartRefusal,
+    TlsFilesMissing,
     WrongMasterKey,
 )
 
 __all__ = [
+    "AddressNotUsable",
     "AlreadyExists",
     "AlreadyFinished",
     "AmbiguousCredentialsFile",
@@ -121,6 +132,8 @@ __all__ = [
     "Contended",
     "Crashed",
     "CredentialsFileTooLarge",
+    "DatabaseDamaged",
+    "DatabaseMissing",
     "DeletedMeanwhile",
     "DuplicateIdentity",
     "DuplicateKey",
@@ -147,7 +160,9 @@ __all__ = [
     "MalformedPkcs12",
     "MalformedRequest",
     "MalformedZip",
+    "MasterKeyMissing",
     "MethodNotAllowed",
+    "NoAccess",
     "NoCertificate",
     "NoContest",
     "NoCredential",
@@ -171,12 +186,15 @@ __all__ = [
     "RepeatedEvent",
     "ReportPruned",
     "RequestRefusal",
+    "SchemaNewer",
     "SchemaOutdated",
     "SeveralPrivateKeys",
+    "SpoolMissing",
     "StaleEvent",
     "StartRefusal",
     "StillRunning",
     "StorageFull",
+    "TlsFilesMissing",
     "TooCostly",
     "TooLarge",
     "TooManyEntries",
@@ -195,4 +213,5 @@ __all__ = [
     "WrongMasterKey",
     "WrongPassword",
     "WrongSignature",
+    "reason_of",
 ]

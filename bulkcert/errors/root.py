@@ -14,6 +14,11 @@ class Fault:
     detail: str
 
 
+def reason_of(failure: OSError) -> str:
+    """Return the system's reason as part of a sentence, as in "permission denied"."""
+    return (failure.strerror or "the system does not say why").lower()
+
+
 class Refusal(Exception):  # noqa: N818 - the field says "refused", not "errored"
     """Root of the family. `detail` is one plain sentence; `faults` lists parts where there are several.
 

@@ -15,10 +15,37 @@ class BadSettings(StartRefusal):
 
 
 class NotInitialised(StartRefusal):
-    """There is no database or no master key here yet."""
+    """There is no service here: neither a database nor a master key."""
 
     code = "not_initialised"
-    remedy = "Run `bulkcert init`."
+    remedy = (
+        "Set BULKCERT_DATA_DIR to the data directory of the service that exists;"
+        " `bulkcert init` makes a new, empty one."
+    )
+
+
+class DatabaseMissing(StartRefusal):
+    """The master key is here, but the database that belongs to it is not."""
+
+    code = "database_missing"
+    remedy = "Restore the database from its backup; `bulkcert init` would make a new, empty one."
+
+
+class DatabaseDamaged(StartRefusal):
+    """The database file is no SQLite database, or a damaged one."""
+
+    code = "database_damaged"
+    remedy = "Restore the database from its backup, without the files that end in -wal and -shm."
+
+
+class MasterKeyMissing(StartRefusal):
+    """The database is here, but the master key that it was sealed with is not."""
+
+    code = "master_key_missing"
+    remedy = (
+        "Restore the master key from its backup, copy it from a machine that has it,"
+        " or set BULKCERT_MASTER_KEY_FILE to where it is."
+    )
 
 
 class WrongMasterKey(StartRefusal):
@@ -29,10 +56,51 @@ class WrongMasterKey(StartRefusal):
 
 
 class SchemaOutdated(StartRefusal):
-    """The database was made by another release."""
+    """The database was made by an older release."""
 
     code = "schema_outdated"
-    remedy = "Run `bulkcert db upgrade`."
+    remedy = "Make a backup, and run `bulkcert db upgrade`."
+
+
+class SchemaNewer(StartRefusal):
+    """The database was made, or upgraded, by a newer release."""
+
+    code = "schema_newer"
+    remedy = "Run that release again, or restore the backup that was made before the upgrade."
+
+
+class NoAccess(StartRefusal):
+    """A file or folder of the service cannot be read or written."""
+
+    code = "no_access"
+    remedy = (
+        "Run the command as the user that owns the data directory, or give the files to this user (chown)."
+    )
+
+
+class SpoolMissing(StartRefusal):
+    """The spool folder is missing: a backup does not hold it."""
+
+    code = "spool_missing"
+    remedy = "Run `bulkcert init`: it makes the folder, and leaves database and master key as they are."
+
+
+class TlsFilesMissing(StartRefusal):
+    """The HTTPS server's certificate or key is missing from the data directory."""
+
+    code = "tls_files_missing"
+    remedy = (
+        "Restore them from their backup; name your own with BULKCERT_TLS_CERTIFICATE_FILE and"
+        " BULKCERT_TLS_KEY_FILE; or run `bulkcert init`: it makes a self-signed certificate, and leaves"
+        " database and master key as they are."
+    )
+
+
+class AddressNotUsable(StartRefusal):
+    """The server cannot listen on its address."""
+
+    code = "address_not_usable"
+    remedy = "Stop the program that listens there, or choose another --host or --port."
 
 
 class NotConfined(StartRefusal):

@@ -75,5 +75,5 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
-        fault = Fault("BULKCERT_MDM_CA_FILE", "is missing, cannot be read, or is no PEM file")
+        fault = Fault("BULKCERT_MDM_CA_FILE", f"{ca_file} is missing, cannot be read, or is no PEM file")
         raise BadSettings("The MDM server's certificate could not be verified.", (fault,)) from None

@@ -9,7 +9,7 @@ A transaction commits when its block ends, and everything in it or nothing is ke
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from bulkcert.errors import Unavailable
+from bulkcert.events import Event
 from bulkcert.store import sequences
 from bulkcert.store.access import Keys, Throttles
 from bulkcert.store.certificates import Certificates
@@ -26,7 +27,7 @@ from bulkcert.store.deployments import Deployments
 from bulkcert.store.device_keys import DeviceKeys
 from bulkcert.store.devices import Devices
 from bulkcert.store.engine import BUSY_SECONDS, PoolLimits, make_engine, transaction
-from bulkcert.store.events import Events
+from bulkcert.store.events import Events, log_events
 from bulkcert.store.idempotency import IdempotencyKeys
 from bulkcert.store.items import Items
 from bulkcert.store.locks import lock
@@ -47,6 +48,12 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._appended: list[Event] = []
+
+    @property
+    def appended(self) -> Sequence[Event]:
+        """The events of this transaction that the log tells of when it is committed."""
+        return self._appended
 
     @cached_property
     def requests(self) -> Requests:
@@ -121,7 +128,7 @@ class Transaction:
     @cached_property
     def events(self) -> Events:
         """The audit trail."""
-        return Events(self._connection)
+        return Events(self._connection, self._appended)
 
     @cached_property
     def principals(self) -> Principals:
@@ -173,10 +180,12 @@ class Transaction:
     def trial(self) -> Iterator[None]:
         """Run a block to see what it would do; at its end everything that it wrote is taken back."""
         savepoint = self._connection.begin_nested()
+        appended = len(self._appended)
         try:
             yield
         finally:
             savepoint.rollback()
+            del self._appended[appended:]
 
     def notify(self, topic: str) -> None:
         """Wake everybody who watches a topic when this commits; nobody on SQLite, where they look often."""
@@ -203,7 +212,9 @@ class Store:
     def writing(self) -> Iterator[Transaction]:
         """Read and write; commits at the end of the block, or keeps nothing where it raises."""
         with self._my_turn(), transaction(self.engine, writing=True) as connection:
-            yield Transaction(connection)
+            tx = Transaction(connection)
+            yield tx
+        log_events(tx.appended)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:

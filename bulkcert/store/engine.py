@@ -58,8 +58,9 @@ def make_engine(url: str, limits: PoolLimits) -> Engine:
         "hide_parameters": True,  # an exception must not quote what was uploaded
     }
     for library in ("psycopg", "sqlalchemy"):
-        # What they tell of broken connections is told by `failures`; their lines are not of our log's form.
+        # What they tell of broken connections is told by `failures`, once and without values.
         logging.getLogger(library).addHandler(_NOBODY)
+        logging.getLogger(library).propagate = False
     if url.startswith("sqlite:"):
         engine = sa.create_engine(url, **pool)
         sa.event.listen(engine, "connect", _set_pragmas)

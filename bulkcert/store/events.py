@@ -1,24 +1,42 @@
 """The audit trail. An event is appended in the transaction of the act it tells of."""
 
 import json
+from collections.abc import Iterable
 from itertools import groupby
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.engine import Connection
 
 from bulkcert.events import Event, EventType
 from bulkcert.store import lists
 from bulkcert.store.schema import events
 
+_LOGGED = {
+    EventType.IMPORT_ACCEPTED: "import accepted",
+    EventType.IMPORT_FINISHED: "import finished",
+    EventType.IMPORT_CANCELLED: "import cancelled",
+    EventType.DELETION_ACCEPTED: "deletion accepted",
+    EventType.DELETION_FINISHED: "deletion finished",
+    EventType.WORKER_JOINED: "worker joined",
+    EventType.WORKER_LEFT: "worker left",
+    EventType.WORKER_LOST: "worker lost",
+}
+"""Few and far between; what happened to each device stands in the audit trail alone."""
+
+log = structlog.get_logger()
+
 
 class Events:
-    """Append and read audit records."""
+    """Append and read audit records. appended: takes what was appended, for the log once it is committed."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, appended: "list[Event]") -> None:
         self._connection = connection
+        self._appended = appended
 
     def append(self, *records: Event) -> None:
         """Append records in their order."""
+        self._appended.extend(record for record in records if record.type in _LOGGED)
         for (number, at, actor), alike in groupby(
             records, lambda record: (record.type, record.at, record.actor)
         ):
@@ -34,3 +52,10 @@ class Events:
         rows = self._connection.execute(sa.select(events).order_by(events.c.id.desc()).limit(newest))
         found = [Event(EventType(row.number), row.at, row.actor, json.loads(row.facts)) for row in rows]
         return tuple(reversed(found))
+
+
+def log_events(committed: Iterable[Event]) -> None:
+    """Write a log line for each event that was committed: the begin and end of bulk requests, and workers."""
+    for event in committed:
+        write = log.warning if event.type is EventType.WORKER_LOST else log.info
+        write(_LOGGED[event.type], actor=event.actor, **event.facts)

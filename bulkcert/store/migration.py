@@ -1,5 +1,6 @@
 """Bring a database to the schema of this release, and tell whether it has it."""
 
+import sqlite3
 from pathlib import Path
 
 from alembic import command
@@ -7,11 +8,14 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
-from bulkcert.errors import NotInitialised, SchemaOutdated
+from bulkcert.errors import DatabaseDamaged, NotInitialised, SchemaNewer, SchemaOutdated
 from bulkcert.store import Store
 from bulkcert.store.engine import BUSY_SECONDS, transaction
 from bulkcert.store.locks import lock
+
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 def _alembic(connection: Connection | None = None) -> AlembicConfig:
@@ -22,9 +26,13 @@ def _alembic(connection: Connection | None = None) -> AlembicConfig:
 
 
 def upgrade(store: Store) -> None:
-    """Apply every migration that is missing, all of them or none; several machines may do it at once."""
+    """Apply every migration that is missing, all of them or none; several machines may do it at once.
+
+    Raises `SchemaNewer` where a newer release has migrated the database, and changes nothing then.
+    """
     with transaction(store.engine, writing=True) as connection:
         _wait_for_turn(connection)
+        refuse_newer(MigrationContext.configure(connection).get_current_revision())
         command.upgrade(_alembic(connection), "head")
 
 
@@ -40,15 +48,40 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 def revision(store: Store) -> str | None:
-    """Tell the revision that the database has; None where it has no schema yet."""
-    with transaction(store.engine, writing=False) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """Return the revision that the database has; None where it has no tables yet.
+
+    Raises `DatabaseDamaged` where the file is no database, or one that cannot be read.
+    """
+    try:
+        with transaction(store.engine, writing=False) as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlite_errorcode", None) in _DAMAGED:
+            raise DatabaseDamaged("the file is no SQLite database, or it is damaged.") from None
+        raise
 
 
 def check(store: Store) -> None:
-    """Refuse a database without schema (`NotInitialised`) or with another release's (`SchemaOutdated`)."""
+    """Refuse a database of another schema than this release's.
+
+    Raises `NotInitialised` where it has none, `SchemaOutdated` for an older one, and `SchemaNewer`.
+    """
     found = revision(store)
     if found is None:
         raise NotInitialised("The database has no tables yet.")
-    if found != ScriptDirectory.from_config(_alembic()).get_current_head():
-        raise SchemaOutdated("The database's schema is that of another release.")
+    refuse_newer(found)
+    if found != (head := _scripts().get_current_head()):
+        raise SchemaOutdated(f"schema {found} is older than that of this release ({head}).")
+
+
+def refuse_newer(found: str | None) -> None:
+    """Raise `SchemaNewer` for a revision that this release does not know: only later releases add any."""
+    scripts = _scripts()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaNewer(
+            f"schema {found} is newer than this release, whose own is {scripts.get_current_head()}."
+        )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())

@@ -123,13 +123,14 @@ class Requests:
         rows = self._connection.execute(query.order_by(bulk_requests.c.id.desc()).limit(limit + 1))
         return cursors.page([(row.id, _request(row)) for row in rows], limit)
 
-    def start(self, request_id: str, now: datetime) -> None:
-        """Note that work on a request has begun."""
-        self._connection.execute(
+    def start(self, request_id: str, now: datetime) -> bool:
+        """Note that work on a request has begun; False where it had begun before."""
+        started = self._connection.execute(
             sa.update(bulk_requests)
             .where(bulk_requests.c.id == request_id, bulk_requests.c.state == RequestState.PENDING)
             .values(state=RequestState.RUNNING, started_at=now)
         )
+        return started.rowcount > 0
 
     def forget_bundle(self, request_id: str) -> None:
         """Let the same bundle be a new import from now on: a deletion changed what this one comes to."""

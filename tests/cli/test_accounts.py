@@ -236,5 +236,5 @@ def test_without_a_database_there_is_nothing_to_do(tmp_path: Path) -> None:
     done = CliRunner(env=environment).invoke(main, ["user", "list"])
     os.umask(mask)
 
-    assert (done.exit_code, "Run `bulkcert init`." in done.output) == (1, True)
+    assert (done.exit_code, "BULKCERT_DATA_DIR is set to" in done.output) == (1, True)
     assert not (tmp_path / "nothing").exists()

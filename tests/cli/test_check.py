@@ -1,11 +1,13 @@
 """`bulkcert check` says what is wrong, and exits with 1 where something is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from bulkcert.cli.check import check
+from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.formats.pkcs12 import kdf
 from bulkcert.opening import Layers, Opener
@@ -20,25 +22,46 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Config.from_environment({"BULKCERT_DATA_DIR": str(tmp_path / "data")}),
         Secret(b"correct horse battery"),
     )
+    make_certificate(tmp_path / "data" / "tls", [])
     return tmp_path / "data"
 
 
 def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
-    assert (done.exit_code, done.output.count("ok ")) == (0, 3)
+    assert (done.exit_code, done.output.count("ok ")) == (0, 4)
     assert "confinement of opened files: " in done.output
     assert kdf.engine() in done.output or "Python's own loop" in done.output
 
 
-@pytest.mark.parametrize("lost", ["master.key", "bulkcert.sqlite3", "spool"])
-def test_what_is_missing_is_named(data_dir: Path, lost: str) -> None:
+@pytest.mark.parametrize("lost", [
+    "master.key", "bulkcert.sqlite3", "spool", "tls/certificate.pem", "tls/key.pem",
+])  # fmt: skip
+def test_what_is_missing_is_named_with_its_path(data_dir: Path, lost: str) -> None:
     path = data_dir / lost
     path.rmdir() if path.is_dir() else path.unlink()
     done = CliRunner().invoke(check)
 
     assert done.exit_code == 1
     assert "FAIL" in done.output
+    assert str(path) in done.output
+    assert f"BULKCERT_DATA_DIR is set to {data_dir}." in done.output
+
+
+def test_workers_and_proxies_need_no_certificate(data_dir: Path) -> None:
+    shutil.rmtree(data_dir / "tls")
+
+    assert CliRunner().invoke(check, ["--no-tls"]).exit_code == 0
+
+
+def test_where_there_is_no_service_nothing_says_that_init_makes_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULKCERT_DATA_DIR", str(tmp_path / "elsewhere"))
+    done = CliRunner().invoke(check)
+
+    assert (done.exit_code, done.output.count("FAIL")) == (1, 1)
+    assert "makes a new, empty one" in done.output
 
 
 def test_a_slow_key_derivation_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 import re
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from bulkcert.errors import NotInitialised, SchemaOutdated
+from bulkcert.errors import DatabaseDamaged, NotInitialised, SchemaNewer, SchemaOutdated
 from bulkcert.store import Store, migration
 from bulkcert.store.schema import metadata
 
@@ -56,12 +57,32 @@ def test_a_database_without_tables_asks_for_init(database_url: str) -> None:
     store.close()
 
 
-def test_a_database_of_another_release_is_not_used(any_store: Store) -> None:
+def test_a_database_of_a_newer_release_is_not_used(any_store: Store) -> None:
     with any_store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
-    with pytest.raises(SchemaOutdated):
+    with pytest.raises(SchemaNewer, match="schema 9999 is newer than this release"):
         migration.check(any_store)
+    with pytest.raises(SchemaNewer):
+        migration.upgrade(any_store)
+
+
+def test_a_database_of_an_older_release_asks_for_an_upgrade(any_store: Store) -> None:
+    with any_store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+
+    with pytest.raises(SchemaOutdated, match="schema 0001 is older"):
+        migration.check(any_store)
+
+
+@pytest.mark.parametrize("content", [b"no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 2000])
+def test_a_file_that_is_no_database_is_told_from_a_fault_of_ours(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "store.sqlite3").write_bytes(content)
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+
+    with pytest.raises(DatabaseDamaged):
+        migration.check(store)
+    store.close()
 
 
 def test_what_may_stand_there_once_is_held_by_both_databases(any_store: Store) -> None:

@@ -28,6 +28,7 @@ def import_device_certificates() -> Response:
     credentials_file = form.members.text("credentialFileName").strip() or None
     order = ImportOrder(_identity_type(form.members), credentials_file)
     accepted = service.importer.join_or_accept(form.file, order, current.caller())
+    current.note_import(accepted.id)
     finished = current.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
     if not finished.state.is_finished:
         raise StillRunning("The import was accepted and goes on, but has not ended yet.", finished.id)

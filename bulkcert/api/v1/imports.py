@@ -29,6 +29,7 @@ def create() -> Response:
     wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
     order, bundle = _read_order()
     accepted = current.service().importer.accept(bundle, order, current.caller(), key)
+    current.note_import(accepted.id)
     return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
 
 

@@ -2,6 +2,7 @@ import json
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from bulkcert.principals import SCOPES_OF, Role, Scope
 from tests.api.citrix.conftest import BOUNDARY, a_body, a_door, a_field, a_file, refusal_of
@@ -514,3 +515,12 @@ def test_an_operator_may_import_and_remove_and_an_auditor_may_not(app, service, 
 @pytest.mark.parametrize("path", [IMPORT, REMOVE])
 def test_without_a_token_no_upload_is_read(stranger, path):
     assert refusal_of(stranger.post_form(path)) == (401, "unauthenticated")
+
+
+def test_the_log_line_of_an_import_has_its_id(impatient):
+    door = a_door(an_app(impatient), impatient)
+    with capture_logs() as log:
+        answer = door.upload(a_bundle(SERIALS), OF_SERIALS)
+
+    [line] = [line for line in log if line["event"] == "request"]
+    assert line["import_id"] == answer.json["importId"]
