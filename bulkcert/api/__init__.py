@@ -9,6 +9,7 @@ from bulkcert import wiring
 from bulkcert.api import auth, citrix, current, health, mdm, problems, request_log, uploads, v1
 from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
+from bulkcert.api.v1 import oauth
 from bulkcert.config import Config
 from bulkcert.wiring import Service
 
@@ -43,7 +44,7 @@ def create_app(service: Service) -> Flask:
     request_log.install(app)
     for blueprint in (v1.blueprint, health.blueprint, mdm.blueprint, citrix.blueprint):
         app.register_blueprint(blueprint)
-    problems.install(app, {current.DOOR_ONE: citrix.render_refusal})
+    problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     auth.install(app)
     app.after_request(_harden)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]

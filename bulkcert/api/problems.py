@@ -90,7 +90,8 @@ def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
             (each for prefix, each in renderers.items() if request.path.startswith(prefix)), render_problem
         )
         response = render(refusal, status_of(refusal))
-        response.headers.extend(_headers(refusal, error))
+        for name, value in _headers(refusal, error):
+            response.headers.setdefault(name, value)  # a renderer may have a challenge of its own
         return response
 
     app.register_error_handler(Exception, answer)

@@ -31,10 +31,9 @@ _ID_MEMBERS = {RequestKind.IMPORT: "importId", RequestKind.DELETION: "deletionId
 def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
     """Say no: `status` (the HTTP status, never 0), what was wrong and what to do, and the stable code."""
     remedy = _REMEDIES.get(type(refusal), refusal.remedy)
-    faults = [f"{fault.where}: {fault.detail}" for fault in refusal.faults]
     envelope: dict[str, Any] = {
         "status": status,
-        "message": " ".join([refusal.detail, *faults, remedy]),
+        "message": refusal.in_one_line(remedy),
         "code": refusal.code,
     }
     if isinstance(refusal, StillRunning):
