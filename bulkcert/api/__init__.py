@@ -6,7 +6,18 @@ from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bulkcert import wiring
-from bulkcert.api import auth, citrix, current, health, mdm, problems, request_log, uploads, v1
+from bulkcert.api import (
+    auth,
+    citrix,
+    connections,
+    current,
+    health,
+    mdm,
+    problems,
+    request_log,
+    uploads,
+    v1,
+)
 from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
 from bulkcert.api.v1 import oauth
@@ -46,6 +57,7 @@ def create_app(service: Service) -> Flask:
         app.register_blueprint(blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     auth.install(app)
+    connections.install(app)
     app.after_request(_harden)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app

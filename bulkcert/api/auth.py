@@ -1,8 +1,8 @@
 """Who is calling, and may they: the one place that knows JWT.
 
 Rules:
-- Every view says what it needs: `@needs(...)`, `@authenticated`, `@authenticated_or_client` or `@public`. An app
-  with a view that says nothing does not start, so a new route cannot be forgotten.
+- Every view says what it needs: `@needs(...)`, `@authenticated`, `@authenticated_or_client` or `@public`. An
+  app with a view that says nothing does not start, so a new route cannot be forgotten.
 - Tokens are Ed25519-signed (RFC 8037), typed `at+jwt` (RFC 9068). The algorithm is pinned (RFC 8725 §3.1).
   `kid` picks among our own keys; `jku`, `x5u` and `jwk` choose nothing.
 - A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
@@ -28,6 +28,11 @@ _ALGORITHM = "EdDSA"
 _LONGEST_TOKEN = 4096  # ours have about 800 characters
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "scope"]
 _REQUIREMENT = "_bulkcert_requirement"
+
+_NOTHING_AT_DOOR_ONE = (
+    "The request carries no header Auth_token. If the client sent one, a proxy on the way dropped it for its"
+    " underscore (nginx: set underscores_in_headers on)."
+)
 
 MOST_STRANGERS = 256
 """Half of the server's threads (cli/serve.py)."""
@@ -162,7 +167,9 @@ def shown_token() -> str:
     """Read the token of the request from the header of its door, or raise `Unauthenticated`."""
     token = _auth_token() if current.at_door_one() else _bearer_token()
     if not token:
-        raise Unauthenticated("The request carries no token.")
+        raise Unauthenticated(
+            _NOTHING_AT_DOOR_ONE if current.at_door_one() else "The request carries no token."
+        )
     return token
 
 

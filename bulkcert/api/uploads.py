@@ -13,9 +13,10 @@ from typing import IO, BinaryIO, cast
 from flask import Request as FlaskRequest
 from flask import request
 from werkzeug.formparser import FormDataParser
+from werkzeug.utils import cached_property
 
 from bulkcert.api import current
-from bulkcert.errors import Fault, MalformedRequest, UnsupportedMediaType
+from bulkcert.errors import Fault, MalformedRequest, UnsupportedContentCoding, UnsupportedMediaType
 
 MULTIPART = "multipart/form-data"
 MOST_PARTS = 20
@@ -24,6 +25,7 @@ FRAME_BYTES = 1024 * 1024
 """What a multipart body may have around its file: boundaries, part headers, text fields."""
 
 _COPY_BYTES = 64 * 1024
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 
 
 class Request(FlaskRequest):
@@ -37,6 +39,15 @@ class Request(FlaskRequest):
         content_length: int | None = None,  # noqa: ARG002
     ) -> IO[bytes]:
         return cast("IO[bytes]", self.new_spool())
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Raises `UnsupportedContentCoding`: what is decoded may be a thousand times as long."""
+        coding = self.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in {"", "identity"}:
+            named = coding if coding in _CODINGS else "a coding that is not known here"
+            raise UnsupportedContentCoding(f"The body is compressed (Content-Encoding: {named}).")
+        return super().stream
 
     def new_spool(self) -> BinaryIO:
         """Make a spool that is closed, and its room free, when the request ends."""

@@ -13,7 +13,7 @@ _AS_THEY_ARE = frozenset({401, 403, 404, 405, 429})
 
 def answer(envelope: dict[str, Any], status: int = 200) -> Response:
     """Write an envelope as it stands: clients of this door print it, and its members have an order."""
-    return Response(json.dumps(envelope), status, mimetype="application/json")
+    return Response(json.dumps(envelope) + "\n", status, mimetype="application/json")
 
 
 def render_refusal(refusal: Refusal, status: int) -> Response:

@@ -81,7 +81,7 @@ def certificates_envelope(
     while together := list(islice(entries, _TOGETHER)):
         yield separator + ",".join(together)
         separator = ","
-    yield "]" + after
+    yield "]" + after + "\n"
 
 
 def _certificate_envelope(certificate: object) -> dict[str, Any]:

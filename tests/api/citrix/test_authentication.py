@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tests.api.citrix.conftest import BASE, Door, refusal_of
+from tests.builders import a_bundle
 
 LOGIN = "/authentication/login"
 LOGOUT = "/authentication/logout"
@@ -141,6 +142,28 @@ def test_without_one_good_token_there_is_401(door, stranger, headers):
     assert refusal_of(answer) == (401, "unauthenticated")
     assert "POST /xenmobile/api/v1/authentication/login" in answer.json["message"]
     assert answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_told"), [({}, True), ({"Auth_token": ""}, True), ({"Auth_token": "x"}, False)]
+)
+def test_where_no_token_came_a_proxy_may_have_dropped_it(stranger, headers, is_told):
+    message = stranger.get("/certificates", headers=headers).json["message"]
+
+    assert ("underscores_in_headers" in message) == is_told
+
+
+def test_every_answer_ends_with_a_newline(door, worker, stranger):
+    with worker.working():
+        door.upload(a_bundle(["A12BC3D4EFGH"]), json.dumps({"identityType": "SERIAL_NUMBER"}))
+    answers = [
+        door.get("/certificates"),
+        door.post("/device/filter/v2"),
+        stranger.get("/certificates"),
+        door.get("/x"),
+    ]
+
+    assert [answer.text[-2:] for answer in answers] == ["}\n"] * 4
 
 
 @pytest.mark.parametrize(
