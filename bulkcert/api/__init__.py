@@ -8,9 +8,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bulkcert import wiring
 from bulkcert.api import (
     auth,
+    authorization_server,
     citrix,
     connections,
     current,
+    documents,
     health,
     mdm,
     problems,
@@ -53,8 +55,8 @@ def create_app(service: Service) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
     current.keep(app, service)
     request_log.install(app)
-    for blueprint in (v1.blueprint, health.blueprint, mdm.blueprint, citrix.blueprint):
-        app.register_blueprint(blueprint)
+    for part in (v1, documents, authorization_server, health, mdm, citrix):
+        app.register_blueprint(part.blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     auth.install(app)
     connections.install(app)

@@ -28,6 +28,12 @@ from tests.api.conftest import NewService, a_client, a_session, a_token, an_app
 Route = tuple[str, str, str]
 
 PUBLIC = {
+    ("GET", "/"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/api/v1"),
+    ("GET", "/openapi.json"),
+    ("GET", "/openapi.yaml"),
+    ("GET", "/problems"),
     ("POST", "/api/v1/sessions"),
     ("POST", "/api/v1/token"),
     ("POST", "/mdm/nanomdm/webhook"),  # its signature takes the place of a token

@@ -51,7 +51,7 @@ def app(new_service: NewService) -> Flask:
 def routes(app: Flask) -> dict[Operation, str]:
     """Endpoints by method and path; a path with and without a slash at its end is one."""
     return {
-        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/")): rule.endpoint
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"): rule.endpoint
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method != "HEAD"
@@ -74,6 +74,7 @@ def test_the_document_is_valid_openapi_3_1() -> None:
 
 
 DOORS = [
+    "/",
     "/api/v1/",
     "/health/",
     "/xenmobile/",
@@ -94,7 +95,10 @@ def test_every_route_is_in_the_contract(app: Flask, door: str) -> None:
 
 
 def test_every_route_belongs_to_a_door(app: Flask) -> None:
-    assert {path.split("/")[1] for _, path in routes(app)} == {"api", "health", "mdm", "xenmobile"}
+    assert {path.split("/")[1] for _, path in routes(app)} == {
+        *("api", "health", "mdm", "xenmobile"),
+        *("", ".well-known", "openapi.json", "openapi.yaml", "problems"),
+    }
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -257,7 +257,7 @@ def test_an_answer_is_json_or_none(caller: ApiCaller, accept: str | None, status
 def test_every_path_refuses_a_query_parameter_that_it_does_not_know(app: Flask, service: Service) -> None:
     caller = ApiCaller(a_client(app), a_token(app, service))
     for rule in app.url_map.iter_rules():
-        if not rule.rule.startswith("/api/v1/"):
+        if rule.rule.startswith(("/xenmobile/", "/mdm/", "/health/")):
             continue
         path = app.url_map.bind("").build(rule.endpoint, dict.fromkeys(rule.arguments, "1"))
         for method in (rule.methods or set()) - {"HEAD"}:

@@ -1,0 +1,34 @@
+"""Markdown to HTML, as much of it as `docs/problems.md` uses: headings, paragraphs, lists and code spans.
+
+Every character is escaped before a tag is put around it. Links become their text: what they lead to is not
+served.
+"""
+
+import re
+from html import escape
+
+_CODE = re.compile(r"`([^`]+)`")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_HEADING = re.compile(r"(#{1,3}) (.+)")
+
+
+def render(text: str) -> str:
+    """Return the HTML of a page's body. A heading has its text as `id`, in lower case without backticks."""
+    blocks = re.split(r"\n\s*\n", text.strip())
+    return "\n".join(_block(block.strip()) for block in blocks)
+
+
+def _block(block: str) -> str:
+    if heading := _HEADING.fullmatch(block):
+        level, title = len(heading[1]), heading[2]
+        anchor = re.sub(r"[^a-z0-9_]+", "-", title.lower()).strip("-")
+        return f'<h{level} id="{anchor}">{_inline(title)}</h{level}>'
+    if block.startswith("- "):
+        items = re.split(r"\n- ", block.removeprefix("- "))
+        return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
+    return f"<p>{_inline(block)}</p>"
+
+
+def _inline(text: str) -> str:
+    escaped = _LINK.sub(r"\1", escape(" ".join(text.split())))
+    return _CODE.sub(r"<code>\1</code>", escaped)
