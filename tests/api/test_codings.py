@@ -50,7 +50,7 @@ def test_a_coded_body_is_refused_by_name(app: Flask, service: Service, coding: s
         answer = a_client(app).open(
             path,
             method=method,
-            query_string={"identity_type": "SERIAL_NUMBER"} if content_type == "application/zip" else {},
+            query_string={"identity_type": "SERIAL_NUMBER"} if path.endswith("/raw") else {},
             data=gzip.compress(a_bundle(["A12BC3D4EFGH"])),
             content_type=f"{content_type}; boundary=x",
             headers={"Authorization": f"Bearer {token}", "Auth_token": token, "Content-Encoding": coding},

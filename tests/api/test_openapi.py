@@ -51,7 +51,7 @@ def app(new_service: NewService) -> Flask:
 def routes(app: Flask) -> dict[Operation, str]:
     """Endpoints by method and path; a path with and without a slash at its end is one."""
     return {
-        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"): rule.endpoint
+        (method.lower(), re.sub(r"<(?:[^<>]+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"): rule.endpoint
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method != "HEAD"
@@ -190,7 +190,7 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
 @pytest.mark.parametrize(
     ("operation", "schema"),
     [
-        (("post", "/api/v1/imports"), schemas.ImportOrder),
+        (("post", "/api/v1/imports/raw"), schemas.ImportOrder),
         (("get", "/api/v1/imports"), schemas.PageQuery),
         (("get", "/api/v1/sessions"), access_schemas.SessionsQuery),
         (("get", "/api/v1/users"), schemas.PageQuery),
@@ -325,7 +325,7 @@ def test_bounds_are_those_of_the_code() -> None:
     )
     details = component("DeploymentReport")["properties"]["detail"]
     assert details["maxLength"] == deployment_schemas.LONGEST_DETAIL
-    listed = component("CitrixDeviceQuery")["properties"]["limit"]["anyOf"][0]
+    listed = component("CitrixDeviceQuery")["properties"]["limit"]
     assert listed["maximum"] == MOST_LISTED
 
 
