@@ -1,7 +1,7 @@
 """openapi.yaml is valid, and says what the app does: no path, scope or member more or less."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +39,7 @@ from bulkcert.reports import OnConflict, Outcome, RequestState
 from bulkcert.workers import WorkerState
 from tests.api.conftest import NewService, an_app
 from tests.api.contract import document, resolved
+from tests.api.contract import validate as check_body
 
 Operation = tuple[str, str]
 
@@ -354,3 +355,70 @@ def test_every_code_stands_beside_its_status(response: str, status: int) -> None
         reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal, errors.NotFit}
         if given in statuses and reaches_door_two:
             assert f"`{refusal.code}`" in description
+
+
+# --- examples ---
+
+
+def bodies() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every body of a request or an answer: where it stands, its media type, and what is written of it."""
+    for (method, path), operation in operations().items():
+        request = resolved(operation["requestBody"]) if "requestBody" in operation else {}
+        parts = {"request": request} | {str(s): resolved(r) for s, r in operation["responses"].items()}
+        for part, written in parts.items():
+            for media_type, body in written.get("content", {}).items():
+                yield f"{method} {path} {part}", media_type, body
+
+
+def test_every_body_has_an_example_that_its_schema_allows() -> None:
+    for place, media_type, body in bodies():
+        assert body.get("examples"), (place, media_type)
+        for example in body["examples"].values():
+            check_body(resolved(example)["value"], body["schema"])
+
+
+def test_an_example_of_an_answer_has_no_member_that_the_schema_does_not_name() -> None:
+    for place, _, body in bodies():
+        schema = resolved(body["schema"])
+        parts = [resolved(part) for part in schema.get("allOf", [schema])]
+        named = {name for part in parts for name in part.get("properties", {})}
+        if not named or any("additionalProperties" in part for part in parts):
+            continue
+        for example in body["examples"].values():
+            assert set(resolved(example)["value"]) <= named, place
+
+
+def test_an_example_of_a_refusal_is_one_of_its_code_and_status() -> None:
+    kinds = {kind.code: kind for kind in problems.STATUS if "code" in vars(kind)}
+    kinds |= {
+        kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and "code" in vars(kind)
+    }
+    for place, media_type, body in bodies():
+        for example in body["examples"].values():
+            value = resolved(example)["value"]
+            if media_type == "application/problem+json":
+                assert value["remedy"] in remedies_of(kinds[value["code"]]), place
+                assert (
+                    next(
+                        problems.STATUS[each]
+                        for each in kinds[value["code"]].__mro__
+                        if each in problems.STATUS
+                    )
+                    == value["status"]
+                ), place
+                assert place.endswith((str(value["status"]), f"{str(value['status'])[0]}XX")), place
+
+
+def remedies_of(kind: type[errors.Refusal]) -> set[str]:
+    return {kind.remedy} | {each.remedy for each in kind.__subclasses__()}
+
+
+def test_no_example_is_left_over() -> None:
+    used = {
+        example["$ref"]
+        for _, _, body in bodies()
+        for example in body["examples"].values()
+        if "$ref" in example
+    }
+
+    assert used == {f"#/components/examples/{name}" for name in document()["components"]["examples"]}
