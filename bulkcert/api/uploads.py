@@ -16,6 +16,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.utils import cached_property
 
 from bulkcert.api import current
+from bulkcert.api.multipart import FormParser
 from bulkcert.errors import Fault, MalformedRequest, UnsupportedContentCoding, UnsupportedMediaType
 
 MULTIPART = "multipart/form-data"
@@ -54,6 +55,8 @@ class Request(FlaskRequest):
         spool = cast("BinaryIO", current.service().new_spool())
         self.__dict__.setdefault("spools", []).append(spool)
         return spool
+
+    form_data_parser_class = FormParser
 
     def make_form_data_parser(self) -> FormDataParser:
         """Make the parser of forms; a form that it cannot read is an error here, not an empty form."""
