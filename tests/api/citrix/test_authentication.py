@@ -170,9 +170,10 @@ def test_every_answer_ends_with_a_newline(door, worker, stranger):
     "path",
     [
         "/device/filter/v1",
-        "/certificates/export",
-        "/certificates/csr",
-        "/certificates/import/keystore/apns",
+        "/certificates/import/keystore/x",
+        "/certificates/exports",
+        "/pki",
+        "/serverpropertiesx",
         "/",
         "/x",
     ],
@@ -182,11 +183,40 @@ def test_other_paths_are_404_in_the_envelope(door, path):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", "/certificates/export", "POST /certificates/export"),
+        ("POST", "/certificates/csr", "POST /certificates/csr"),
+        ("GET", "/certificates/csr/", "GET /certificates/csr"),
+        ("POST", "/certificates/import/keystore/apns", "/certificates/import/keystore/apns"),
+        ("POST", "/certificates/import/certificate/saml", "/certificates/import/certificate/saml"),
+        ("DELETE", "/certificates", "DELETE /certificates"),
+        ("DELETE", "/certificates/", "DELETE /certificates"),
+        ("DELETE", "/publicapi/certificates", "DELETE /publicapi/certificates"),
+        ("POST", "/device/renewDeviceCert", "/device/renewDeviceCert"),
+        ("PUT", "/pki/certauthority/issuingCA", "PUT /pki/certauthority/issuingCA"),
+        ("GET", "/pki/certauthority", "GET /pki/certauthority"),
+        ("POST", "/device/wipe", "actions on devices"),
+        ("GET", "/deliverygroups/hunter2", "/deliverygroups"),
+        ("PUT", "/serverproperties", "/serverproperties"),
+        ("POST", "/application/filter", "/application"),
+    ],
+)
+def test_a_call_of_the_vendor_that_is_not_here_is_refused_by_name(door, stranger, method, path, name):
+    for caller in (door, stranger):
+        answer = caller.open(method, path, data="{")
+
+        assert refusal_of(answer) == (400, "not_supported")
+        assert f"{name}." in answer.json["message"]
+        assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", LOGIN),
-        ("DELETE", "/certificates"),
         ("POST", "/certificates"),
+        ("POST", "/device/17"),
         ("DELETE", "/certificates/remove/keystore/device"),
         ("GET", "/certificates/import/keystore/device"),
     ],
