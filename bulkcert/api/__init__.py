@@ -22,7 +22,7 @@ from bulkcert.api import (
 )
 from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
-from bulkcert.api.v1 import oauth
+from bulkcert.api.v1 import ids, oauth
 from bulkcert.config import Config
 from bulkcert.wiring import Service
 
@@ -46,6 +46,7 @@ def create_app(service: Service) -> Flask:
     app = Flask("bulkcert.api", static_folder=None)
     app.request_class = uploads.Request
     app.url_map.merge_slashes = False  # `//xenmobile` is printed in places; a redirect would lose an upload
+    app.url_map.converters["id_except"] = ids.IdExcept
     app.config.update(
         MAX_CONTENT_LENGTH=service.limits.bundle_bytes + uploads.FRAME_BYTES,
         MAX_FORM_MEMORY_SIZE=uploads.MOST_FIELD_BYTES,

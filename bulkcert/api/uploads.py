@@ -44,10 +44,11 @@ class Request(FlaskRequest):
     @cached_property
     def stream(self) -> IO[bytes]:
         """The body. Raises `UnsupportedContentCoding`: what is decoded may be a thousand times as long."""
-        coding = self.headers.get("Content-Encoding", "").strip().lower()
-        if coding not in {"", "identity"}:
-            named = coding if coding in _CODINGS else "a coding that is not known here"
-            raise UnsupportedContentCoding(f"The body is compressed (Content-Encoding: {named}).")
+        for header in ("Content-Encoding", "Transfer-Encoding"):
+            coding = self.headers.get(header, "").lower().removesuffix("chunked").strip(", ")
+            if coding not in {"", "identity"}:
+                named = coding if coding in _CODINGS else "a coding that is not known here"
+                raise UnsupportedContentCoding(f"The body is compressed ({header}: {named}).")
         return super().stream
 
     def new_spool(self) -> BinaryIO:

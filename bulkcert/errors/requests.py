@@ -29,7 +29,7 @@ class UnsupportedMediaType(RequestRefusal):
 
 
 class UnsupportedContentCoding(UnsupportedMediaType):
-    """The body has a Content-Encoding, which no path reads."""
+    """The body has a Content-Encoding, or a Transfer-Encoding beside chunked, which no path reads."""
 
     remedy = "Send the body as it is, without Content-Encoding."
 

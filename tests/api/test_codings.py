@@ -66,6 +66,22 @@ def test_a_coded_body_is_refused_by_name(app: Flask, service: Service, coding: s
         assert answer.headers["Accept-Encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("written", "named"), [("gzip, chunked", "gzip"), ("gzip", "gzip"), ("x, chunked", "not known here")]
+)
+def test_a_transfer_coding_is_refused_by_name(app: Flask, service: Service, written: str, named: str) -> None:
+    answer = a_client(app).post(
+        "/api/v1/imports/raw?identity_type=SERIAL_NUMBER",
+        data=b"PK",
+        content_type="application/zip",
+        headers={"Authorization": f"Bearer {a_token(app, service)}", "Transfer-Encoding": written},
+    )
+
+    assert answer.status_code == 415
+    assert "(Transfer-Encoding: " in answer.text
+    assert named in answer.text
+
+
 def test_a_body_that_says_that_it_is_not_coded_is_read(app: Flask, service: Service) -> None:
     headers = {"Authorization": f"Bearer {a_token(app, service)}", "Content-Encoding": "identity"}
     answer = a_client(app).post(

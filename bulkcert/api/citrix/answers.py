@@ -28,10 +28,8 @@ def render_refusal(refusal: Refusal, status: int) -> Response:
     if request.routing_exception is not None:
         call = name_absent_call(request.method, request.path.partition(PREFIX)[2])
         if call is not None:
-            refusal, status = (
-                NotSupported(f"The vendor's API has this, and this service does not: {call}."),
-                400,
-            )
+            refusal = NotSupported(f"The vendor's API has this, and this service does not: {call}.")
+            status = 405 if status == 405 else 400
     if status < 500 and status not in _AS_THEY_ARE:
         status = 400
     return answer(refusal_envelope(refusal, status), status)

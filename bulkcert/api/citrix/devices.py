@@ -75,7 +75,7 @@ def show_device(device_id: str) -> Response:
 
 def _read_query() -> DeviceQuery:
     members = Members("the body", _read_members())
-    if members.values.get("filterIds") not in (None, "", []) and members.text("filterIds").strip() != "[]":
+    if members.values.get("filterIds") != [] and members.text("filterIds").strip() not in {"", "[]"}:
         raise NotSupported("There are no filters to choose by filterIds: leave it out, or use search.")
     return DeviceQuery(
         text=members.text_or_number("search").strip() or None,

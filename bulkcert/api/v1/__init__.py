@@ -8,7 +8,6 @@ from bulkcert.api.v1 import (
     deletions,
     deployments,
     grant,
-    ids,
     imports,
     limits,
     negotiation,
@@ -21,7 +20,6 @@ from bulkcert.api.v1 import (
 )
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
-blueprint.record(ids.know_ids)
 _PARTS = (
     sessions, grant, token, users, clients, imports, deletions, certificates, release, vpn_policies,
     deployments, limits, workers,

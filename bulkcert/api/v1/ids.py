@@ -2,7 +2,6 @@
 
 import re
 
-from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter, Map
 
 from bulkcert.errors import NotFound
@@ -17,11 +16,6 @@ class IdExcept(BaseConverter):
     def __init__(self, url_map: Map, word: str) -> None:
         super().__init__(url_map)
         self.regex = f"(?!{word}$)[^/]+"
-
-
-def know_ids(state: BlueprintSetupState) -> None:
-    """Register the converter with an app, before the routes that need it."""
-    state.app.url_map.converters["id_except"] = IdExcept
 
 
 def number(written: str) -> int:

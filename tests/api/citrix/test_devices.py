@@ -122,7 +122,8 @@ def test_a_device_that_is_named_by_its_imei_has_no_serial_number(door, worker, k
         ({"search": 12}, SERIALS),
         ({"limit": 100000, "enableCount": "true", "filterIds": "[]"}, SERIALS),
         ({"limit": "100000", "start": 0}, SERIALS),
-        ({"limit": "5000"}, SERIALS),
+        ({"limit": "5000", "filterIds": " [] "}, SERIALS),
+        ({"filterIds": " \n"}, SERIALS),
     ],
 )
 def test_a_part_of_the_list_is_given_in_the_order_that_is_asked_for(door, kept, members, expected):
