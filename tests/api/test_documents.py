@@ -136,6 +136,9 @@ def test_the_page_holds_nothing_that_acts_and_may_load_nothing(client: Client) -
         "code",
         "ul",
         "li",
+        "table",
+        "tr",
+        "td",
     }
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
@@ -144,14 +147,25 @@ def test_the_page_holds_nothing_that_acts_and_may_load_nothing(client: Client) -
     assert answer.content_type == "text/html; charset=utf-8"
 
 
-@given(st.text() | st.text(alphabet="#`-[]()<>&\"' \nab"))
+def test_headings_and_tables_stand_for_themselves() -> None:
+    html = markdown.render("| a | `<b>` |\n|---|---|\n| c | d |\n### `code`\ntext")
+
+    assert html == (
+        "<table><tr><td>a</td><td><code>&lt;b&gt;</code></td></tr><tr><td>c</td><td>d</td></tr></table>\n"
+        '<h3 id="code"><code>code</code></h3>\n<p>text</p>'
+    )
+
+
+@given(st.text() | st.text(alphabet="#`-|[]()<>&\"' \nab"))
 def test_no_text_becomes_another_tag_than_these(text: str) -> None:
     html = markdown.render(text)
 
     assert set(re.findall(r"<(/?\w+)", html)) <= {
-        f"{end}{tag}" for tag in ("h1", "h2", "h3", "p", "ul", "li", "code") for end in ("", "/")
+        f"{end}{tag}"
+        for tag in ("h1", "h2", "h3", "p", "ul", "li", "table", "tr", "td", "code")
+        for end in ("", "/")
     }
-    assert not re.search(r'<(?!/?(?:h[123]|p|ul|li|code)(?: id="[a-z0-9_-]*")?>)', html)
+    assert not re.search(r'<(?!/?(?:h[123]|p|ul|li|table|tr|td|code)(?: id="[a-z0-9_-]*")?>)', html)
 
 
 # --- the metadata of the authorization server (RFC 8414) ---
