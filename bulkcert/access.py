@@ -127,11 +127,11 @@ class Access:
 
     def log_out(self, caller: Caller) -> None:
         """End the caller's own session."""
-        self._revoke(caller, caller.token_id, EventType.LOGOUT)
+        self._revoke(caller.principal_id, caller.login, caller.token_id, EventType.LOGOUT)
 
-    def revoke(self, caller: Caller, token_id: str) -> None:
-        """Revoke one of the caller's tokens; anybody else's, or none, changes nothing (RFC 7009 §2.2)."""
-        self._revoke(caller, token_id, EventType.TOKEN_REVOKED)
+    def revoke(self, principal_id: int, login: str, token_id: str) -> None:
+        """Revoke a token of this principal; anybody else's, or none, changes nothing (RFC 7009 §2.2)."""
+        self._revoke(principal_id, login, token_id, EventType.TOKEN_REVOKED)
 
     def signing_key(self) -> tuple[str, Secret]:
         """Open the newest signing key: its id, and its private half as PKCS#8 PEM."""
@@ -181,6 +181,16 @@ class Access:
             raise self._record_refusal(client_id, source)
         raise InvalidScope(f"The client was not given {_beyond(client, wanted)}.")
 
+    def authenticate_client(self, client_id: str, secret: Secret, source: str) -> Principal:
+        """Return the client of this id and secret, or raise `WrongCredentials` or `TooManyRequests`."""
+        self._throttle.admit(client_id, source)
+        with self._store.writing() as tx:
+            client = tx.client_secrets.lock_owner(client_id, digest_of(secret), self._now())
+            if client is not None:
+                self._throttle.forgive(tx, client_id, source)
+                return client
+        raise self._record_refusal(client_id, source)
+
     def _new_session(self, principal: Principal, now: datetime, scopes: frozenset[Scope]) -> Session:
         return Session(
             token_id=secrets.token_hex(16),
@@ -224,11 +234,11 @@ class Access:
             tx.events.append(Event(EventType.LOGIN_REFUSED, now, actor, {"source": source}))
         return WrongCredentials(_WRONG)
 
-    def _revoke(self, caller: Caller, token_id: str, event: EventType) -> None:
+    def _revoke(self, principal_id: int, login: str, token_id: str, event: EventType) -> None:
         now = self._now()
         with self._store.writing() as tx:
-            if tx.tokens.revoke(token_id, caller.principal_id, now):
-                tx.events.append(Event(event, now, caller.login, {"token_id": token_id}))
+            if tx.tokens.revoke(token_id, principal_id, now):
+                tx.events.append(Event(event, now, login, {"token_id": token_id}))
 
 
 def _signing_key_place(key_id: str) -> Place:

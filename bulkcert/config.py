@@ -40,6 +40,17 @@ def _text(text: str) -> str:
     return text
 
 
+_ORIGIN = re.compile(
+    r"https://(?:[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("must be https://HOST or https://HOST:PORT, without a path or a slash at its end")
+    return text
+
+
 def _namespace(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}(\.[A-Za-z0-9-]{1,40}){1,5}", text):
         raise ValueError("must be a domain, reversed, such as com.example.vpn")
@@ -152,6 +163,12 @@ class Config:
         "TLS_CERTIFICATE_FILE", None, "PEM chain of the HTTPS server; default: the one init made", _path
     )
     tls_key_file: Path | None = _setting("TLS_KEY_FILE", None, "PEM key of the HTTPS server", _path)
+    public_url: str | None = _setting(
+        "PUBLIC_URL",
+        None,
+        "the address that clients use, `https://HOST` or `https://HOST:PORT`; for OAuth metadata",
+        _origin,
+    )
     token_lifetime_seconds: int = _setting(
         "TOKEN_LIFETIME_SECONDS", 3600, "how long a token is valid at most", _positive
     )

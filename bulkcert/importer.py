@@ -45,7 +45,7 @@ WORK = "work"
 _LOOK_SECONDS = 1.0
 """The longest time between two looks at an import that is waited for; a notice wakes earlier."""
 
-_RETRY_SECONDS = 10
+_RETRY_SECONDS = 5
 CANCELLED = "The import was cancelled before this device's turn came."
 
 

@@ -104,11 +104,11 @@ def test_logging_out_ends_this_token_and_no_other(access: Access) -> None:
 def test_a_token_of_somebody_else_is_not_revoked(access: Access) -> None:
     add_user(access, "olga", Role.OPERATOR)
     mine, hers = caller_of(access), caller_of(access, "olga")
-    access.revoke(mine, hers.token_id)
-    access.revoke(mine, "unknown")
+    access.revoke(mine.principal_id, mine.login, hers.token_id)
+    access.revoke(mine.principal_id, mine.login, "unknown")
 
     access.find_session(hers.token_id)
-    access.revoke(hers, hers.token_id)
+    access.revoke(hers.principal_id, hers.login, hers.token_id)
     with pytest.raises(Unauthenticated):
         access.find_session(hers.token_id)
 

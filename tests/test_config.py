@@ -109,6 +109,33 @@ def test_a_config_that_is_printed_does_not_show_the_database() -> None:
     assert "data_dir" in repr(config)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://vpn.example.com", True),
+        ("https://vpn.example.com:4443", True),
+        ("https://[2001:db8::1]:4443", True),
+        ("http://vpn.example.com", False),
+        ("https://vpn.example.com/", False),
+        ("https://vpn.example.com/bulkcert", False),
+        ("https://vpn.example.com?x", False),
+        ("https://user:secret@vpn.example.com", False),
+        ("https://vpn.example.com\n", False),
+        ("https://", False),
+        ("", False),
+    ],
+)
+def test_the_public_address_is_an_origin_under_https(url: str, is_taken: bool) -> None:
+    environ = {"BULKCERT_PUBLIC_URL": url}
+    if is_taken:
+        assert Config.from_environment(environ).public_url == url
+        return
+    with pytest.raises(BadSettings) as refusal:
+        Config.from_environment(environ)
+
+    assert [fault.where for fault in refusal.value.faults] == ["BULKCERT_PUBLIC_URL"]
+
+
 def test_every_fault_gets_its_own_line() -> None:
     with pytest.raises(BadSettings) as refusal:
         Config.from_environment(

@@ -59,12 +59,17 @@ def a_long_bundle() -> bytes:
 
 
 schemathesis.openapi.media_type(
-    "application/zip", st.binary(max_size=300) | st.integers(0, 1000).map(lambda _: a_fresh_bundle())
+    "application/octet-stream", st.binary(max_size=300) | st.integers(0, 1000).map(lambda _: a_fresh_bundle())
 )
 
 
 @schemathesis.deserializer(
-    "text/csv", "text/plain", "application/x-ndjson", "application/x-apple-aspen-config"
+    "text/csv",
+    "text/plain",
+    "text/html",
+    "application/yaml",
+    "application/x-ndjson",
+    "application/x-apple-aspen-config",
 )
 def as_text(_: object, response: schemathesis.Response) -> str:
     return response.content.decode()
@@ -235,7 +240,8 @@ class Run:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
-    with LiveService(tmp_path_factory.mktemp("contract") / "data", {"BULKCERT_WAIT_SECONDS": "1"}) as service:
+    settings = {"BULKCERT_WAIT_SECONDS": "1", "BULKCERT_PUBLIC_URL": "https://localhost"}
+    with LiveService(tmp_path_factory.mktemp("contract") / "data", settings) as service:
         yield service
 
 
@@ -255,7 +261,7 @@ def make_usable(case: Case, run: Run) -> None:
         case.body = {
             name: usable_part(name, value) for name, value in case.body.items() if name not in LEFT_OUT
         }
-    elif case.media_type == "application/zip":
+    elif case.media_type == "application/octet-stream":
         case.body = a_fresh_bundle()
     elif isinstance(case.body, dict):
         case.body = usable_members(case.body, case.path, run)
@@ -273,6 +279,8 @@ def usable_members(body: dict[str, Any], path: str, run: Run) -> dict[str, Any]:
     members = {name: whole(value) for name, value in body.items() if name not in LEFT_OUT}
     if path.endswith(("/sessions", "/login")):
         return {"login": "administrator", "password": run.service.password}
+    if path.endswith("/token/revoke"):  # the token in the header says who calls
+        return {name: value for name, value in members.items() if not name.startswith("client_")}
     if path.endswith("/token"):
         client = run.make_client()
         shown = {name: client[name] for name in ("client_id", "client_secret")}

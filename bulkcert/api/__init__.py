@@ -6,9 +6,23 @@ from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bulkcert import wiring
-from bulkcert.api import auth, citrix, current, health, mdm, problems, request_log, uploads, v1
+from bulkcert.api import (
+    auth,
+    authorization_server,
+    citrix,
+    connections,
+    current,
+    documents,
+    health,
+    mdm,
+    problems,
+    request_log,
+    uploads,
+    v1,
+)
 from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
+from bulkcert.api.v1 import ids, oauth
 from bulkcert.config import Config
 from bulkcert.wiring import Service
 
@@ -32,6 +46,7 @@ def create_app(service: Service) -> Flask:
     app = Flask("bulkcert.api", static_folder=None)
     app.request_class = uploads.Request
     app.url_map.merge_slashes = False  # `//xenmobile` is printed in places; a redirect would lose an upload
+    app.url_map.converters["id_except"] = ids.IdExcept
     app.config.update(
         MAX_CONTENT_LENGTH=service.limits.bundle_bytes + uploads.FRAME_BYTES,
         MAX_FORM_MEMORY_SIZE=uploads.MOST_FIELD_BYTES,
@@ -41,11 +56,12 @@ def create_app(service: Service) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
     current.keep(app, service)
     request_log.install(app)
-    for blueprint in (v1.blueprint, health.blueprint, mdm.blueprint, citrix.blueprint):
-        app.register_blueprint(blueprint)
-    problems.install(app, {current.DOOR_ONE: citrix.render_refusal})
+    for part in (v1, documents, authorization_server, health, mdm, citrix):
+        app.register_blueprint(part.blueprint)
+    problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     auth.install(app)
     request_log.check_routes(app)
+    connections.install(app)
     app.after_request(_harden)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -1,8 +1,8 @@
 """Who is calling, and may they: the one place that knows JWT.
 
 Rules:
-- Every view says what it needs: `@needs(...)`, `@authenticated` or `@public`. An app with a view that says
-  nothing does not start, so a new route cannot be forgotten.
+- Every view says what it needs: `@needs(...)`, `@authenticated`, `@authenticated_or_client` or `@public`. An
+  app with a view that says nothing does not start, so a new route cannot be forgotten.
 - Tokens are Ed25519-signed (RFC 8037), typed `at+jwt` (RFC 9068). The algorithm is pinned (RFC 8725 §3.1).
   `kid` picks among our own keys; `jku`, `x5u` and `jwk` choose nothing.
 - A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
@@ -29,6 +29,11 @@ _LONGEST_TOKEN = 4096  # ours have about 800 characters
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "scope"]
 _REQUIREMENT = "_bulkcert_requirement"
 
+_NOTHING_AT_DOOR_ONE = (
+    "The request carries no header Auth_token. If the client sent one, a proxy on the way dropped it for its"
+    " underscore (nginx: set underscores_in_headers on)."
+)
+
 MOST_STRANGERS = 256
 """Half of the server's threads (cli/serve.py)."""
 
@@ -40,9 +45,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a view asks of its caller. `scopes`: the token must carry all of them, and one at least."""
+    """What a view asks of its caller. `scopes`: the token must carry all of them, and one at least.
+
+    takes_clients: a request that may show a client's id and secret reaches the view, which checks them.
+    """
 
     is_public: bool = False
+    takes_clients: bool = False
     scopes: frozenset[Scope] = frozenset()
 
 
@@ -56,6 +65,11 @@ def needs(*scopes: Scope) -> Callable[[View], View]:
 def authenticated(view: View) -> View:
     """Let a view be called by every valid token that carries any scope."""
     return _mark(Requirement())(view)
+
+
+def authenticated_or_client(view: View) -> View:
+    """Let a view be called by every valid token, and by clients, whose secret the view itself checks."""
+    return _mark(Requirement(takes_clients=True))(view)
 
 
 def public(view: View) -> View:
@@ -136,7 +150,7 @@ def _admit() -> None:
     if request.endpoint is None:
         return  # no such path or method: the routing itself says so
     requirement = requirement_of(current_app, request.endpoint)
-    if requirement.is_public:
+    if requirement.is_public or (requirement.takes_clients and _may_show_client()):
         return
     session = current.service().access.find_session(verify_token(shown_token()))
     g.caller = Caller(session.principal_id, session.login, session.token_id, session.scopes)
@@ -153,7 +167,9 @@ def shown_token() -> str:
     """Read the token of the request from the header of its door, or raise `Unauthenticated`."""
     token = _auth_token() if current.at_door_one() else _bearer_token()
     if not token:
-        raise Unauthenticated("The request carries no token.")
+        raise Unauthenticated(
+            _NOTHING_AT_DOOR_ONE if current.at_door_one() else "The request carries no token."
+        )
     return token
 
 
@@ -174,6 +190,14 @@ def _bearer_token() -> str:
     if scheme.lower() != "bearer":
         raise Unauthenticated("The Authorization header is not of the form `Bearer <token>`.")
     return token.strip()
+
+
+def _may_show_client() -> bool:
+    """Return whether a client's id and secret stand in the header, or may stand in the body."""
+    written = request.headers.get("Authorization")
+    if written is None:
+        return request.mimetype == "application/x-www-form-urlencoded"
+    return written.partition(" ")[0].lower() == "basic"
 
 
 def challenge(refusal: Refusal) -> str | None:

@@ -41,6 +41,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.TooManyEntries: 413,
     errors.CredentialsFileTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.UnsupportedContentCoding: 415,
     errors.NotAZip: 422,
     errors.MalformedZip: 422,
     errors.UnsupportedZip: 422,
@@ -88,7 +89,8 @@ def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
             (each for prefix, each in renderers.items() if request.path.startswith(prefix)), render_problem
         )
         response = render(refusal, status_of(refusal))
-        response.headers.extend(_headers(refusal, error))
+        for name, value in _headers(refusal, error):
+            response.headers.setdefault(name, value)  # a renderer may have a challenge of its own
         return response
 
     app.register_error_handler(Exception, answer)
@@ -153,6 +155,8 @@ def _from_http(status: int) -> Refusal:
 def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
     if status_of(refusal) in {401, 403} and (challenge := auth.challenge(refusal)):
         yield "WWW-Authenticate", challenge
+    if isinstance(refusal, errors.UnsupportedContentCoding):
+        yield "Accept-Encoding", "identity"  # RFC 9110 §15.5.16
     if isinstance(error, MethodNotAllowed):
         yield "Allow", ", ".join(sorted(error.valid_methods or ()))  # RFC 9110 §15.5.6
     if isinstance(refusal, errors.TooManyRequests):

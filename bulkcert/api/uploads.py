@@ -13,9 +13,11 @@ from typing import IO, BinaryIO, cast
 from flask import Request as FlaskRequest
 from flask import request
 from werkzeug.formparser import FormDataParser
+from werkzeug.utils import cached_property
 
 from bulkcert.api import current
-from bulkcert.errors import Fault, MalformedRequest, UnsupportedMediaType
+from bulkcert.api.multipart import FormParser
+from bulkcert.errors import Fault, MalformedRequest, UnsupportedContentCoding, UnsupportedMediaType
 
 MULTIPART = "multipart/form-data"
 MOST_PARTS = 20
@@ -24,6 +26,7 @@ FRAME_BYTES = 1024 * 1024
 """What a multipart body may have around its file: boundaries, part headers, text fields."""
 
 _COPY_BYTES = 64 * 1024
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 
 
 class Request(FlaskRequest):
@@ -38,11 +41,23 @@ class Request(FlaskRequest):
     ) -> IO[bytes]:
         return cast("IO[bytes]", self.new_spool())
 
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Raises `UnsupportedContentCoding`: what is decoded may be a thousand times as long."""
+        for header in ("Content-Encoding", "Transfer-Encoding"):
+            coding = self.headers.get(header, "").lower().removesuffix("chunked").strip(", ")
+            if coding not in {"", "identity"}:
+                named = coding if coding in _CODINGS else "a coding that is not known here"
+                raise UnsupportedContentCoding(f"The body is compressed ({header}: {named}).")
+        return super().stream
+
     def new_spool(self) -> BinaryIO:
         """Make a spool that is closed, and its room free, when the request ends."""
         spool = cast("BinaryIO", current.service().new_spool())
         self.__dict__.setdefault("spools", []).append(spool)
         return spool
+
+    form_data_parser_class = FormParser
 
     def make_form_data_parser(self) -> FormDataParser:
         """Make the parser of forms; a form that it cannot read is an error here, not an empty form."""

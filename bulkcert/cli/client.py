@@ -68,4 +68,5 @@ def _show(issued: IssuedClient, *, as_json: bool) -> None:
         scopes = sorted(issued.client.scopes)
         click.echo(json.dumps({"client_id": client_id, "client_secret": secret, "scopes": scopes}))
     else:
-        click.echo(f"client_id: {client_id}\nclient_secret (shown once): {secret}")
+        click.echo(f"client_id: {client_id}\nclient_secret: {secret}")
+        click.echo("Keep the secret now: it is not shown again.", err=True)

@@ -24,6 +24,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from bulkcert.api.connections import IDLE_SECONDS
 from bulkcert.cli.deployer import STOP_SECONDS as DEPLOYER_STOP_SECONDS
 from bulkcert.cli.deployer import start_deployer
 from bulkcert.cli.readiness import ServiceManager, answers
@@ -49,8 +50,8 @@ _CONNECTIONS = 4096
 _OPEN_FILES = 16384
 """Connections, spools and database files together."""
 
-_HEAD_SECONDS = 10
-"""For a TLS handshake, and again for the head of a request."""
+_HEAD_SECONDS = IDLE_SECONDS
+"""For a TLS handshake, and again for the head of a request; the time between two requests counts to it."""
 
 _HEAD_BYTES = 64 * 1024
 

@@ -28,6 +28,12 @@ class UnsupportedMediaType(RequestRefusal):
     remedy = "Send multipart/form-data, application/zip or application/json, as the path says."
 
 
+class UnsupportedContentCoding(UnsupportedMediaType):
+    """The body has a Content-Encoding, or a Transfer-Encoding beside chunked, which no path reads."""
+
+    remedy = "Send the body as it is, without Content-Encoding."
+
+
 class NotAZip(RequestRefusal):
     """What was uploaded as a bundle is something else."""
 

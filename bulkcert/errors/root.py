@@ -35,3 +35,7 @@ class Refusal(Exception):  # noqa: N818 - the field says "refused", not "errored
         self.detail = detail
         self.faults = faults
         self.found = found
+
+    def in_one_line(self, remedy: str) -> str:
+        """Return what was wrong, where, and what to do, for answers that have one text for all of it."""
+        return " ".join([self.detail, *(f"{fault.where}: {fault.detail}" for fault in self.faults), remedy])

@@ -21,13 +21,19 @@ from werkzeug.test import TestResponse
 
 from bulkcert.api import auth, create_app
 from bulkcert.errors import Unauthenticated
-from bulkcert.principals import Caller, Scope, Session
+from bulkcert.principals import Scope, Session
 from bulkcert.wiring import Service
 from tests.api.conftest import NewService, a_client, a_session, a_token, an_app
 
 Route = tuple[str, str, str]
 
 PUBLIC = {
+    ("GET", "/"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/api/v1"),
+    ("GET", "/openapi.json"),
+    ("GET", "/openapi.yaml"),
+    ("GET", "/problems"),
     ("POST", "/api/v1/sessions"),
     ("POST", "/api/v1/token"),
     ("POST", "/mdm/nanomdm/webhook"),  # its signature takes the place of a token
@@ -123,8 +129,7 @@ class Forge:
 
     def revoked(self) -> str:
         token = self.signed(jti=(session := self.session()).token_id)
-        caller = Caller(session.principal_id, session.login, session.token_id, session.scopes)
-        self.service.access.revoke(caller, session.token_id)
+        self.service.access.revoke(session.principal_id, session.login, session.token_id)
         return token
 
 

@@ -211,6 +211,31 @@ def test_a_raw_body_is_read_like_a_form(caller: ApiCaller, worker: Worker) -> No
     assert accepted.json["on_conflict"] == "keep"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/imports/raw", "/api/v1/imports"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/zip", "application/octet-stream", "application/x-zip-compressed", "APPLICATION/X-ZIP; a=b"],
+)
+def test_a_raw_body_is_taken_under_every_name_that_clients_give_a_zip(
+    caller: ApiCaller, worker: Worker, path: str, content_type: str
+) -> None:
+    query = {"identity_type": "SERIAL_NUMBER", "validate_only": "true"}
+    answer = caller.post(path, data=a_bundle([FIRST]), content_type=content_type, query_string=query)
+
+    assert answer.status_code == 202
+    assert answer.json is not None
+    assert answer.json["validate_only"] is True
+    assert caller.get(answer.headers["Location"]).status_code == 200
+
+
+def test_the_path_for_raw_bodies_takes_no_form_and_is_no_import(caller: ApiCaller) -> None:
+    form = caller.post("/api/v1/imports/raw?identity_type=SERIAL_NUMBER", data=a_form(a_bundle([FIRST])))
+
+    assert form.status_code == 415
+    assert caller.get("/api/v1/imports/raw").status_code == 405
+    assert caller.post("/api/v1/imports/raw", data=b"PK", content_type="application/zip").status_code == 400
+
+
 def test_a_chunked_body_is_read_to_its_end(caller: ApiCaller, worker: Worker) -> None:
     answer = caller.post(
         "/api/v1/imports?identity_type=SERIAL_NUMBER",
@@ -413,8 +438,7 @@ def test_a_form_and_query_parameters_together_are_refused(refused: ApiCaller) ->
 
 @pytest.mark.parametrize(
     "content_type",
-    [None, "", "application/json", "application/octet-stream", "application/x-www-form-urlencoded",
-     "application/x-zip-compressed", "multipart/mixed; boundary=x", "text/plain", "zip", "application/zip2"],
+    [None, "", "application/json", "application/x-www-form-urlencoded", "multipart/mixed; boundary=x", "text/plain", "zip", "application/zip2"],
 )  # fmt: skip
 def test_a_body_of_another_type_is_not_read(refused: ApiCaller, content_type: str | None) -> None:
     body = io.BytesIO(a_bundle([FIRST]))

@@ -1,7 +1,7 @@
 """openapi.yaml is valid, and says what the app does: no path, scope or member more or less."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +39,7 @@ from bulkcert.reports import OnConflict, Outcome, RequestState
 from bulkcert.workers import WorkerState
 from tests.api.conftest import NewService, an_app
 from tests.api.contract import document, resolved
+from tests.api.contract import validate as check_body
 
 Operation = tuple[str, str]
 
@@ -51,7 +52,7 @@ def app(new_service: NewService) -> Flask:
 def routes(app: Flask) -> dict[Operation, str]:
     """Endpoints by method and path; a path with and without a slash at its end is one."""
     return {
-        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/")): rule.endpoint
+        (method.lower(), re.sub(r"<(?:[^<>]+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"): rule.endpoint
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method != "HEAD"
@@ -74,6 +75,7 @@ def test_the_document_is_valid_openapi_3_1() -> None:
 
 
 DOORS = [
+    "/",
     "/api/v1/",
     "/health/",
     "/xenmobile/",
@@ -94,7 +96,10 @@ def test_every_route_is_in_the_contract(app: Flask, door: str) -> None:
 
 
 def test_every_route_belongs_to_a_door(app: Flask) -> None:
-    assert {path.split("/")[1] for _, path in routes(app)} == {"api", "health", "mdm", "xenmobile"}
+    assert {path.split("/")[1] for _, path in routes(app)} == {
+        *("api", "health", "mdm", "xenmobile"),
+        *("", ".well-known", "openapi.json", "openapi.yaml", "problems"),
+    }
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -105,6 +110,8 @@ def test_scopes_are_those_that_the_app_asks_for(app: Flask, door: str) -> None:
         written = operations()[operation].get("security", document()["security"])
         if requirement.is_public:
             assert written == [], operation
+        elif requirement.takes_clients:  # by a token, by HTTP Basic, or in the form
+            assert written == [{"bearer": []}, {"client": []}, {}], operation
         else:
             [[scopes]] = [alternative.values() for alternative in written]
             assert set(scopes) == requirement.scopes, operation
@@ -152,7 +159,7 @@ def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schem
     ("name", "schema", "file"),
     [
         ("Login", schemas.Login, None),
-        ("Revocation", schemas.Revocation, None),
+        ("Revocation", access_schemas.Revocation, None),
         ("ImportForm", schemas.ImportOrder, "bundle"),
         ("DeletionForm", schemas.DeletionOrder, "identities"),
         ("DeletionOrder", schemas.Deletion, None),
@@ -184,7 +191,7 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
 @pytest.mark.parametrize(
     ("operation", "schema"),
     [
-        (("post", "/api/v1/imports"), schemas.ImportOrder),
+        (("post", "/api/v1/imports/raw"), schemas.ImportOrder),
         (("get", "/api/v1/imports"), schemas.PageQuery),
         (("get", "/api/v1/sessions"), access_schemas.SessionsQuery),
         (("get", "/api/v1/users"), schemas.PageQuery),
@@ -319,7 +326,7 @@ def test_bounds_are_those_of_the_code() -> None:
     )
     details = component("DeploymentReport")["properties"]["detail"]
     assert details["maxLength"] == deployment_schemas.LONGEST_DETAIL
-    listed = component("CitrixDeviceQuery")["properties"]["limit"]["anyOf"][0]
+    listed = component("CitrixDeviceQuery")["properties"]["limit"]
     assert listed["maximum"] == MOST_LISTED
 
 
@@ -348,3 +355,70 @@ def test_every_code_stands_beside_its_status(response: str, status: int) -> None
         reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal, errors.NotFit}
         if given in statuses and reaches_door_two:
             assert f"`{refusal.code}`" in description
+
+
+# --- examples ---
+
+
+def bodies() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every body of a request or an answer: where it stands, its media type, and what is written of it."""
+    for (method, path), operation in operations().items():
+        request = resolved(operation["requestBody"]) if "requestBody" in operation else {}
+        parts = {"request": request} | {str(s): resolved(r) for s, r in operation["responses"].items()}
+        for part, written in parts.items():
+            for media_type, body in written.get("content", {}).items():
+                yield f"{method} {path} {part}", media_type, body
+
+
+def test_every_body_has_an_example_that_its_schema_allows() -> None:
+    for place, media_type, body in bodies():
+        assert body.get("examples"), (place, media_type)
+        for example in body["examples"].values():
+            check_body(resolved(example)["value"], body["schema"])
+
+
+def test_an_example_of_an_answer_has_no_member_that_the_schema_does_not_name() -> None:
+    for place, _, body in bodies():
+        schema = resolved(body["schema"])
+        parts = [resolved(part) for part in schema.get("allOf", [schema])]
+        named = {name for part in parts for name in part.get("properties", {})}
+        if not named or any("additionalProperties" in part for part in parts):
+            continue
+        for example in body["examples"].values():
+            assert set(resolved(example)["value"]) <= named, place
+
+
+def test_an_example_of_a_refusal_is_one_of_its_code_and_status() -> None:
+    kinds = {kind.code: kind for kind in problems.STATUS if "code" in vars(kind)}
+    kinds |= {
+        kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and "code" in vars(kind)
+    }
+    for place, media_type, body in bodies():
+        for example in body["examples"].values():
+            value = resolved(example)["value"]
+            if media_type == "application/problem+json":
+                assert value["remedy"] in remedies_of(kinds[value["code"]]), place
+                assert (
+                    next(
+                        problems.STATUS[each]
+                        for each in kinds[value["code"]].__mro__
+                        if each in problems.STATUS
+                    )
+                    == value["status"]
+                ), place
+                assert place.endswith((str(value["status"]), f"{str(value['status'])[0]}XX")), place
+
+
+def remedies_of(kind: type[errors.Refusal]) -> set[str]:
+    return {kind.remedy} | {each.remedy for each in kind.__subclasses__()}
+
+
+def test_no_example_is_left_over() -> None:
+    used = {
+        example["$ref"]
+        for _, _, body in bodies()
+        for example in body["examples"].values()
+        if "$ref" in example
+    }
+
+    assert used == {f"#/components/examples/{name}" for name in document()["components"]["examples"]}

@@ -191,6 +191,27 @@ MULTIPARTS: list[tuple[str, bytes, str, int, str]] = [
         422,
         "unknown_identity_type",
     ),
+    (
+        "file name that is not utf-8",
+        PART + FILE.replace(b"a.zip", b"\xe4\xff\x80.zip") + END,
+        BOUNDARY,
+        422,
+        "not_a_zip",
+    ),
+    (
+        "file name in shift-jis with a backslash",
+        PART + FILE.replace(b"a.zip", "表.zip".encode("shift-jis")) + END,
+        BOUNDARY,
+        422,
+        "not_a_zip",
+    ),
+    (
+        "transfer encoding that changes nothing",
+        PART + FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: Binary\r\n\r\n") + END,
+        BOUNDARY,
+        422,
+        "not_a_zip",
+    ),
     ("header without end", b"--x\r\nX: " + b"y" * 400_000, BOUNDARY, 413, "bundle_too_large"),
     ("preamble without end", b"y" * 400_000, BOUNDARY, 413, "bundle_too_large"),
     ("thousand parts", PART * 1000 + END, BOUNDARY, 413, "bundle_too_large"),
@@ -230,6 +251,33 @@ def test_a_form_that_is_broken_is_not_said_to_lack_a_part(caller: ApiCaller, bod
     assert "errors" not in answer.json
 
 
+def test_a_missing_boundary_is_named(caller: ApiCaller) -> None:
+    for content_type in ("multipart/form-data", "multipart/form-data; boundary="):
+        answer = caller.post(
+            "/api/v1/imports", data=PART + FILE + END, headers={"Content-Type": content_type}
+        )
+
+        assert answer.json is not None
+        assert "boundary" in answer.json["detail"]
+        assert answer.json["errors"][0]["where"] == "Content-Type"
+
+
+@pytest.mark.parametrize("part", [PART, FILE])
+@pytest.mark.parametrize(
+    ("coding", "named"), [("base64", "base64"), ("BASE64", "base64"), ("hunter2", "not known")]
+)
+def test_a_transfer_encoding_is_named(caller: ApiCaller, part: bytes, coding: str, named: str) -> None:
+    coded = part.replace(b"\r\n\r\n", f"\r\nContent-Transfer-Encoding: {coding}\r\n\r\n".encode())
+    others = FILE if part is PART else PART
+    answer = caller.post("/api/v1/imports", data=coded + others + END, headers={"Content-Type": BOUNDARY})
+
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_request")
+    assert named in answer.json["detail"]
+    assert "hunter2" not in answer.text
+    assert answer.json["errors"][0]["where"] == "Content-Transfer-Encoding"
+
+
 ACCEPTS: list[tuple[str | None, int]] = [
     (None, 200),
     ("", 200),
@@ -243,7 +291,20 @@ ACCEPTS: list[tuple[str | None, int]] = [
     ("application/x-ndjson", 406),
     ("text/csv, application/x-ndjson;q=0.5", 406),
     ("application/json;q=0", 406),
-    (";;;,,,", 406),
+    (";;;,,,", 200),
+    ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", 200),
+    ("*", 200),
+    ("*;q=0", 406),
+    ("text/csv, *;q=0.1", 200),
+    ("application/json; charset=UTF-8", 200),
+    ("APPLICATION/JSON;Q=.5", 200),
+    ("application/json;q=.0", 406),
+    ("application/json;version=1", 406),
+    ("text/csv, application/json;q=abc", 406),
+    ("text/csv, application/json;q=1.5", 406),
+    ("json", 200),
+    ("text/html;q=2, a/b/c", 200),
+    ("é, text/csv", 406),
 ]
 
 
@@ -257,12 +318,13 @@ def test_an_answer_is_json_or_none(caller: ApiCaller, accept: str | None, status
 def test_every_path_refuses_a_query_parameter_that_it_does_not_know(app: Flask, service: Service) -> None:
     caller = ApiCaller(a_client(app), a_token(app, service))
     for rule in app.url_map.iter_rules():
-        if not rule.rule.startswith("/api/v1/"):
+        if rule.rule.startswith(("/xenmobile/", "/mdm/", "/health/")):
             continue
         path = app.url_map.bind("").build(rule.endpoint, dict.fromkeys(rule.arguments, "1"))
         for method in (rule.methods or set()) - {"HEAD"}:
+            content_type = "application/zip" if path.endswith("/raw") else BOUNDARY
             answer = caller.open(
-                method, f"{path}?surprise=1", data=FILE + END, headers={"Content-Type": BOUNDARY}
+                method, f"{path}?surprise=1", data=FILE + END, headers={"Content-Type": content_type}
             )
             assert answer.status_code == 400, (method, path)
 

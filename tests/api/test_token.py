@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -48,13 +49,19 @@ def ask(
 
 
 def in_form(machine: IssuedClient) -> dict[str, str]:
-    return {"client_id": machine.client.login, "client_secret": secret_of(machine)}
+    return in_form_of(machine.client.login, secret_of(machine))
+
+
+def in_form_of(client_id: str, secret: str) -> dict[str, str]:
+    return {"client_id": client_id, "client_secret": secret}
 
 
 def check_refused(answer: TestResponse, status: int, error: str, code: str) -> None:
     assert answer.json is not None
     assert answer.mimetype == "application/problem+json"
     assert (answer.status_code, answer.json["error"], answer.json["code"]) == (status, error, code)
+    assert re.fullmatch(r"[\x20\x21\x23-\x5b\x5d-\x7e]+", answer.json["error_description"])
+    assert answer.json["detail"] in answer.json["error_description"].replace("'", '"')
     assert answer.headers["Cache-Control"] == "no-store"
     if status == 401:
         assert answer.headers.getlist("WWW-Authenticate") == ['Basic realm="bulkcert"']
@@ -212,6 +219,37 @@ def test_a_request_of_another_form_is_refused(
 
     assert answer.json is not None
     assert (answer.status_code, answer.json["error"]) == (status, error)
+    assert answer.json["remedy"] in answer.json["error_description"]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"), [(PATH, {"grant_type": "client_credentials"}), (f"{PATH}/revoke", {"token": "x"})]
+)
+def test_whatever_is_refused_is_described_to_oauth_clients(
+    client: Client, path: str, form: dict[str, str]
+) -> None:
+    answers = [
+        client.get(path),
+        client.post(path, data=form, headers={"Accept": "text/html"}),
+        client.post(path, data="x" * 100_000, content_type="application/x-www-form-urlencoded"),
+        client.post(path, data=form),
+        client.post(path, data=form, headers={"Authorization": "Token x"}),
+        *[
+            client.post(
+                path, data=form | in_form_of("client-1", "x"), environ_base={"REMOTE_ADDR": "192.0.2.78"}
+            )
+            for _ in range(7)
+        ],
+    ]
+
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {405, 406, 413, 401, 429}
+    for answer in answers:
+        assert answer.json is not None
+        assert answer.json["error"]
+        assert answer.json["error_description"]
+        assert answer.text.endswith("\n")
+    assert answers[-1].headers["Retry-After"]
 
 
 def test_parameters_are_not_read_from_the_query(client: Client, machine: IssuedClient) -> None:
@@ -237,6 +275,76 @@ def test_a_client_revokes_its_own_token(client: Client, machine: IssuedClient) -
 
     assert caller.post("/api/v1/token/revoke", data={"token": caller.token}).status_code == 200
     assert caller.get("/api/v1/imports").status_code == 401
+
+
+# --- revoking as a client (RFC 7009 §2.1) ---
+
+REVOKE = "/api/v1/token/revoke"
+
+
+def a_live_token(client: Client, machine: IssuedClient) -> ApiCaller:
+    answer = ask(client, **in_form(machine))
+    assert answer.json is not None
+    return ApiCaller(client, answer.json["access_token"])
+
+
+@pytest.mark.parametrize("place", ["header", "form"])
+def test_a_client_revokes_its_token_by_id_and_secret(
+    client: Client, service: Service, machine: IssuedClient, place: str
+) -> None:
+    owner = a_live_token(client, machine)
+    headers = basic(*in_form(machine).values()) if place == "header" else {}
+    form = in_form(machine) if place == "form" else {}
+    answer = client.post(
+        REVOKE, data={"token": owner.token, "token_type_hint": "access_token"} | form, headers=headers
+    )
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert owner.get("/api/v1/imports").status_code == 401
+    with service.store.reading() as tx:
+        event = tx.events.list()[-1]
+    assert (event.type, event.actor) == (EventType.TOKEN_REVOKED, machine.client.login)
+
+
+def test_a_client_does_not_revoke_the_token_of_another(
+    client: Client, service: Service, machine: IssuedClient
+) -> None:
+    other = service.accounts.create_client("other", SCOPES, "administrator")
+    owner = a_live_token(client, machine)
+    for token in (owner.token, "no token", owner.token[:-5]):
+        assert client.post(REVOKE, data={"token": token} | in_form(other)).status_code == 200
+
+    assert owner.get("/api/v1/imports").status_code == 200
+
+
+def test_revoking_needs_the_right_secret_of_a_client_that_is_not_disabled(
+    client: Client, service: Service, machine: IssuedClient
+) -> None:
+    owner = a_live_token(client, machine)
+    disabled = service.accounts.create_client("old", SCOPES, "administrator")
+    service.accounts.disable_client(disabled.client.login, "administrator")
+    token = {"token": owner.token}
+    source = {"REMOTE_ADDR": "192.0.2.77"}
+    wrong: list[tuple[dict[str, str], dict[str, str]]] = [
+        ({}, {}),
+        ({}, {"client_id": machine.client.login}),
+        ({}, in_form_of(machine.client.login, "wrong")),
+        ({}, in_form(disabled)),
+        (basic(machine.client.login, "wrong"), {}),
+    ]
+    for headers, form in wrong:
+        answer = client.post(REVOKE, data=token | form, headers=headers, environ_base=source)
+        check_refused(answer, 401, "invalid_client", "wrong_credentials")
+
+    both = client.post(
+        REVOKE, data=token | in_form(machine), headers={"Authorization": f"Bearer {owner.token}"}
+    )
+    check_refused(both, 400, "invalid_request", "malformed_request")
+    bad = client.post(REVOKE, data=token, headers={"Authorization": "Bearer x"})
+    assert bad.json is not None
+    assert (bad.status_code, bad.json["error"]) == (401, "invalid_token")
+    assert bad.headers.getlist("WWW-Authenticate") == ['Bearer realm="bulkcert", error="invalid_token"']
+    assert owner.get("/api/v1/imports").status_code == 200
 
 
 def test_neither_log_nor_answer_nor_event_holds_a_secret(

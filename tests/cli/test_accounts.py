@@ -172,10 +172,12 @@ def test_a_client_is_made_for_scripts(run: Run, service: Service) -> None:
 
 def test_a_client_is_made_for_people(run: Run, service: Service) -> None:
     done = run("client", "create", "CA", "--scope", "imports:read")
-    client_id, secret = after("client_id: ", done), after("client_secret (shown once): ", done)
+    client_id, secret = after("client_id: ", done), after("client_secret: ", done)
     listing = run("client", "list").output
 
     assert enters(service, client_id, secret)
+    assert done.stdout == f"client_id: {client_id}\nclient_secret: {secret}\n"  # a script may read it
+    assert "not shown again" in done.stderr
     assert listing == f"{client_id}\tCA\timports:read\tenabled\n"
 
 

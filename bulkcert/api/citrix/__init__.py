@@ -6,15 +6,16 @@ envelope of this door.
 
 from flask import Blueprint
 
-from bulkcert.api.citrix.answers import render_refusal
+from bulkcert.api.citrix.answers import PREFIX, render_refusal
 from bulkcert.api.citrix.authentication import log_in, log_in_to_cloud, log_out
 from bulkcert.api.citrix.certificates import list_certificates
 from bulkcert.api.citrix.device_certificates import import_device_certificates, remove_device_certificates
 from bulkcert.api.citrix.devices import filter_devices, show_device
+from bulkcert.api.citrix.server_properties import filter_server_properties
 
 __all__ = ["blueprint", "render_refusal"]
 
-blueprint = Blueprint("citrix", __name__, url_prefix="/xenmobile/api/v1")
+blueprint = Blueprint("citrix", __name__, url_prefix=PREFIX)
 
 blueprint.post("/authentication/login")(log_in)
 blueprint.post("/authentication/login/cloud")(log_in_to_cloud)
@@ -24,4 +25,6 @@ blueprint.post("/certificates/remove/keystore/device")(remove_device_certificate
 blueprint.get("/certificates")(list_certificates)
 blueprint.get("/certificates/")(list_certificates)
 blueprint.post("/device/filter/v2")(filter_devices)
-blueprint.get("/device/<device_id>")(show_device)
+blueprint.post("/device/filter", endpoint="filter_devices_as_before")(filter_devices)
+blueprint.post("/serverproperties/filter")(filter_server_properties)
+blueprint.get("/device/<id_except('filter'):device_id>")(show_device)

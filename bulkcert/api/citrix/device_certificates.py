@@ -32,7 +32,7 @@ def import_device_certificates() -> Response:
     finished = current.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
     if not finished.state.is_finished:
         raise StillRunning("The import was accepted and goes on, but has not ended yet.", finished.id)
-    return _report(finished)
+    return _report(finished, ("alias",) if form.members.text("alias") else ())
 
 
 @needs(Scope.CERTIFICATES_DELETE)
@@ -48,6 +48,6 @@ def _identity_type(members: Members) -> IdentityType:
     return IdentityType.parse(members.required("identityType").strip().upper())
 
 
-def _report(request: BulkRequest) -> Response:
+def _report(request: BulkRequest, ignored: tuple[str, ...] = ()) -> Response:
     failures = current.service().requests.failures(request.id, FAILURES_NAMED)
-    return answer(bulk_envelope(request, failures))
+    return answer(bulk_envelope(request, failures, ignored))

@@ -16,6 +16,7 @@ from bulkcert.api import current
 from bulkcert.api.auth import needs
 from bulkcert.api.citrix import sloppy_json
 from bulkcert.api.citrix.answers import answer
+from bulkcert.api.citrix.envelopes import pieces
 from bulkcert.api.citrix.members import Members
 from bulkcert.certificates import CertificateState, DeviceCertificate
 from bulkcert.errors import MalformedRequest, NotSupported
@@ -24,7 +25,9 @@ from bulkcert.identities import IdentityType
 from bulkcert.policies.devices import Device, DeviceOrder, DeviceQuery, DeviceRecord
 from bulkcert.principals import Scope
 
-MOST_LISTED = 10_000
+MOST_LISTED = 100_000
+"""What scripts ask for that want all of them at once."""
+
 _DEFAULT_LISTED = 10
 _MOST_STARTS = 10**9
 _PLATFORM = "iOS"  # the vendor's word for iPads too; nothing else takes these policies
@@ -46,14 +49,16 @@ Word = TypeVar("Word")
 def filter_devices() -> Response:
     """List devices; what is counted is all of them and all that match."""
     found = current.service().devices.list(_read_query())
-    return answer({
+    envelope = {
         "status": 0,
         "message": "Success",
         "currentFilter": {"detail": [], "selectedFilters": []},
-        "filteredDevicesDataList": [_entry(device) for device in found.devices],
+        "filteredDevicesDataList": [],
         "totalCount": found.total,
         "matchedRecords": found.matched,
-    })  # fmt: skip
+    }
+    entries = map(_entry, found.devices)
+    return Response(pieces(envelope, "filteredDevicesDataList", entries), mimetype="application/json")
 
 
 @needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
@@ -70,10 +75,10 @@ def show_device(device_id: str) -> Response:
 
 def _read_query() -> DeviceQuery:
     members = Members("the body", _read_members())
-    if members.values.get("filterIds") not in (None, "", []) and members.text("filterIds").strip() != "[]":
+    if members.values.get("filterIds") != [] and members.text("filterIds").strip() not in {"", "[]"}:
         raise NotSupported("There are no filters to choose by filterIds: leave it out, or use search.")
     return DeviceQuery(
-        text=members.text("search").strip() or None,
+        text=members.text_or_number("search").strip() or None,
         start=_number(members, "start", 0, (0, _MOST_STARTS)),
         limit=_number(members, "limit", _DEFAULT_LISTED, (1, MOST_LISTED)),
         order=_one_of(members, "sortColumn", _ORDERS),
@@ -91,9 +96,7 @@ def _read_members() -> dict[str, object]:
 
 def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) -> int:
     """Read a number, which may stand there as a string."""
-    value = members.values.get(name)
-    written = str(value).strip() if isinstance(value, int) and not isinstance(value, bool) else ""
-    written = written or members.text(name).strip()
+    written = members.text_or_number(name).strip()
     if not written:
         return default
     least, most = bounds

@@ -18,7 +18,7 @@ from bulkcert.reports import BulkRequest, Item, RequestKind
 FAILURES_NAMED = 100
 """As many failures stand in the answer itself; all of them under `/api/v1`."""
 
-_TOGETHER = 100  # certificates in one piece of the streamed list
+_TOGETHER = 100  # entries in one piece of a streamed list
 
 _REMEDIES: dict[type[Refusal], str] = {
     Unauthenticated: "Log in (POST /xenmobile/api/v1/authentication/login) and send the token as Auth_token.",
@@ -31,10 +31,9 @@ _ID_MEMBERS = {RequestKind.IMPORT: "importId", RequestKind.DELETION: "deletionId
 def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
     """Say no: `status` (the HTTP status, never 0), what was wrong and what to do, and the stable code."""
     remedy = _REMEDIES.get(type(refusal), refusal.remedy)
-    faults = [f"{fault.where}: {fault.detail}" for fault in refusal.faults]
     envelope: dict[str, Any] = {
         "status": status,
-        "message": " ".join([refusal.detail, *faults, remedy]),
+        "message": refusal.in_one_line(remedy),
         "code": refusal.code,
     }
     if isinstance(refusal, StillRunning):
@@ -42,11 +41,16 @@ def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
     return envelope
 
 
-def bulk_envelope(request: BulkRequest, failures: Sequence[Item]) -> dict[str, Any]:
-    """Report a finished import or deletion; `failures` are its failed items, the first ones at least."""
+def bulk_envelope(
+    request: BulkRequest, failures: Sequence[Item], ignored: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Report a finished import or deletion.
+
+    failures: its failed items, the first ones at least. ignored: members that were sent and had no effect.
+    """
     counts = request.counts
     items = counts.total - counts.ignored
-    return {
+    envelope = {
         "status": 1 if counts.failed and counts.failed == items else 0,
         "message": f"{counts.failed} of {items} failed: see failures" if counts.failed else "Success",
         "successCount": str(counts.created + counts.replaced + counts.deleted),
@@ -55,6 +59,7 @@ def bulk_envelope(request: BulkRequest, failures: Sequence[Item]) -> dict[str, A
         _ID_MEMBERS[request.kind]: request.id,
         "failures": [_failure(item) for item in failures[:FAILURES_NAMED]],
     }
+    return envelope | ({"ignored": [*ignored]} if ignored else {})
 
 
 def _failure(item: Item) -> dict[str, str | None]:
@@ -70,19 +75,25 @@ def _failure(item: Item) -> dict[str, str | None]:
 def certificates_envelope(
     certificates: Iterable[DeviceCertificate | ChainCertificate], now: datetime
 ) -> Iterator[str]:
-    """Write envelope E around a list of any length, piece by piece.
+    """Write envelope E around a list of any length, piece by piece."""
+    entries = (_certificate(certificate, now) for certificate in certificates)
+    return pieces(_certificate_envelope(certificate=[]), "certificate", entries)
 
-    The bracket that closes the list comes after its last certificate: where `certificates` raises, what was
-    written so far is not a JSON document.
+
+def pieces(envelope: dict[str, Any], member: str, entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Write an envelope whose list `member`, empty in it, is of any length; piece by piece.
+
+    The bracket that closes the list comes after its last entry: where `entries` raises, what was written so
+    far is not a JSON document.
     """
-    before, after = json.dumps(_certificate_envelope(certificate=[])).split("[]")
-    yield before + "["
-    entries = (json.dumps(_certificate(certificate, now)) for certificate in certificates)
+    before, after = json.dumps(envelope).split(f'"{member}": []')
+    yield f'{before}"{member}": ['
+    written = map(json.dumps, entries)
     separator = ""
-    while together := list(islice(entries, _TOGETHER)):
+    while together := list(islice(written, _TOGETHER)):
         yield separator + ",".join(together)
         separator = ","
-    yield "]" + after
+    yield "]" + after + "\n"
 
 
 def _certificate_envelope(certificate: object) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Members:
     values: Mapping[str, object]
 
     def text(self, name: str) -> str:
-        """Give a member that is text, exactly as it stands; empty where it is absent or null."""
+        """Return a member that is text, exactly as it stands; empty where it is absent or null."""
         value = self.values.get(name)
         if value is None:
             return ""
@@ -23,6 +23,13 @@ class Members:
         if "\x00" in value:  # not every database keeps one
             raise MalformedRequest(f"The member {name} of {self.place} holds a NUL.")
         return value
+
+    def text_or_number(self, name: str) -> str:
+        """Return a member that is text, or a whole number as text: clients write numbers either way."""
+        value = self.values.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        return self.text(name)
 
     def required(self, name: str) -> str:
         """Give a member that is text and must not be empty."""

@@ -1,9 +1,9 @@
 """JSON as people type it: the samples printed for this door, and what is copied from them.
 
 Beyond RFC 8259: one trailing comma, strings in single or curly quotes, `#` comments to the end of the line,
-`=` for `:`, and a byte order mark or no-break spaces between tokens. Standard JSON means what `json.loads`
-makes of it, with two refusals: nesting deeper than `DEEPEST`, and lone surrogates, which no database and no
-answer can hold (RFC 8259 §8.2). None of the extensions is ever emitted.
+`=` for `:`, a bare word as a value (`'useAs':apns`), and a byte order mark or no-break spaces between tokens.
+Standard JSON means what `json.loads` makes of it, with two refusals: nesting deeper than `DEEPEST`, and lone
+surrogates, which no database and no answer can hold (RFC 8259 §8.2). None of the extensions is ever emitted.
 """
 
 import codecs
@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     | (?P<string>       "(?:[^"\\]++|\\.)*+" )
     | (?P<odd_string>   '(?:[^'\\]++|\\.)*+' | [“”](?:[^“”\\]++|\\.)*+[“”] | [‘’](?:[^‘’\\]++|\\.)*+[‘’] )
     | (?P<scalar>       (?: -?[0-9] [0-9.eE+-]*+ | true | false | null ) (?![\w.+-]) )
+    | (?P<word>         [A-Za-z_] [A-Za-z0-9_.-]*+ (?![^\s,\]}\#]) )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -35,7 +36,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class _Token(NamedTuple):
-    kind: str  # "mark", "string", "scalar" or "end"
+    kind: str  # "mark", "string", "scalar", "word" or "end"
     text: str
     at: int
 
@@ -83,6 +84,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         match match.lastgroup:
             case "odd_string":
                 yield _Token("string", _as_standard_string(match[0]), at)
+            case "word":
+                yield _Token("word", f'"{match[0]}"', at)
             case "mark" | "string" | "scalar" as kind:
                 yield _Token(kind, match[0], at)
         at = match.end()
@@ -124,7 +127,7 @@ class _Parser:
     def _value(self, depth: int) -> object:
         if depth > DEEPEST:
             self._refuse(f"the nesting is deeper than {DEEPEST}")
-        if self._next.kind in {"string", "scalar"}:
+        if self._next.kind in {"string", "scalar"} or (self._next.kind == "word" and depth):
             return self._scalar()
         if self._takes("{"):
             return self._object(depth + 1)

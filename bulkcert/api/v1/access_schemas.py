@@ -57,6 +57,15 @@ class ClientCredentials(Schema):
     client_secret = Password(load_default=Secret(b""))
 
 
+class Revocation(Schema):
+    """The form of POST /token/revoke (RFC 7009 §2.1)."""
+
+    token = Text(most=8192, required=True)
+    token_type_hint = Text()
+    client_id = Text(least=0, load_default="")
+    client_secret = Password(load_default=Secret(b""))
+
+
 class NewUser(Schema):
     """The body of POST /users."""
 

@@ -3,8 +3,6 @@
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, url_for
-from flask.sansio.blueprints import BlueprintSetupState
-from werkzeug.routing import BaseConverter
 
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
@@ -18,18 +16,6 @@ _DEFAULT_CODE = "deployer_failed"
 _DEFAULT_DETAIL = "The deployer did not say why."
 
 blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
-
-
-class Number(BaseConverter):
-    """Whatever stands where an id does, but for `lease`: that path has no GET, and says so (405)."""
-
-    regex = "(?!lease$)[^/]+"
-
-
-@blueprint.record
-def know_numbers(state: BlueprintSetupState) -> None:
-    """Give the app the converter, before the routes below need it."""
-    state.app.url_map.converters["deployment"] = Number
 
 
 @blueprint.get("")
@@ -46,7 +32,7 @@ def index() -> Response:
     return jsonify(pages.write(page, deployment_schemas.DeploymentReport()) | {"counts": counts})
 
 
-@blueprint.get("/<deployment:deployment_id>")
+@blueprint.get("/<id_except('lease'):deployment_id>")
 @auth.needs(Scope.DEPLOYMENTS_READ)
 def show(deployment_id: str) -> Response:
     """Show how far a deployment is."""

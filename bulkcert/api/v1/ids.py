@@ -2,10 +2,20 @@
 
 import re
 
+from werkzeug.routing import BaseConverter, Map
+
 from bulkcert.errors import NotFound
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _WORD = re.compile(r"[A-Za-z0-9._@+-]{1,100}")
+
+
+class IdExcept(BaseConverter):
+    """An id in a route, but for one word: the path of that name has other methods, and says so (405)."""
+
+    def __init__(self, url_map: Map, word: str) -> None:
+        super().__init__(url_map)
+        self.regex = f"(?!{word}$)[^/]+"
 
 
 def number(written: str) -> int:

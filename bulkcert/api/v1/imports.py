@@ -1,5 +1,6 @@
 """Imports: a bundle goes in, a report for every device comes out."""
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -14,7 +15,9 @@ from bulkcert.errors import UnsupportedMediaType
 from bulkcert.principals import Scope
 from bulkcert.reports import BulkRequest, ImportOrder, RequestKind
 
-ZIP = "application/zip"
+ZIPS = ("application/zip", "application/octet-stream", "application/x-zip-compressed", "application/x-zip")
+"""What browsers, curl and Windows call a zip, or any file."""
+
 _POLL_SECONDS = "1"
 
 blueprint = Blueprint("imports", __name__, url_prefix="/imports")
@@ -24,13 +27,14 @@ blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 @auth.needs(Scope.IMPORTS_WRITE)
 def create() -> Response:
     """Accept a bundle, and wait a while for its end: 201 (200 for a dry run) when it is done, else 202."""
-    key = idempotency_key()
-    config = current.service().config
-    wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
-    order, bundle = _read_order()
-    accepted = current.service().importer.accept(bundle, order, current.caller(), key)
-    current.note_import(accepted.id)
-    return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
+    return _create(_read_form if request.mimetype == MULTIPART else _read_body)
+
+
+@blueprint.post("/raw")
+@auth.needs(Scope.IMPORTS_WRITE)
+def create_from_body() -> Response:
+    """Accept a bundle that is the body itself; answers like `create`."""
+    return _create(_read_body)
 
 
 @blueprint.get("")
@@ -42,7 +46,7 @@ def index() -> Response:
     return jsonify(pages.write(page, schemas.Import()))
 
 
-@blueprint.get("/<import_id>")
+@blueprint.get("/<id_except('raw'):import_id>")
 @auth.needs(Scope.IMPORTS_READ)
 def show(import_id: str) -> Response:
     """Show where an import stands."""
@@ -75,14 +79,26 @@ def cancel(import_id: str) -> Response:
     return jsonify(schemas.Import().dump(stopped))
 
 
-def _read_order() -> tuple[ImportOrder, BinaryIO]:
-    if request.mimetype == MULTIPART:
-        read_query(schemas.Nothing())
-        fields, bundle = read_file_and_fields("bundle", schemas.ImportOrder())
-        return ImportOrder(**fields), bundle
-    if request.mimetype == ZIP:
-        return ImportOrder(**read_query(schemas.ImportOrder())), read_raw()
-    raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {ZIP}.")
+def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
+    key = idempotency_key()
+    config = current.service().config
+    wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
+    order, bundle = read_order()
+    accepted = current.service().importer.accept(bundle, order, current.caller(), key)
+    current.note_import(accepted.id)
+    return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
+
+
+def _read_form() -> tuple[ImportOrder, BinaryIO]:
+    read_query(schemas.Nothing())
+    fields, bundle = read_file_and_fields("bundle", schemas.ImportOrder())
+    return ImportOrder(**fields), bundle
+
+
+def _read_body() -> tuple[ImportOrder, BinaryIO]:
+    if request.mimetype not in ZIPS:
+        raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {', '.join(ZIPS)}.")
+    return ImportOrder(**read_query(schemas.ImportOrder())), read_raw()
 
 
 def _answer(found: BulkRequest, wait: Wait) -> Response:

@@ -39,13 +39,6 @@ class Login(Schema):
     password = Password(required=True)
 
 
-class Revocation(Schema):
-    """The form of POST /token/revoke (RFC 7009 §2.1)."""
-
-    token = Text(most=8192, required=True)
-    token_type_hint = Text()
-
-
 class ImportOrder(Schema):
     """What an import asks for besides its bundle."""
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tests.api.citrix.conftest import BASE, Door, refusal_of
+from tests.builders import a_bundle
 
 LOGIN = "/authentication/login"
 LOGOUT = "/authentication/logout"
@@ -144,12 +145,35 @@ def test_without_one_good_token_there_is_401(door, stranger, headers):
 
 
 @pytest.mark.parametrize(
+    ("headers", "is_told"), [({}, True), ({"Auth_token": ""}, True), ({"Auth_token": "x"}, False)]
+)
+def test_where_no_token_came_a_proxy_may_have_dropped_it(stranger, headers, is_told):
+    message = stranger.get("/certificates", headers=headers).json["message"]
+
+    assert ("underscores_in_headers" in message) == is_told
+
+
+def test_every_answer_ends_with_a_newline(door, worker, stranger):
+    with worker.working():
+        door.upload(a_bundle(["A12BC3D4EFGH"]), json.dumps({"identityType": "SERIAL_NUMBER"}))
+    answers = [
+        door.get("/certificates"),
+        door.post("/device/filter/v2"),
+        stranger.get("/certificates"),
+        door.get("/x"),
+    ]
+
+    assert [answer.text[-2:] for answer in answers] == ["}\n"] * 4
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/device/filter/v1",
-        "/certificates/export",
-        "/certificates/csr",
-        "/certificates/import/keystore/apns",
+        "/certificates/import/keystore/x",
+        "/certificates/exports",
+        "/pki",
+        "/serverpropertiesx",
         "/",
         "/x",
     ],
@@ -159,11 +183,42 @@ def test_other_paths_are_404_in_the_envelope(door, path):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", "/certificates/export", "POST /certificates/export"),
+        ("POST", "/certificates/csr", "POST /certificates/csr"),
+        ("GET", "/certificates/csr/", "GET /certificates/csr"),
+        ("POST", "/certificates/import/keystore/apns", "/certificates/import/keystore/apns"),
+        ("POST", "/certificates/import/certificate/saml", "/certificates/import/certificate/saml"),
+        ("DELETE", "/certificates", "DELETE /certificates"),
+        ("DELETE", "/certificates/", "DELETE /certificates"),
+        ("DELETE", "/publicapi/certificates", "DELETE /publicapi/certificates"),
+        ("POST", "/device/renewDeviceCert", "/device/renewDeviceCert"),
+        ("PUT", "/pki/certauthority/issuingCA", "PUT /pki/certauthority/issuingCA"),
+        ("GET", "/pki/certauthority", "GET /pki/certauthority"),
+        ("POST", "/device/wipe", "actions on devices"),
+        ("GET", "/deliverygroups/hunter2", "/deliverygroups"),
+        ("PUT", "/serverproperties", "/serverproperties"),
+        ("POST", "/application/filter", "/application"),
+    ],
+)
+def test_a_call_of_the_vendor_that_is_not_here_is_refused_by_name(door, stranger, method, path, name):
+    for caller in (door, stranger):
+        answer = caller.open(method, path, data="{")
+
+        assert refusal_of(answer) in {(400, "not_supported"), (405, "not_supported")}
+        assert ("Allow" in answer.headers) == (answer.status_code == 405)
+        assert f"{name}." in answer.json["message"]
+        assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", LOGIN),
-        ("DELETE", "/certificates"),
         ("POST", "/certificates"),
+        ("POST", "/device/17"),
+        ("PUT", "/device/filter"),
         ("DELETE", "/certificates/remove/keystore/device"),
         ("GET", "/certificates/import/keystore/device"),
     ],

@@ -295,6 +295,18 @@ def test_the_file_part_may_be_sent_in_many_ways(door, working, head):
     assert counts(answer) == (0, "1", "0", "0")
 
 
+@pytest.mark.parametrize(
+    ("alias", "ignored"), [('"cert1"', ["alias"]), ("cert1", ["alias"]), ('""', None), ("null", None)]
+)
+def test_an_alias_has_no_effect_and_the_answer_says_so(door, working, alias, ignored):
+    answer = door.upload(
+        a_bundle(SERIALS[:1]), f"{{'type':cert,'alias':{alias},'identityType':SERIAL_NUMBER}}"
+    )
+
+    assert counts(answer) == (0, "1", "0", "0")
+    assert answer.json.get("ignored") == ignored
+
+
 def test_parts_of_other_names_are_ignored(door, working):
     parts = [
         a_field("alias", "x"),

@@ -119,6 +119,11 @@ def test_a_device_that_is_named_by_its_imei_has_no_serial_number(door, worker, k
         ({"search": "_"}, []),
         ({"search": None, "enableCount": True, "filterIds": []}, SERIALS),
         ({"unknown": [{"x": 1}]}, SERIALS),
+        ({"search": 12}, SERIALS),
+        ({"limit": 100000, "enableCount": "true", "filterIds": "[]"}, SERIALS),
+        ({"limit": "100000", "start": 0}, SERIALS),
+        ({"limit": "5000", "filterIds": " [] "}, SERIALS),
+        ({"filterIds": " \n"}, SERIALS),
     ],
 )
 def test_a_part_of_the_list_is_given_in_the_order_that_is_asked_for(door, kept, members, expected):
@@ -133,10 +138,11 @@ def test_a_part_of_the_list_is_given_in_the_order_that_is_asked_for(door, kept, 
     [
         *(
             ({"limit": bad}, "malformed_request")
-            for bad in ("0", "10001", "-1", "x", "1.5", 1.5, True, [], "٣")
+            for bad in ("0", "100001", "-1", "x", "1.5", 1.5, True, [], "٣")
         ),
         *(({"start": bad}, "malformed_request") for bad in ("-1", "1" * 11, "x", {}, False)),
-        ({"search": 1}, "malformed_request"),
+        ({"search": 1.5}, "malformed_request"),
+        ({"search": True}, "malformed_request"),
         ({"search": "a\x00b"}, "malformed_request"),
         ({"sortColumn": "lastAccess"}, "not_supported"),
         ({"sortOrder": "up"}, "not_supported"),
@@ -151,6 +157,20 @@ def test_a_question_that_cannot_be_answered_is_refused(door, members, code):
 @pytest.mark.parametrize("body", ["[]", "{", '"x"', "nul", b"\xff"])
 def test_a_body_that_is_no_object_is_refused(door, body):
     assert refusal_of(door.post(FILTER, body)) == (400, "malformed_request")
+
+
+def test_the_path_of_the_first_edition_answers_as_well(door, kept):
+    body = json.dumps({"start": 0, "limit": 100000, "sortColumn": "ID", "filterIds": "[]"})
+
+    assert door.post("/device/filter", body).data == door.post(FILTER, body).data
+
+
+@pytest.mark.parametrize("body", ['{"start": "0", "limit": "1000"}', "{", "null", ""])
+def test_there_are_no_server_properties(door, stranger, body):
+    answer = door.post("/serverproperties/filter", body)
+
+    assert answer.text == '{"status": 0, "message": "Success", "allEwProperties": []}\n'
+    assert refusal_of(stranger.post("/serverproperties/filter", body))[0] == 401
 
 
 # --- one device ---

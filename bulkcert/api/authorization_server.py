@@ -1,0 +1,38 @@
+"""What OAuth clients may look up instead of being told: the metadata of RFC 8414.
+
+Addresses in it are made of `BULKCERT_PUBLIC_URL`. The Host header builds none: whoever sends it chooses it.
+"""
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from bulkcert.api import auth, current
+from bulkcert.api.reading import read_query
+from bulkcert.api.v1 import schemas
+from bulkcert.api.v1.grant import GRANT
+from bulkcert.errors import NotFound
+from bulkcert.principals import Scope
+
+_METHODS = ["client_secret_basic", "client_secret_post"]
+
+blueprint = Blueprint("authorization_server", __name__)
+
+
+@blueprint.get("/.well-known/oauth-authorization-server")
+@auth.public
+def metadata() -> Response:
+    """Describe the endpoints for OAuth clients, or answer 404 where the service's address is not set."""
+    read_query(schemas.Nothing())
+    issuer = current.service().config.public_url
+    if issuer is None:
+        raise NotFound("The service does not know its own address: BULKCERT_PUBLIC_URL is not set.")
+    return jsonify({
+        "issuer": issuer,
+        "token_endpoint": issuer + url_for("v1.grant.create"),
+        "token_endpoint_auth_methods_supported": _METHODS,
+        "revocation_endpoint": issuer + url_for("v1.token.revoke"),
+        "revocation_endpoint_auth_methods_supported": _METHODS,
+        "grant_types_supported": [GRANT],
+        "response_types_supported": [],  # required; there is no authorization endpoint
+        "scopes_supported": sorted(Scope),
+        "service_documentation": f"{issuer}/openapi.json",
+    })  # fmt: skip
