@@ -179,7 +179,7 @@ JSON_TYPE, CSV_TYPE, NDJSON_TYPE = "application/json", "text/csv", "application/
         ("text/csv;q=0", None),
         ("text/csv;header=absent", None),
         ("*/*;q=0", None),
-        (";;;,,,", None),
+        (";;;,,,", JSON_TYPE),
     ],
 )
 def test_accept_chooses_the_form(
