@@ -113,6 +113,7 @@ def _write_result(result: OpenedCertificate | ItemRefusal) -> bytes:
         "allows_client_auth": result.allows_client_auth,
         "opened_by": result.opened_by,
         "warnings": list(result.warnings),
+        "remarks": list(result.remarks),
     }
     return json.dumps(answer).encode()
 
@@ -131,6 +132,7 @@ def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
             allows_client_auth=_of_type(answer["allows_client_auth"], bool),
             opened_by=_text(answer["opened_by"]),
             warnings=tuple(WarningCode(_text(word)) for word in _of_type(answer["warnings"], list)),
+            remarks=tuple(_text(one)[:_LONGEST_DETAIL] for one in _of_type(answer["remarks"], list)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError):
         msg = "the answer is not of the right form"
