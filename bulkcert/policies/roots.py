@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ssl
 import warnings
 from dataclasses import dataclass
 from typing import cast
@@ -16,7 +17,6 @@ _LONGEST_PEM = 100_000
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _END = "-----END CERTIFICATE-----"
 _TOO_MANY = f"There may be {_MOST_CERTIFICATES} certificates, and {_LONGEST_PEM} characters of PEM."
-_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Certificates(Kind):
 
     def write(self, value: object) -> object:
         """Give one PEM text for each certificate."""
-        return [_pem(der) for der in cast("tuple[bytes, ...]", value)]
+        return [ssl.DER_cert_to_PEM_cert(der) for der in cast("tuple[bytes, ...]", value)]
 
 
 def _certificates(text: str, where: str, faults: Faults) -> list[bytes]:
@@ -85,9 +85,3 @@ def _is_anchor(der: bytes) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
-
-
-def _pem(der: bytes) -> str:
-    body = base64.b64encode(der).decode()
-    lines = [body[at : at + _LINE] for at in range(0, len(body), _LINE)]
-    return "\n".join((_BEGIN, *lines, _END, ""))

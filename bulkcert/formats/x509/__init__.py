@@ -12,6 +12,7 @@ from bulkcert.formats.x509.facts import (
     is_issued_for,
     list_oddities,
     parse_certificate,
+    public_key_of,
 )
 from bulkcert.formats.x509.facts import forget as _forget_facts
 from bulkcert.formats.x509.signatures import forget as _forget_signatures
@@ -33,6 +34,7 @@ __all__ = [
     "is_self_signed",
     "list_oddities",
     "parse_certificate",
+    "public_key_of",
 ]
 
 

@@ -86,6 +86,11 @@ def alternative_names(certificate: Certificate) -> tuple[AlternativeName, ...]:
     return read(certificate.der).extensions.alternative_names
 
 
+def public_key_of(certificate: Certificate) -> PublicKey | None:
+    """Return the certificate's key; None where its kind is not known."""
+    return read(certificate.der).public_key
+
+
 def has_pss_key(certificate: Certificate) -> bool:
     """Return whether the certificate's key is of the type id-RSASSA-PSS (RFC 4055 §1.2)."""
     return read(certificate.der).has_pss_key
@@ -98,7 +103,7 @@ def list_oddities(certificate: Certificate) -> tuple[str, ...]:
 
 def is_issued_for(certificate: Certificate, public_key: PublicKey) -> bool:
     """Return whether a certificate is for this key: its numbers count, not their encoding."""
-    return read(certificate.der).public_key == public_key
+    return public_key_of(certificate) == public_key
 
 
 def contains_key(der: bytes, public_key: PublicKey) -> bool:
