@@ -14,7 +14,8 @@ VALUES = frozenset(
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),
-    "formats": VALUES,
+    "formats": VALUES - {"policies"},
+    "policies": VALUES | {"formats"},  # trusted roots are certificates, read as all others are
     "store": VALUES,
     "vault": VALUES,
     "spool": VALUES,

@@ -3,13 +3,11 @@
 import base64
 import binascii
 import ssl
-import warnings
 from dataclasses import dataclass
 from typing import cast
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-
+from bulkcert.errors import MalformedCertificate
+from bulkcert.formats.x509 import is_anchor, parse_certificate
 from bulkcert.policies.documents import FAULTY, Faults, Kind
 
 _MOST_CERTIFICATES = 20
@@ -55,33 +53,16 @@ def _certificates(text: str, where: str, faults: Faults) -> list[bytes]:
         faults.note(where, "This must be certificates in PEM form (BEGIN CERTIFICATE), nothing else.")
     elif None in ders:
         faults.note(where, "A certificate in this text cannot be read.")
-    elif not all(_is_anchor(der) for der in ders if der):
+    elif not all(is_anchor(parse_certificate(der)) for der in ders if der):
         faults.note(where, "A certificate in this text is neither self-signed nor a CA's: nothing trusts it.")
     return [der for der in ders if der]
 
 
 def _der(body: str) -> bytes | None:
-    """Decode one block, and see that all of it is one certificate (RFC 5280 §4.1)."""
+    """Decode one block, and see that all of it is one certificate (RFC 5280 §4.1), however oddly written."""
     try:
         der = base64.b64decode("".join(body.split()), validate=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            certificate = x509.load_der_x509_certificate(der)
-            _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
-            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (
-        binascii.Error, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm,
-        x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
-    ):  # fmt: skip
+        parse_certificate(der)
+    except (binascii.Error, ValueError, MalformedCertificate):
         return None
     return der
-
-
-def _is_anchor(der: bytes) -> bool:
-    certificate = x509.load_der_x509_certificate(der)
-    if certificate.subject == certificate.issuer:
-        return True
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False

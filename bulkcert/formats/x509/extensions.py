@@ -28,10 +28,12 @@ _CLIENT_USAGES = frozenset(
     usage.dotted_string
     for usage in (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 )
+_BOOLEAN = 0x01
 _TEXT_TAGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}  # UTF8String, PrintableString, IA5String (X.680)
 NAME_OF = {
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME: "subjectAltName",
     ExtensionOID.EXTENDED_KEY_USAGE: "extKeyUsage",
+    ExtensionOID.BASIC_CONSTRAINTS: "basicConstraints",
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER: "authorityKeyIdentifier",
     ExtensionOID.SUBJECT_KEY_IDENTIFIER: "subjectKeyIdentifier",
 }
@@ -64,12 +66,13 @@ class AlternativeName:
 class Extensions:
     """The content of the extensions that matter here.
 
-    issuer_key, own_key: key identifiers (RFC 5280 §4.2.1.1 and §4.2.1.2), None where absent. odd: names of
-    extensions that could not be read in full.
+    is_ca: whether basicConstraints says so (RFC 5280 §4.2.1.9). issuer_key, own_key: key identifiers
+    (§4.2.1.1 and §4.2.1.2), None where absent. odd: names of extensions that could not be read in full.
     """
 
     alternative_names: tuple[AlternativeName, ...] = ()
     allows_client_auth: bool = True
+    is_ca: bool = False
     issuer_key: bytes | None = None
     own_key: bytes | None = None
     odd: tuple[str, ...] = ()
@@ -91,10 +94,11 @@ def take_extensions(certificate: x509.Certificate) -> Extensions | None:
         return extension if isinstance(extension, kind) else None
 
     authority, subject = get(x509.AuthorityKeyIdentifier), get(x509.SubjectKeyIdentifier)
-    usages = get(x509.ExtendedKeyUsage)
+    usages, constraints = get(x509.ExtendedKeyUsage), get(x509.BasicConstraints)
     return Extensions(
         alternative_names=tuple(_take_names(get(x509.SubjectAlternativeName) or ())),
         allows_client_auth=usages is None or any(one.dotted_string in _CLIENT_USAGES for one in usages),
+        is_ca=constraints is not None and constraints.ca,
         issuer_key=authority.key_identifier if authority else None,
         own_key=subject.digest if subject else None,
     )
@@ -138,6 +142,7 @@ def read_extensions(extensions: Sequence[tuple[str, bytes]]) -> Extensions:
             ExtensionOID.EXTENDED_KEY_USAGE.dotted_string not in values.present
             or any(usage in _CLIENT_USAGES for some in usages for usage in some)
         ),
+        is_ca=any(values.read(ExtensionOID.BASIC_CONSTRAINTS, _read_is_ca)),
         issuer_key=next((key for key in issuer_keys if key is not None), None),
         own_key=own_keys[0] if own_keys else None,
         odd=tuple(values.odd),
@@ -177,6 +182,12 @@ def _element(value: bytes) -> Element:
 
 def _read_usages(value: bytes) -> list[str]:
     return [read_oid(usage) for usage in _element(value).expect(SEQUENCE).children()]
+
+
+def _read_is_ca(value: bytes) -> bool:
+    """Return cA of BasicConstraints ::= SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint OPTIONAL }."""
+    first, *_ = (*_element(value).expect(SEQUENCE).children(), None)
+    return first is not None and first.tag == _BOOLEAN and any(first.content)
 
 
 def _read_authority_key_identifier(value: bytes) -> bytes | None:

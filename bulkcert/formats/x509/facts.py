@@ -91,6 +91,12 @@ def public_key_of(certificate: Certificate) -> PublicKey | None:
     return read(certificate.der).public_key
 
 
+def is_anchor(certificate: Certificate) -> bool:
+    """Return whether something may be trusted through a certificate: it is self-issued or a CA's."""
+    facts = certificate.facts
+    return facts.subject == facts.issuer or read(certificate.der).extensions.is_ca
+
+
 def has_pss_key(certificate: Certificate) -> bool:
     """Return whether the certificate's key is of the type id-RSASSA-PSS (RFC 4055 §1.2)."""
     return read(certificate.der).has_pss_key

@@ -17,6 +17,9 @@ _LAST_VERSION = 2  # v3 is written as 2
 _LONGEST_SERIAL = 1024
 """Octets. RFC 5280 §4.1.2.2 demands at most 20; Python writes no more than 1,785 in decimal."""
 
+_LONGEST_OID = 128
+"""Octets. Those of real certificates have about 10; time to write one in decimal grows with the square."""
+
 
 class Unreadable(Exception):  # noqa: N818 - `facts` turns it into a refusal
     """A field cannot be read. field: its name in RFC 5280. why: a clause that follows the name."""
@@ -96,6 +99,9 @@ def read_oid(element: Element) -> str:
 
 def decode_oid(content: bytes) -> str:
     """Return the dotted form of the contents octets of an OBJECT IDENTIFIER, or raise `ValueError`."""
+    if len(content) > _LONGEST_OID:
+        msg = "an object identifier is too long"
+        raise ValueError(msg)
     numbers: list[int] = []
     number = 0
     for octet in content:

@@ -49,6 +49,7 @@ def test_both_readers_agree_on_every_certificate_that_the_library_reads():
         assert by_ourselves.certificate == by_the_library.certificate
         assert by_ourselves.extensions.alternative_names == by_the_library.extensions.alternative_names
         assert by_ourselves.extensions.allows_client_auth == by_the_library.extensions.allows_client_auth
+        assert by_ourselves.extensions.is_ca == by_the_library.extensions.is_ca
         assert by_ourselves.extensions.own_key == by_the_library.extensions.own_key
         assert by_ourselves.extensions.issuer_key == by_the_library.extensions.issuer_key
         assert by_ourselves.has_pss_key == by_the_library.has_pss_key
