@@ -11,6 +11,7 @@ This is order, not trust: whoever relies on the chain validates it.
 
 import heapq
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,34 +62,41 @@ class _Family:
         path: list[Certificate] = []
         last = self._leaf
         while not self._is_root(last):
-            candidates = [issuer for issuer in self._find_issuers(last) if issuer not in path]
+            used = {each.facts.public_key_sha256 for each in path}  # a chain that meets a key again is a loop
+            candidates = [
+                issuer for issuer in self._find_issuers(last) if issuer.facts.public_key_sha256 not in used
+            ]
             if not candidates:
                 return Chain(tuple(path), False, self._find_unrelated(path))
-            last = candidates[0] if len(candidates) == 1 else self._choose(candidates, path)
+            last = candidates[0] if len(candidates) == 1 else self._choose(candidates, used)
             path.append(last)
         return Chain(tuple(path), True, self._find_unrelated(path))
 
-    def _choose(self, candidates: Sequence[Certificate], path: Sequence[Certificate]) -> Certificate:
+    def _choose(self, candidates: Sequence[Certificate], used: AbstractSet[str]) -> Certificate:
         def rank(candidate: Certificate) -> tuple[int, bool, tuple[bool, float, str]]:
-            bad = self._count_invalid_to_a_root(candidate, path)
+            bad = self._count_invalid_to_a_root(candidate, used)
             preference = self._preference(candidate)
             return (int(preference[0]), True, preference) if bad is None else (bad, False, preference)
 
         return min(candidates, key=rank)
 
-    def _count_invalid_to_a_root(self, start: Certificate, path: Sequence[Certificate]) -> int | None:
-        """Return how many certificates on the best way to a self-signed one are not valid; None: no way."""
-        seen = {certificate.der for certificate in path}
+    def _count_invalid_to_a_root(self, start: Certificate, used: AbstractSet[str]) -> int | None:
+        """Return how many certificates on the best way to a self-signed one are not valid; None: no way.
+
+        used: SHA-256 of the keys that the way may not meet again.
+        """
+        done = {*used, start.facts.public_key_sha256}
+        seen: set[str] = set()
         queue = [(int(not self._is_valid(start)), start.facts.fingerprint_sha256, start)]
         while queue:
-            bad, _, certificate = heapq.heappop(queue)
-            if certificate.der in seen:
+            bad, fingerprint, certificate = heapq.heappop(queue)
+            if fingerprint in seen:
                 continue
-            seen.add(certificate.der)
+            seen.add(fingerprint)
             if self._is_root(certificate):
                 return bad
             for issuer in self._find_issuers(certificate):
-                if issuer.der not in seen:
+                if issuer.facts.public_key_sha256 not in done:
                     entry = (bad + (not self._is_valid(issuer)), issuer.facts.fingerprint_sha256, issuer)
                     heapq.heappush(queue, entry)
         return None

@@ -4,7 +4,7 @@ import enum
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
@@ -24,10 +24,8 @@ from bulkcert.formats.x509.reader import Unreadable, decode_oid, read_oid
 T = TypeVar("T")
 E = TypeVar("E", bound=x509.ExtensionType)
 
-_CLIENT_USAGES = frozenset(
-    usage.dotted_string
-    for usage in (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
-)
+_CLIENT_USAGES = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_CLIENT_USAGES_DOTTED = frozenset(usage.dotted_string for usage in _CLIENT_USAGES)
 _BOOLEAN = 0x01
 _TEXT_TAGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}  # UTF8String, PrintableString, IA5String (X.680)
 NAME_OF = {
@@ -90,14 +88,14 @@ def take_extensions(certificate: x509.Certificate) -> Extensions | None:
         return None
 
     def get(kind: type[E]) -> E | None:
-        extension = found.get(kind)
-        return extension if isinstance(extension, kind) else None
+        return cast("E | None", found.get(kind))  # they stand under their own kind
 
     authority, subject = get(x509.AuthorityKeyIdentifier), get(x509.SubjectKeyIdentifier)
     usages, constraints = get(x509.ExtendedKeyUsage), get(x509.BasicConstraints)
+    names = get(x509.SubjectAlternativeName)
     return Extensions(
-        alternative_names=tuple(_take_names(get(x509.SubjectAlternativeName) or ())),
-        allows_client_auth=usages is None or any(one.dotted_string in _CLIENT_USAGES for one in usages),
+        alternative_names=tuple(_take_names(names)) if names else (),
+        allows_client_auth=usages is None or any(one in _CLIENT_USAGES for one in usages),
         is_ca=constraints is not None and constraints.ca,
         issuer_key=authority.key_identifier if authority else None,
         own_key=subject.digest if subject else None,
@@ -140,7 +138,7 @@ def read_extensions(extensions: Sequence[tuple[str, bytes]]) -> Extensions:
         alternative_names=tuple(dict.fromkeys(name for some, _ in names for name in some)),
         allows_client_auth=(
             ExtensionOID.EXTENDED_KEY_USAGE.dotted_string not in values.present
-            or any(usage in _CLIENT_USAGES for some in usages for usage in some)
+            or any(usage in _CLIENT_USAGES_DOTTED for some in usages for usage in some)
         ),
         is_ca=any(values.read(ExtensionOID.BASIC_CONSTRAINTS, _read_is_ca)),
         issuer_key=next((key for key in issuer_keys if key is not None), None),

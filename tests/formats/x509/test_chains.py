@@ -82,6 +82,7 @@ TABLE = {
     "the same twice": ("lower lower lower", "lower", False, ""),
     "an expired issuer beside the valid one": ("expired_lower lower upper root", "lower upper root", True, ""),
     "a future issuer beside the valid one": ("future_lower lower upper root", "lower upper root", True, ""),
+    "a future issuer beside the valid one, without a root": ("future_lower lower upper", "lower upper", False, ""),
     "an expired issuer alone": ("expired_lower upper root", "expired_lower upper root", True, ""),
     "an expired and a future issuer": ("expired_lower future_lower", "future_lower", False, ""),
     "two valid issuers": ("lower longer_lower upper root", "longer_lower upper root", True, ""),
@@ -233,3 +234,34 @@ def test_an_odd_ca_certificate_stands_in_the_chain():
     leaf = parse_certificate(forge.certificate(key, issuer=odd_name, signer=KEYS[0]))
 
     assert build_chain(leaf, [root], NOW) == Chain((root,), True)
+
+
+def has_a_way(name: str, edges: set[tuple[str, str]], used: frozenset[str] = frozenset()) -> bool:
+    """Whether issuers lead from a name to a self-signed one: the definition, without any cleverness."""
+    issuers = {above for below, above in edges if below == name}
+    return name in issuers or any(has_a_way(one, edges, used | {name}) for one in issuers - used - {name})
+
+
+@given(
+    edges=st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=10),
+    seed=st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=80)
+def test_in_any_net_of_cross_signed_cas_a_root_is_found_where_one_can_be_reached(
+    edges: set[tuple[int, int]], seed: random.Random
+) -> None:
+    others = [
+        issued(f"CA {below}", KEYS[below], f"CA {above}", KEYS[above], ends=YEAR + seed.randrange(9) * DAY)
+        for below, above in sorted(edges)
+    ]
+    leaf = issued("leaf", KEYS[6], "CA 0", KEYS[0])
+    found = build_chain(leaf, others, NOW)
+    seed.shuffle(others)
+
+    assert build_chain(leaf, others, NOW) == found
+    links = [leaf, *found.certificates]
+    assert all(below.facts.issuer == above.facts.subject for below, above in itertools.pairwise(links))
+    keys = [link.facts.public_key_sha256 for link in links]
+    assert len(set(keys)) == len(keys)
+    named = {(f"CA {below}", f"CA {above}") for below, above in edges}
+    assert found.is_complete is has_a_way("CA 0", named)
