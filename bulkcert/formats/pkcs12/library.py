@@ -77,7 +77,10 @@ def _check_visible_certificates(pfx: Pfx) -> None:
 def _refusal(text: str, place: int | None) -> ItemRefusal:
     """Name the cause of a failure after the password has been proven right, unless `place` is None."""
     if "parsing asn1" in text:
-        return MalformedCertificate("A certificate in the file is not in the standard form (RFC 5280).")
+        return MalformedCertificate(
+            "A certificate in the file is not in the standard form (RFC 5280). In a file that is encrypted with "
+            "AES-256 or 3DES it may be readable: export it again."
+        )
     if place is None:
         return UnsupportedAlgorithm("The file's integrity check uses an algorithm that is not read.")
     if "password" in text.lower() or "unsupported" in text.lower():

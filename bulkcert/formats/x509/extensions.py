@@ -122,12 +122,15 @@ def _take_names(names: Iterable[x509.GeneralName]) -> Iterator[AlternativeName]:
                     yield AlternativeName(NameKind.OTHER, text)
 
 
-def read_extensions(extensions: Sequence[tuple[str, bytes]]) -> Extensions:
+def read_extensions(extensions: Sequence[tuple[str, bytes]], *, is_whole: bool = True) -> Extensions:
     """Read extensions (dotted identifier and value of each) one by one.
 
-    All copies of an extension that stands there twice count; RFC 5280 §4.2 forbids it.
+    All copies of an extension that stands there twice count; RFC 5280 §4.2 forbids it. is_whole: False where
+    an extension has no readable form and is missing here; it may have been the extended key usage.
     """
     values = _Values(extensions)
+    if not is_whole:
+        values.odd["extensions"] = None
     names = values.read(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, _read_names)
     if not all(is_whole for _, is_whole in names):
         values.odd[NAME_OF[ExtensionOID.SUBJECT_ALTERNATIVE_NAME]] = None
@@ -137,7 +140,7 @@ def read_extensions(extensions: Sequence[tuple[str, bytes]]) -> Extensions:
     return Extensions(
         alternative_names=tuple(dict.fromkeys(name for some, _ in names for name in some)),
         allows_client_auth=(
-            ExtensionOID.EXTENDED_KEY_USAGE.dotted_string not in values.present
+            (is_whole and ExtensionOID.EXTENDED_KEY_USAGE.dotted_string not in values.present)
             or any(usage in _CLIENT_USAGES_DOTTED for some in usages for usage in some)
         ),
         is_ca=any(values.read(ExtensionOID.BASIC_CONSTRAINTS, _read_is_ca)),

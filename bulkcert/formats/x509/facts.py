@@ -174,7 +174,8 @@ def _name(name: x509.Name) -> Name:
 
 def _read_odd_extensions(der: bytes) -> tuple[Extensions, tuple[str, ...]]:
     try:
-        extensions = read_extensions(read_fields(der).extensions)
+        fields = read_fields(der)
+        extensions = read_extensions(fields.extensions, is_whole=not fields.unread)
     except Unreadable:
         extensions = NOTHING_READ
     return extensions, extensions.odd or NOTHING_READ.odd
@@ -207,7 +208,7 @@ def _read(der: bytes) -> Reading:
     not_before, begin_is_right = read_time(fields.not_before, "notBefore")
     not_after, end_is_right = read_time(fields.not_after, "notAfter")
     public_key, kind = _read_public_key(fields.public_key_info)
-    extensions = NOTHING_READ if fields.unread else read_extensions(fields.extensions)
+    extensions = read_extensions(fields.extensions, is_whole=not fields.unread)
     facts = _facts(
         der, public_key, fields.signed, extensions, fields.serial_number, subject, issuer,
         (not_before, not_after), fields.algorithm,

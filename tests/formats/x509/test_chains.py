@@ -6,13 +6,15 @@ import random
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkcert.certificates import Certificate
 from bulkcert.formats.x509 import Chain, build_chain, chains, parse_certificate
-from tests.builders import DAY, NOW, a_name, an_ec_key
+from tests.builders import DAY, NOW, a_name, an_ec_key, an_rsa_key
 from tests.formats.x509 import forge
 from tests.formats.x509.test_facts import CA, build, parsed
 
@@ -164,6 +166,22 @@ def test_a_key_identifier_that_another_key_claims_does_not_decide():
 
     for order in ([right, wrong], [wrong, right]):
         assert build_chain(leaf, order, NOW) == Chain((right,), True, (wrong,))
+
+
+def test_signatures_by_pss_decide_as_others_do():
+    key, other = an_rsa_key(), an_rsa_key(2048, 1)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+
+    def signed(subject: str, own: object) -> Certificate:
+        builder = x509.CertificateBuilder(a_name("CA"), a_name(subject), own, 5, NOW - DAY, NOW + DAY)
+        content = builder.sign(key, hashes.SHA256(), rsa_padding=scheme).public_bytes(Encoding.DER)
+        return parse_certificate(content)
+
+    root, wrong = signed("CA", key.public_key()), signed("CA", other.public_key())
+    leaf = signed("leaf", KEYS[0].public_key())
+
+    assert build_chain(leaf, [wrong, root], NOW) == Chain((root,), True, (wrong,))
 
 
 def a_level(level: int, above: int, variant: int, *, with_identifiers: bool) -> Certificate:

@@ -162,6 +162,18 @@ def test_of_alternative_names_those_that_can_be_read_are_read(general_name, expe
     assert [each.text for each in alternative_names(parse_certificate(der))] == [*expected, "a.example.org"]
 
 
+@pytest.mark.parametrize("broken", [null(), seq(), seq(oid("1.2.3")), seq(null(), octets(b"")), octets(b"x")])
+def test_an_extension_without_form_loses_only_itself(broken):
+    names, usage = forge.extension(forge.SAN, seq(HOST)), forge.extension(forge.EKU, forge.CLIENT_AUTH)
+    certificate = parse_certificate(forge.certificate(KEY, names, broken, usage))
+
+    assert certificate.facts.subject_alternative_names == ("a.example.org",)
+    assert allows_client_auth(certificate)
+    assert list_oddities(certificate) == ("extensions",)
+    # It may have been the extended key usage: without another one, nothing shows what is allowed.
+    assert not allows_client_auth(parse_certificate(forge.certificate(KEY, names, broken)))
+
+
 def test_an_extension_that_stands_there_twice_counts_with_all_it_says():
     der = forge.certificate(
         KEY,
