@@ -78,8 +78,8 @@ def _refusal(text: str, place: int | None) -> ItemRefusal:
     """Name the cause of a failure after the password has been proven right, unless `place` is None."""
     if "parsing asn1" in text:
         return MalformedCertificate(
-            "A certificate in the file is not in the standard form (RFC 5280). In a file that is encrypted with "
-            "AES-256 or 3DES it may be readable: export it again."
+            "A certificate in the file is not in the standard form (RFC 5280). It may be readable in a file "
+            "that is encrypted with AES-256 or 3DES."
         )
     if place is None:
         return UnsupportedAlgorithm("The file's integrity check uses an algorithm that is not read.")

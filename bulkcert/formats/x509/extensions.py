@@ -28,7 +28,7 @@ _CLIENT_USAGES = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID
 _CLIENT_USAGES_DOTTED = frozenset(usage.dotted_string for usage in _CLIENT_USAGES)
 _BOOLEAN = 0x01
 _TEXT_TAGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}  # UTF8String, PrintableString, IA5String (X.680)
-NAME_OF = {
+_NAME_OF = {
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME: "subjectAltName",
     ExtensionOID.EXTENDED_KEY_USAGE: "extKeyUsage",
     ExtensionOID.BASIC_CONSTRAINTS: "basicConstraints",
@@ -132,8 +132,8 @@ def read_extensions(extensions: Sequence[tuple[str, bytes]], *, is_whole: bool =
     if not is_whole:
         values.odd["extensions"] = None
     names = values.read(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, _read_names)
-    if not all(is_whole for _, is_whole in names):
-        values.odd[NAME_OF[ExtensionOID.SUBJECT_ALTERNATIVE_NAME]] = None
+    if not all(has_all for _, has_all in names):
+        values.odd[_NAME_OF[ExtensionOID.SUBJECT_ALTERNATIVE_NAME]] = None
     usages = values.read(ExtensionOID.EXTENDED_KEY_USAGE, _read_usages)
     issuer_keys = values.read(ExtensionOID.AUTHORITY_KEY_IDENTIFIER, _read_authority_key_identifier)
     own_keys = values.read(ExtensionOID.SUBJECT_KEY_IDENTIFIER, lambda value: _element(value).octets())
@@ -168,7 +168,7 @@ class _Values:
             try:
                 found.append(read(value))
             except (MalformedPkcs12, Unreadable, ValueError):
-                self.odd[NAME_OF[kind]] = None
+                self.odd[_NAME_OF[kind]] = None
         return found
 
 

@@ -116,7 +116,7 @@ def contains_key(der: bytes, public_key: PublicKey) -> bool:
     """Return whether the octets of a key stand anywhere in a certificate that cannot be read."""
     info = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     [whole] = Element(SEQUENCE, info, Allowance()).children()
-    return read_bit_string(whole.sequence(2, 2)[1]) in der
+    return read_bit_string(whole.sequence(2, 2)[1], "subjectPublicKey") in der
 
 
 def fingerprint_of_key(public_key_info: bytes) -> str:
@@ -232,7 +232,9 @@ def _read_public_key(info: Element) -> tuple[PublicKey | None, str]:
         kind = read_oid(algorithm.sequence(1, 2)[0])
     encodings = [info.encode()]
     if kind in _RSA_KEYS:
-        encodings.append(read_bit_string(content))  # RSAPublicKey (RFC 8017 §A.1.1), which the library reads
+        encodings.append(
+            read_bit_string(content, "subjectPublicKey")
+        )  # RSAPublicKey (RFC 8017 §A.1.1), which the library reads
     for encoding in encodings:
         try:
             return load_der_public_key(encoding), kind  # type: ignore[return-value]  # equal types compare

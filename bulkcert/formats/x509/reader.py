@@ -73,7 +73,7 @@ def read_fields(der: bytes) -> Fields:
         public_key_info=public_key_info,
         extensions=extensions,
         unread=unread,
-        signature=read_bit_string(signature),
+        signature=read_bit_string(signature, "signatureValue"),
     )
 
 
@@ -86,9 +86,9 @@ def naming(field: str) -> Iterator[None]:
         raise Unreadable(field, "is not in a form that can be read") from None
 
 
-def read_bit_string(element: Element) -> bytes:
+def read_bit_string(element: Element, field: str) -> bytes:
     """Return the octets of a BIT STRING without the count of unused bits (X.690 §8.6)."""
-    with naming("BIT STRING"):
+    with naming(field):
         return element.expect(BIT_STRING).content[1:]
 
 
