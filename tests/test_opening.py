@@ -25,6 +25,7 @@ from bulkcert.secret import Secret
 from tests.builders import DAY, NOW, PASSWORD, a_certificate, a_pkcs12, an_ec_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of
+from tests.formats.pkcs12.test_certificates import ODD, ODD_CA, a_file
 
 GOOD = (a_pkcs12(), Secret(PASSWORD.encode()))
 FOREVER = 2**31 - 1
@@ -459,3 +460,13 @@ def test_a_refusal_by_time_says_so(make_opener):
 
     assert isinstance(refusal, TooCostly)
     assert refusal.detail == "Opening the file took longer than the limit."
+
+
+def test_odd_certificates_are_believed_of_the_process_that_opened_them(make_opener):
+    """What the worker checks by itself has to read as much as the process does."""
+    password = Secret(forge.PASSWORD.encode())
+    files = [(a_file(certificate, ODD_CA), password) for certificate in ODD.values()]
+
+    opened = list(make_opener().open_all(files))
+
+    assert [one.leaf.der for one in opened if isinstance(one, OpenedCertificate)] == list(ODD.values())
