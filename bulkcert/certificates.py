@@ -88,6 +88,11 @@ class WarningCode(enum.StrEnum):
     LOOKS_LIKE_MEID = "looks_like_meid"
     LOOKS_LIKE_BARCODE = "looks_like_barcode"
     TRAILING_BYTES = "trailing_bytes"
+    SEVERAL_CERTIFICATES = "several_certificates"
+    NONSTANDARD_CERTIFICATE = "nonstandard_certificate"
+    CHAIN_NOT_VALID = "chain_not_valid"
+    UNRELATED_CERTIFICATE = "unrelated_certificate"
+    UNREADABLE_CERTIFICATE = "unreadable_certificate"
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ class OpenedCertificate:
     private_key: PKCS#8 DER, unencrypted (RFC 5958). chain: issuer of the leaf first, towards the root.
     chain_is_complete: the last of it (or the leaf) is self-signed. allows_client_auth: extended key usage is
     absent or holds clientAuth or anyExtendedKeyUsage (RFC 5280 §4.2.1.12).
-    opened_by: which decoder opened it, for the record ("library" or "own"). warnings: what is odd about the
-    file or its certificates.
+    opened_by: which decoder opened it, for the record ("library" or "own"). warnings: oddities found
+    in the file when it was opened. remarks: sentences about them, without uploaded text.
     """
 
     leaf: Certificate
@@ -108,6 +113,7 @@ class OpenedCertificate:
     allows_client_auth: bool
     opened_by: str = "library"
     warnings: tuple[WarningCode, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,8 @@ class Keeping:
         facts = opened.leaf.facts
         device = self._devices.setdefault(identity, _Device([]))
         current, same = device.current, device.find(facts.fingerprint_sha256)
-        result = Result(Outcome.UNCHANGED, None, None, warnings, None, facts.fingerprint_sha256)
+        detail = " ".join(opened.remarks) or None
+        result = Result(Outcome.UNCHANGED, None, detail, warnings, None, facts.fingerprint_sha256)
         if current is not None and same is current:
             self._end(position, replace(result, certificate_id=current.id), facts.public_key_sha256)
             return

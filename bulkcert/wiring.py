@@ -214,7 +214,7 @@ class Work:
 def make_work(config: Config, now: Clock = utc_now) -> Work:
     """Make what a worker process does; raises as `connect` does."""
     store, vault = open_installation(config)
-    opener = Opener(config.limits)
+    opener = Opener(config.limits, now)
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)
     try:

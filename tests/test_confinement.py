@@ -47,7 +47,7 @@ def executable_memory():
 def limit_of_the_worker(pid):
     resource.prlimit(pid, resource.RLIMIT_NOFILE)
 
-def attack(data, password, limits):
+def attack(data, password, limits, now):
     what, _, argument = data.decode().partition(" ")
     try:
         found = {

@@ -274,6 +274,7 @@ def test_a_serial_number_that_looks_like_something_else_is_kept_with_a_warning(
         (dated(-DAY, 300 * DAY, client_auth=False), (WarningCode.NO_CLIENT_AUTH,)),
         (dated(-DAY, 5 * DAY), (WarningCode.EXPIRES_SOON,)),
         (dated(DAY / 2, 300 * DAY), (WarningCode.NOT_YET_VALID,)),
+        (a_pkcs12(A, chain=[a_ca()[0], a_ca("other")[0]]), (WarningCode.UNRELATED_CERTIFICATE,)),
         (a_pkcs12(A, chain=[]), (WarningCode.INCOMPLETE_CHAIN,)),
         (a_pkcs12(B), (WarningCode.IDENTITY_NOT_IN_CERTIFICATE,)),
     ],
@@ -284,6 +285,19 @@ def test_an_item_that_is_kept_gets_its_warnings(
     request = verbs.import_bundle(a_bundle([A], files={A: pkcs12}))
 
     assert warnings(verbs, request) == {A: expected}
+
+
+def test_a_choice_among_certificates_stands_in_the_detail_of_the_item(verbs: Verbs) -> None:
+    key = an_ec_key()
+    issued = a_certificate(key, A)
+    own = a_certificate(key, A, issuer=(a_certificate(key, A), key), not_after=NOW + 9000 * DAY)
+    bundle = a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=own, chain=[issued, a_ca()[0]])})
+    request = verbs.import_bundle(bundle)
+    [item] = verbs.items(request)
+
+    assert item.result is not None
+    assert item.result.warnings == (WarningCode.SEVERAL_CERTIFICATES,)
+    assert f"serial number {issued.serial_number} was taken: a CA issued it" in (item.result.detail or "")
 
 
 def test_a_password_that_ends_in_white_space_is_used_as_it_is_and_warned_of(verbs: Verbs) -> None:

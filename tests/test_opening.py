@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkcert.certificates import OpenedCertificate
+from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import Crashed, ItemRefusal, TooCostly
 from bulkcert.formats import pkcs12
 from bulkcert.limits import Limits
@@ -22,8 +22,10 @@ from bulkcert.opening import template as template_module
 from bulkcert.opening.frames import write_request
 from bulkcert.opening.template import ChildDoesNotStart, TemplateEnded, environment
 from bulkcert.secret import Secret
-from tests.builders import PASSWORD, a_pkcs12
+from tests.builders import DAY, NOW, PASSWORD, a_certificate, a_pkcs12, an_ec_key
 from tests.formats.pkcs12 import forge
+from tests.formats.pkcs12.specimens import der, der_of
+from tests.formats.pkcs12.test_certificates import ODD, ODD_CA, a_file
 
 GOOD = (a_pkcs12(), Secret(PASSWORD.encode()))
 FOREVER = 2**31 - 1
@@ -52,6 +54,22 @@ def outcomes(results) -> list[str]:
 def pid_of(opener: Opener) -> int:
     assert opener._child is not None
     return opener._child.pid
+
+
+@pytest.mark.parametrize(("moment", "expected"), [(NOW, 0), (NOW + 400 * DAY, 1)])
+def test_certificates_are_compared_at_the_moment_of_the_caller(moment, expected):
+    key = an_ec_key()
+    certificates = [a_certificate(key), a_certificate(key, not_before=NOW + DAY, not_after=NOW + 900 * DAY)]
+    bags = [forge.certificate_bag(der(each)) for each in certificates]
+    content = forge.pfx(forge.clear_safe(forge.key_bag(der_of(key))), forge.clear_safe(*bags))
+    opener = Opener(Limits(), lambda: moment)
+    [opened] = opener.open_all([(content, Secret(forge.PASSWORD.encode()))])
+    opener.close()
+
+    assert isinstance(opened, OpenedCertificate)
+    assert opened.leaf.der == der(certificates[expected])
+    assert WarningCode.SEVERAL_CERTIFICATES in opened.warnings
+    assert "belong to its key" in opened.remarks[0]
 
 
 def test_results_come_in_the_order_of_the_files(make_opener):
@@ -197,7 +215,7 @@ def test_an_answer_to_another_request_is_nobodys(make_opener, monkeypatch):
     list(opener.open_all([GOOD]))
     assert opener._child is not None
     monkeypatch.setattr(opener, "_number", opener._number + 1)
-    opener._child.feed(iter([write_request(1, *GOOD, Limits())]))
+    opener._child.feed(iter([write_request(1, *GOOD, Limits(), NOW)]))
 
     with monkeypatch.context() as patched:
         patched.setattr(opener._child, "feed", lambda _requests: None)
@@ -442,3 +460,13 @@ def test_a_refusal_by_time_says_so(make_opener):
 
     assert isinstance(refusal, TooCostly)
     assert refusal.detail == "Opening the file took longer than the limit."
+
+
+def test_odd_certificates_are_believed_of_the_process_that_opened_them(make_opener):
+    """What the worker checks by itself has to read as much as the process does."""
+    password = Secret(forge.PASSWORD.encode())
+    files = [(a_file(certificate, ODD_CA), password) for certificate in ODD.values()]
+
+    opened = list(make_opener().open_all(files))
+
+    assert [one.leaf.der for one in opened if isinstance(one, OpenedCertificate)] == list(ODD.values())

@@ -19,7 +19,7 @@ from bulkcert.opening.frames import (
     write_request,
 )
 from bulkcert.secret import Secret
-from tests.builders import PASSWORD, a_pkcs12
+from tests.builders import NOW, PASSWORD, a_pkcs12
 
 NUMBER = 7
 PREFIX = NUMBER.to_bytes(8)
@@ -58,9 +58,9 @@ def test_every_code_comes_through():
 
 @given(st.binary(max_size=100), st.binary(max_size=100))
 def test_a_request_comes_through(content, password):
-    sent = write_request(NUMBER, content, Secret(password), Limits())
+    sent = write_request(NUMBER, content, Secret(password), Limits(), NOW)
 
-    assert read_request(sent[4:]) == (NUMBER, content, Secret(password))
+    assert read_request(sent[4:]) == (NUMBER, content, Secret(password), NOW)
 
 
 @given(st.lists(st.binary(max_size=50), max_size=5), st.integers(1, 20))

@@ -1,4 +1,5 @@
 import json
+import ssl
 import string
 
 import pytest
@@ -14,6 +15,7 @@ from bulkcert.policies.roots import Certificates
 from bulkcert.policies.templates import no_template
 from bulkcert.releases import Encryption
 from tests.builders import a_ca, a_certificate, an_ec_key
+from tests.formats.x509 import forge
 from tests.policy_documents import GROUPS, ROOT_PEM, Document, a_document, a_tunnel, changed, documents
 
 DUAL = "ALWAYS_ON_IKEV2_DUAL"
@@ -279,6 +281,15 @@ def test_all_faults_are_told_at_once_in_a_steady_order() -> None:
         "tunnels/0/remote_address",
         "tunnels/0/remote_identifier",
     ]
+
+
+def test_a_trusted_root_may_be_written_oddly() -> None:
+    key = an_ec_key()
+    name = forge.name((forge.CN, forge.PRINTABLE, b"A&B CA"))
+    root = forge.certificate(key, subject=name, issuer=name, signer=key)
+    document = a_document(trusted_roots=[ssl.DER_cert_to_PEM_cert(root)])
+
+    assert VpnPolicy.from_document(document).trusted_roots == (root,)
 
 
 def test_a_fault_never_quotes_what_was_sent() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bulkcert.certificates import Certificate
@@ -17,7 +16,7 @@ from bulkcert.errors.policies import (
     LocalIdentifierNotInCertificate,
     UsageNotClientAuth,
 )
-from bulkcert.formats.x509 import allows_client_auth
+from bulkcert.formats.x509 import allows_client_auth, has_pss_key, public_key_of
 from bulkcert.identities import DeviceIdentity
 from bulkcert.policies import Field, VpnPolicy, fill
 
@@ -54,13 +53,15 @@ def check_fit(policy: VpnPolicy, identity: DeviceIdentity, leaf: Certificate, no
 
 
 def _certificate_type(leaf: Certificate) -> str:
-    """Give Apple's word for the kind of a certificate's key (CertificateType), or raise `KeyTypeNotAccepted`.
+    """Return Apple's CertificateType for a certificate's key, or raise `KeyTypeNotAccepted`.
 
     RSA and the three curves. An Apple guide of 2014 says that Always On takes RSA alone; the schema does not.
+    A key of the type id-RSASSA-PSS signs by that scheme alone, which Apple's systems know since iOS 17
+    (NEVPNIKEv2CertificateTypeRSAPSS); how the CA signed the certificate does not matter here.
     """
-    key = x509.load_der_x509_certificate(leaf.der).public_key()
+    key = public_key_of(leaf)
     if isinstance(key, rsa.RSAPublicKey):
-        return "RSA"
+        return "RSA-PSS" if has_pss_key(leaf) else "RSA"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         return _CURVES[key.curve.name]
     raise KeyTypeNotAccepted("Apple's IKEv2 takes RSA keys and EC keys on P-256, P-384 and P-521.")

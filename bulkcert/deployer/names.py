@@ -1,19 +1,17 @@
 """The names in a device certificate that an IKEv2 identifier may be (RFC 7296 §3.5)."""
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from bulkcert.certificates import Certificate
+from bulkcert.formats.x509 import AlternativeName, NameKind, alternative_names
 
 
 @dataclass(frozen=True)
 class CertificateNames:
     """Names of a subject, in the certificate's order. others: text of further alternative names.
 
-    subject: RFC 4514 text. Extensions that cannot be read count as none, as at import.
+    subject: RFC 4514 text. A name that cannot be read counts as none, as at import.
     """
 
     subject: str
@@ -33,28 +31,13 @@ class CertificateNames:
 
 
 def read_names(certificate: Certificate) -> CertificateNames:
-    """Read the names of a certificate that was found sound when it was imported."""
+    """Return the names of a certificate that was found sound when it was imported."""
     facts = certificate.facts
-    names = _alternative_names(certificate.der)
-    dns, email = _values(names, x509.DNSName), _values(names, x509.RFC822Name)
+    names = alternative_names(certificate)
+    dns, email = _texts(names, NameKind.DNS), _texts(names, NameKind.EMAIL)
     others = tuple(text for text in facts.subject_alternative_names if text not in {*dns, *email})
     return CertificateNames(facts.subject.text, facts.subject.common_name, dns, email, others)
 
 
-def _alternative_names(der: bytes) -> Sequence[x509.GeneralName]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            extensions = x509.load_der_x509_certificate(der).extensions
-            return list(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-        except (
-            ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
-            x509.ExtensionNotFound,
-        ):  # fmt: skip
-            return []
-
-
-def _values(
-    names: Sequence[x509.GeneralName], kind: type[x509.DNSName] | type[x509.RFC822Name]
-) -> tuple[str, ...]:  # fmt: skip
-    return tuple(name.value for name in names if isinstance(name, kind))
+def _texts(names: Iterable[AlternativeName], kind: NameKind) -> tuple[str, ...]:
+    return tuple(name.text for name in names if name.kind is kind)

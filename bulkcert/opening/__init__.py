@@ -12,7 +12,9 @@ Rules:
 - Every answer bears the number of its request: none is ever taken for that of another file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import Crashed, ItemRefusal, NotConfined, TooCostly
@@ -35,6 +37,8 @@ _MOST_FALSE_STARTS = 3
 _MOST_DEATHS = 2
 """Children that may end with a file in work, but for want of time; then the file is taken to be the cause."""
 
+_utc_now = partial(datetime.now, UTC)
+
 Result = OpenedCertificate | ItemRefusal
 
 
@@ -44,8 +48,9 @@ class Opener:
     For one thread at a time.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, now: Callable[[], datetime] = _utc_now) -> None:
         self._limits = limits
+        self._now = now
         self._template: Template | None = None
         self._child: Child | None = None
         self._owner: str | None = None  # the import that the child serves
@@ -117,7 +122,7 @@ class Opener:
         numbers = range(self._number + 1, self._number + 1 + len(files))
         self._number += len(files)
         requests = zip(numbers, files, strict=True)
-        child.feed(write_request(number, *file, self._limits) for number, file in requests)
+        child.feed(write_request(number, *file, self._limits, self._now()) for number, file in requests)
         for number in numbers:
             result = self._next_result(child, number)
             if result is not None:

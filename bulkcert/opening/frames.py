@@ -5,7 +5,7 @@ import hashlib
 import json
 import struct
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">Q")
+_MOMENT = struct.Struct(">d")
 _LONGEST_ANSWER = 8 * 1024**2
 _LONGEST_DETAIL = 1000
 _REMEMBERED = 64  # certificates of chains: a fleet shares a few
@@ -68,21 +69,25 @@ class Frames:
         return content
 
 
-def write_request(number: int, data: bytes, password: Secret, limits: Limits) -> bytes:
+def write_request(
+    number: int, data: bytes, password: Secret, limits: Limits, now: datetime
+) -> bytes:  # fmt: skip
     """Write the request to open one file; of one that is too large, no more than shows that it is.
 
-    number: that of the answer, too.
+    number: that of the answer, too. now: aware; certificates are compared at this moment.
     """
-    told = _NUMBER.pack(number) + _LENGTH.pack(len(password))
+    told = _NUMBER.pack(number) + _MOMENT.pack(now.timestamp()) + _LENGTH.pack(len(password))
     return frame(told + password.reveal() + data[: limits.pkcs12_bytes + 1])
 
 
-def read_request(content: bytes) -> tuple[int, bytes, Secret]:
-    """Read a request: its number, the file and its password."""
+def read_request(content: bytes) -> tuple[int, bytes, Secret, datetime]:
+    """Return a request: its number, the file, its password and the moment."""
     (number,) = _NUMBER.unpack_from(content)
-    (length,) = _LENGTH.unpack_from(content, _NUMBER.size)
-    start = _NUMBER.size + _LENGTH.size
-    return number, content[start + length :], Secret(content[start : start + length])
+    (moment,) = _MOMENT.unpack_from(content, _NUMBER.size)
+    (length,) = _LENGTH.unpack_from(content, _NUMBER.size + _MOMENT.size)
+    start = _NUMBER.size + _MOMENT.size + _LENGTH.size
+    password = Secret(content[start : start + length])
+    return number, content[start + length :], password, datetime.fromtimestamp(moment, UTC)
 
 
 def write_answer(number: int, result: OpenedCertificate | ItemRefusal) -> bytes:
@@ -113,6 +118,7 @@ def _write_result(result: OpenedCertificate | ItemRefusal) -> bytes:
         "allows_client_auth": result.allows_client_auth,
         "opened_by": result.opened_by,
         "warnings": list(result.warnings),
+        "remarks": list(result.remarks),
     }
     return json.dumps(answer).encode()
 
@@ -131,6 +137,7 @@ def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
             allows_client_auth=_of_type(answer["allows_client_auth"], bool),
             opened_by=_text(answer["opened_by"]),
             warnings=tuple(WarningCode(_text(word)) for word in _of_type(answer["warnings"], list)),
+            remarks=tuple(_text(one)[:_LONGEST_DETAIL] for one in _of_type(answer["remarks"], list)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError):
         msg = "the answer is not of the right form"

@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Callable
+from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.certificates import OpenedCertificate
@@ -13,7 +14,7 @@ from bulkcert.opening.confinement import allow_seconds
 from bulkcert.opening.frames import BEGUN, Frames, read_request, write_answer
 from bulkcert.secret import Secret
 
-Open = Callable[[bytes, Secret, Limits], OpenedCertificate]
+Open = Callable[[bytes, Secret, Limits, datetime], OpenedCertificate]
 
 _SECONDS_BETWEEN_LOOKS = 5
 _READ_BYTES = 256 * 1024
@@ -23,23 +24,23 @@ _NO_LIMIT = 2**32  # the parent is trusted, and its settings may allow large fil
 def serve(requests: int, answers: int, limits: Limits, open_file: Open = pkcs12.open) -> None:
     """Read requests from one descriptor and write answers to the other until the requests end.
 
-    open_file: opens one file (content, password, limits) or raises an `ItemRefusal`.
+    open_file: opens one file (content, password, limits, the moment) or raises an `ItemRefusal`.
     """
     with os.fdopen(answers, "wb") as output:
         incoming = _Requests(requests)
         while (content := _next(incoming, output)) is not None:
-            number, data, password = read_request(content)
+            number, data, password, now = read_request(content)
             allow_seconds(limits.opening_cpu_seconds)
             output.write(BEGUN)
             output.flush()  # with the answer before: one turn of the parent for both
-            output.write(write_answer(number, _result(open_file, data, password, limits)))
+            output.write(write_answer(number, _result(open_file, data, password, limits, now)))
 
 
 def _result(
-    open_file: Open, data: bytes, password: Secret, limits: Limits
+    open_file: Open, data: bytes, password: Secret, limits: Limits, now: datetime
 ) -> OpenedCertificate | ItemRefusal:
     try:
-        return open_file(data, password, limits)
+        return open_file(data, password, limits, now)
     except ItemRefusal as refusal:
         return refusal
 

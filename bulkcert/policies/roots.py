@@ -2,13 +2,12 @@
 
 import base64
 import binascii
-import warnings
+import ssl
 from dataclasses import dataclass
 from typing import cast
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-
+from bulkcert.errors import MalformedCertificate
+from bulkcert.formats.x509 import is_anchor, parse_certificate
 from bulkcert.policies.documents import FAULTY, Faults, Kind
 
 _MOST_CERTIFICATES = 20
@@ -16,7 +15,6 @@ _LONGEST_PEM = 100_000
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _END = "-----END CERTIFICATE-----"
 _TOO_MANY = f"There may be {_MOST_CERTIFICATES} certificates, and {_LONGEST_PEM} characters of PEM."
-_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Certificates(Kind):
 
     def write(self, value: object) -> object:
         """Give one PEM text for each certificate."""
-        return [_pem(der) for der in cast("tuple[bytes, ...]", value)]
+        return [ssl.DER_cert_to_PEM_cert(der) for der in cast("tuple[bytes, ...]", value)]
 
 
 def _certificates(text: str, where: str, faults: Faults) -> list[bytes]:
@@ -55,39 +53,16 @@ def _certificates(text: str, where: str, faults: Faults) -> list[bytes]:
         faults.note(where, "This must be certificates in PEM form (BEGIN CERTIFICATE), nothing else.")
     elif None in ders:
         faults.note(where, "A certificate in this text cannot be read.")
-    elif not all(_is_anchor(der) for der in ders if der):
+    elif not all(is_anchor(parse_certificate(der)) for der in ders if der):
         faults.note(where, "A certificate in this text is neither self-signed nor a CA's: nothing trusts it.")
     return [der for der in ders if der]
 
 
 def _der(body: str) -> bytes | None:
-    """Decode one block, and see that all of it is one certificate (RFC 5280 §4.1)."""
+    """Decode one block, and see that all of it is one certificate (RFC 5280 §4.1), however oddly written."""
     try:
         der = base64.b64decode("".join(body.split()), validate=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            certificate = x509.load_der_x509_certificate(der)
-            _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
-            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (
-        binascii.Error, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm,
-        x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
-    ):  # fmt: skip
+        parse_certificate(der)
+    except (binascii.Error, ValueError, MalformedCertificate):
         return None
     return der
-
-
-def _is_anchor(der: bytes) -> bool:
-    certificate = x509.load_der_x509_certificate(der)
-    if certificate.subject == certificate.issuer:
-        return True
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
-
-
-def _pem(der: bytes) -> str:
-    body = base64.b64encode(der).decode()
-    lines = [body[at : at + _LINE] for at in range(0, len(body), _LINE)]
-    return "\n".join((_BEGIN, *lines, _END, ""))

@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from bulkcert.deployer.fit import Fit, check_fit
@@ -18,8 +19,10 @@ from bulkcert.errors.policies import (
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.identities import IdentityType
 from bulkcert.policies import VpnPolicy
-from tests.builders import DAY, NOW, a_name
+from tests.builders import DAY, NOW, a_name, an_ec_key, an_rsa_key
 from tests.deployer.devices import IDENTITY, a_device_certificate, a_key
+from tests.formats.pkcs12 import forge
+from tests.formats.x509 import forge as odd
 from tests.policy_documents import a_document, a_tunnel
 
 SECOND = dt.timedelta(seconds=1)
@@ -163,3 +166,20 @@ def test_every_way_not_to_fit_says_what_to_do() -> None:
     assert len({kind.code for kind in kinds}) == len(kinds) == 7
     assert all(kind.remedy and kind.__doc__ for kind in kinds)
     assert IDENTITY.type is IdentityType.SERIAL_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("1.2.840.113549.1.1.1", "RSA"), ("1.2.840.113549.1.1.10", "RSA-PSS")]
+)
+def test_an_rsa_key_for_pss_alone_has_a_type_of_its_own(kind: str, expected: str) -> None:
+    numbers = an_rsa_key().public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    info = forge.seq(forge.seq(forge.oid(kind), forge.null()), odd.bits(numbers))
+
+    assert fit(odd.certificate(an_ec_key(), info=info), "{common_name}").certificate_type == expected
+
+
+def test_the_names_beside_one_that_cannot_be_read_are_used() -> None:
+    names = forge.seq(forge.tlv(0x87, b"12345"), forge.tlv(0x82, b"a.example.org"))
+    der = odd.certificate(an_ec_key(), odd.extension(odd.SAN, names), odd.extension(odd.EKU, odd.CLIENT_AUTH))
+
+    assert fit(der).local_identifiers == ("a.example.org",)

@@ -1,6 +1,7 @@
 """PKCS#12: hostile bytes in, an opened certificate or one refusal out (RFC 7292)."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly, TooLarge
@@ -21,16 +22,22 @@ from bulkcert.secret import Secret
 __all__ = ["open"]
 
 
-def open(data: bytes, password: Secret, limits: Limits = Limits()) -> OpenedCertificate:  # noqa: A001, B008
+def open(  # noqa: A001
+    data: bytes,
+    password: Secret,
+    limits: Limits = Limits(),  # noqa: B008
+    now: datetime | None = None,
+) -> OpenedCertificate:
     """Open a PKCS#12 and prove that it holds one device's key and certificate.
 
-    data: the file, BER or DER. password: UTF-8 text. The dates of the certificate are not looked at. Raises
-    an `ItemRefusal` and nothing else (but for what stops the whole process). What it costs is spent from the
-    limits before it is paid, but for files with rare algorithms, whose hidden parts the library decrypts: so
-    it belongs into a process that may be killed.
+    data: the file, BER or DER. password: UTF-8 text. now: aware, else the clock's; dates decide only where
+    there is a choice among certificates, and an expired one is no fault here. Raises an `ItemRefusal` and
+    nothing else (but for what stops the whole process). What it costs is spent from the limits before it is
+    paid, but for files with rare algorithms, whose hidden parts the library decrypts: so it belongs into a
+    process that may be killed.
     """
     try:
-        return _open(data, password, limits)
+        return _open(data, password, limits, now or datetime.now(UTC))
     except (ItemRefusal, KeyboardInterrupt, SystemExit):
         raise
     except MemoryError:
@@ -39,7 +46,7 @@ def open(data: bytes, password: Secret, limits: Limits = Limits()) -> OpenedCert
         raise MalformedPkcs12("The file is not a readable PKCS#12: reading it failed.") from None
 
 
-def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
+def _open(data: bytes, password: Secret, limits: Limits, now: datetime) -> OpenedCertificate:
     if len(data) > limits.pkcs12_bytes:
         raise TooLarge(f"The file is larger than {limits.pkcs12_bytes:,} bytes.")
     text = read_password(password)
@@ -48,7 +55,7 @@ def _open(data: bytes, password: Secret, limits: Limits) -> OpenedCertificate:
     budget = Budget(limits)
     count_visible(pfx, budget)
     place = check_integrity(pfx, text, budget)
-    opened = prove(_contents(data, pfx, text, place, budget, limits), limits)
+    opened = prove(_contents(data, pfx, text, place, budget, limits), limits, now)
     return (
         replace(opened, warnings=(*opened.warnings, WarningCode.TRAILING_BYTES)) if pfx.trailing else opened
     )
@@ -66,11 +73,13 @@ def _contents(
     data: bytes, pfx: Pfx, password: str, place: int | None, budget: Budget, limits: Limits
 ) -> Contents:
     """Decode the file here, or by the library where that knows more (place: see `check_integrity`)."""
+    attributes = None
     if place is not None:
         try:
             return decode(pfx, encode(password, place), budget)
         except RareAlgorithm as rare:
             for key in rare.hidden:
                 key.scheme.charge(budget)
+            attributes = rare.attributes
     check_key_sizes(pfx, limits)
-    return open_with_library(data[: len(data) - pfx.trailing], pfx, password, place, budget)
+    return open_with_library(data[: len(data) - pfx.trailing], pfx, password, place, budget, attributes)

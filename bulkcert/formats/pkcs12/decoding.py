@@ -7,7 +7,7 @@ from bulkcert.errors import MalformedPkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, has_right_key_size, is_decrypted_here
 from bulkcert.formats.pkcs12.contents import Contents
-from bulkcert.formats.pkcs12.pfx import Bags, Encrypted, Pfx, read_bags
+from bulkcert.formats.pkcs12.pfx import BagAttributes, Bags, Encrypted, Pfx, read_bags
 from bulkcert.formats.pkcs12.private_key import LONGEST_SHORT_KEY, PrivateKey, load_short_key
 from bulkcert.formats.pkcs12.schemes import Pbes2
 from bulkcert.formats.pkcs12.structure import SEQUENCE, Element, read
@@ -16,11 +16,15 @@ T = TypeVar("T")
 
 
 class RareAlgorithm(Exception):  # noqa: N818 - no error: the library may know it
-    """A part of the file is encrypted in a way that is not decoded here. hidden: keys in encrypted safes."""
+    """A part of the file is encrypted in a way that is not decoded here.
 
-    def __init__(self, hidden: list[Encrypted]) -> None:
+    hidden: keys in encrypted safes. attributes: of all bags that were decoded.
+    """
+
+    def __init__(self, hidden: list[Encrypted], attributes: list[BagAttributes]) -> None:
         super().__init__("an algorithm that is not decoded here")
         self.hidden = hidden
+        self.attributes = tuple(attributes)
 
 
 def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
@@ -32,6 +36,7 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
     shrouded_keys: list[Encrypted] = []
     certificates: list[bytes] = []
     hidden: list[Encrypted] = []
+    attributes: list[BagAttributes] = []
     is_common = True
     for safe in pfx.safes:
         if isinstance(safe, Bags):
@@ -46,14 +51,15 @@ def decode(pfx: Pfx, passwords: Passwords, budget: Budget) -> Contents:
         certificates += bags.certificates
         keys += bags.keys
         shrouded_keys += bags.shrouded_keys
+        attributes += bags.attributes
     common = [key for key in shrouded_keys if is_decrypted_here(key.scheme)]
     is_common = is_common and len(common) == len(shrouded_keys)
     if is_common and len(common) == 1 and not keys and (loaded := _load(common[0], passwords, budget)):
-        return Contents((), tuple(certificates), "own", loaded)
+        return Contents((), tuple(certificates), "own", loaded, tuple(attributes))
     keys += [_decrypt(key, _read_key, pfx, passwords, budget) for key in common]
     if not is_common:
-        raise RareAlgorithm(hidden)
-    return Contents(tuple(keys), tuple(certificates), "own")
+        raise RareAlgorithm(hidden, attributes)
+    return Contents(tuple(keys), tuple(certificates), "own", None, tuple(attributes))
 
 
 def _count_hidden(bags: Bags, budget: Budget) -> None:

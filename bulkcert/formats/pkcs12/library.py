@@ -12,16 +12,24 @@ from bulkcert.errors import (
     SeveralPrivateKeys,
     UnsupportedAlgorithm,
 )
+from bulkcert.formats import x509
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.contents import Contents
-from bulkcert.formats.pkcs12.pfx import Bags, Pfx
+from bulkcert.formats.pkcs12.pfx import BagAttributes, Bags, Pfx
 from bulkcert.formats.pkcs12.visible import charge_derivations, visible_keys
-from bulkcert.formats.x509 import parse_certificate
 
 
-def open_with_library(data: bytes, pfx: Pfx, password: str, place: int | None, budget: Budget) -> Contents:
+def open_with_library(
+    data: bytes,
+    pfx: Pfx,
+    password: str,
+    place: int | None,
+    budget: Budget,
+    attributes: tuple[BagAttributes, ...] | None = None,
+) -> Contents:
     """Open a file by `load_pkcs12`; place: the encoding of the password that passed (None: none was checked).
 
+    attributes: of the bags that were decoded already; those that show are taken where it is None.
     The library makes the integrity check again and has no limit of its own: all that shows is spent again.
     Of several keys it gives one and is silent about the others, so a file where several show is refused.
     """
@@ -44,7 +52,12 @@ def open_with_library(data: bytes, pfx: Pfx, password: str, place: int | None, b
         keys=() if key is None else (key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),),
         certificates=tuple(one.certificate.public_bytes(Encoding.DER) for one in found),
         opened_by="library",
+        attributes=_visible_attributes(pfx) if attributes is None else attributes,
     )
+
+
+def _visible_attributes(pfx: Pfx) -> tuple[BagAttributes, ...]:
+    return tuple(each for safe in pfx.safes if isinstance(safe, Bags) for each in safe.attributes)
 
 
 def _spell(password: str, place: int | None) -> bytes | None:
@@ -58,13 +71,16 @@ def _check_visible_certificates(pfx: Pfx) -> None:
     """Find out whether it is for a certificate that the library says no to all: it does not tell."""
     for safe in pfx.safes:
         for der in safe.certificates if isinstance(safe, Bags) else ():
-            parse_certificate(der)
+            x509.parse_certificate(der)
 
 
 def _refusal(text: str, place: int | None) -> ItemRefusal:
     """Name the cause of a failure after the password has been proven right, unless `place` is None."""
     if "parsing asn1" in text:
-        return MalformedCertificate("A certificate in the file is not in the standard form (RFC 5280).")
+        return MalformedCertificate(
+            "A certificate in the file is not in the standard form (RFC 5280). It may be readable in a file "
+            "that is encrypted with AES-256 or 3DES."
+        )
     if place is None:
         return UnsupportedAlgorithm("The file's integrity check uses an algorithm that is not read.")
     if "password" in text.lower() or "unsupported" in text.lower():

@@ -39,6 +39,7 @@ FRIENDLY_NAME = oid("1.2.840.113549.1.9.20")
 LOCAL_KEY_ID = oid("1.2.840.113549.1.9.21")
 
 SHA1 = oid("1.3.14.3.2.26")
+SHA256 = oid("2.16.840.1.101.3.4.2.1")
 
 # Digests: RFC 8017 Appendix B.1 and NIST's register. The values are hashlib's names.
 DIGESTS = _available({
@@ -58,6 +59,7 @@ DIGESTS = _available({
 
 # HMACs, as pseudo-random functions of PBKDF2 and as MACs of PBMAC1: RFC 8018 Appendix B.1. The same values.
 HMAC_WITH_SHA1 = oid("1.2.840.113549.2.7")
+HMAC_WITH_SHA256 = oid("1.2.840.113549.2.9")
 HMACS = _available({
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.8": "sha224",
@@ -82,10 +84,11 @@ PBE_SHA1_RC2_40 = oid("1.2.840.113549.1.12.1.6")
 OLDER_PBES1 = tuple(oid(f"1.2.840.113549.1.5.{number}") for number in (1, 3, 4, 6, 10, 11))
 
 # Ciphers of PBES2: RFC 8018 Appendix B.2, RFC 3565 §4.1.
+AES_256_CBC = oid("2.16.840.1.101.3.4.1.42")
 AES_KEY_SIZES = {
     oid("2.16.840.1.101.3.4.1.2"): 16,
     oid("2.16.840.1.101.3.4.1.22"): 24,
-    oid("2.16.840.1.101.3.4.1.42"): 32,
+    AES_256_CBC: 32,
 }
 DES_EDE3_CBC = oid("1.2.840.113549.3.7")
 

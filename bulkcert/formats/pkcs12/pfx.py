@@ -40,13 +40,21 @@ class Encrypted(NamedTuple):
     key_info: bytes = b""
 
 
+BagAttributes = tuple[bytes, Element]
+"""A certificate (DER; empty for a key), and the attributes of its bag (RFC 7292 §4.2), unread."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """SafeContents: keys (PrivateKeyInfo as encoded), encrypted keys, and X.509 certificates (DER)."""
+    """SafeContents: keys (PrivateKeyInfo as encoded), encrypted keys, and X.509 certificates (DER).
+
+    attributes: of bags that have some, with the certificate of the bag (empty for a key).
+    """
 
     keys: tuple[bytes, ...] = field(repr=False)
     shrouded_keys: tuple[Encrypted, ...]
     certificates: tuple[bytes, ...]
+    attributes: tuple[BagAttributes, ...] = ()
 
 
 class Pfx(NamedTuple):
@@ -91,21 +99,27 @@ def read_bags(safe_contents: Element, depth: int = 0) -> Bags:
     keys: list[bytes] = []
     shrouded_keys: list[Encrypted] = []
     certificates: list[bytes] = []
+    attributes: list[BagAttributes] = []
     for bag in safe_contents.expect(SEQUENCE).children():
-        bag_id, bag_value, *_attributes = bag.sequence(2, 3)
+        bag_id, bag_value, *rest = bag.sequence(2, 3)
         kind, value = bag_id.oid(), bag_value.explicit()
         if kind == oids.KEY_BAG:
             keys.append(value.encode())
+            attributes += [(b"", each) for each in rest]
         elif kind == oids.SHROUDED_KEY_BAG:
             shrouded_keys.append(_read_shrouded_key(value))
+            attributes += [(b"", each) for each in rest]
         elif kind == oids.CERTIFICATE_BAG:
-            certificates += _read_certificate(value)
+            found = _read_certificate(value)
+            certificates += found
+            attributes += [(der, each) for der in found for each in rest]
         elif kind == oids.SAFE_CONTENTS_BAG:
             nested = read_bags(value, depth + 1)
             keys += nested.keys
             shrouded_keys += nested.shrouded_keys
             certificates += nested.certificates
-    return Bags(tuple(keys), tuple(shrouded_keys), tuple(certificates))
+            attributes += nested.attributes
+    return Bags(tuple(keys), tuple(shrouded_keys), tuple(certificates), tuple(attributes))
 
 
 def _read_certificate(value: Element) -> list[bytes]:

@@ -1,15 +1,29 @@
 """The proof that a file held what one device needs: one sound key, and the certificate issued for it."""
 
+from __future__ import annotations  # `x509` may still be loading: it uses the BER reader of this package
+
 import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bulkcert.certificates import Certificate, OpenedCertificate
-from bulkcert.errors import KeyMismatch, MalformedPkcs12, NoCertificate, NoPrivateKey, SeveralPrivateKeys
+from bulkcert.certificates import Certificate, OpenedCertificate, WarningCode
+from bulkcert.errors import (
+    KeyMismatch,
+    MalformedCertificate,
+    MalformedPkcs12,
+    NoCertificate,
+    NoPrivateKey,
+    SeveralPrivateKeys,
+)
+from bulkcert.formats import x509
 from bulkcert.formats.pkcs12.contents import Contents
+from bulkcert.formats.pkcs12.local_key_id import find_named
 from bulkcert.formats.pkcs12.private_key import (
     PrivateKey,
     PrivateKeyInfo,
@@ -17,29 +31,36 @@ from bulkcert.formats.pkcs12.private_key import (
     read_private_key_info,
 )
 from bulkcert.formats.pkcs12.rsa_signature import sign
-from bulkcert.formats.x509 import allows_client_auth, is_issued_for, order_chain, parse_certificate
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
 
 
-def prove(contents: Contents, limits: Limits) -> OpenedCertificate:
-    """Check what a file held, and give it as an opened certificate; each fault is a refusal of its own."""
+def prove(contents: Contents, limits: Limits, now: datetime) -> OpenedCertificate:
+    """Check the content of a file and return it as an opened certificate; each fault is a refusal of its own.
+
+    now: aware; the moment at which certificates should be valid where there is a choice among them.
+    """
     info = contents.loaded or _only_key(contents)
     if not contents.certificates:
         raise NoCertificate("The file holds a private key, but no certificate.")
     key = load_private_key(info, limits) if isinstance(info, PrivateKeyInfo) else info
-    certificates = [parse_certificate(der) for der in dict.fromkeys(contents.certificates)]
-    leaf = _find_leaf(key, certificates)
+    found = _read_certificates(contents.certificates)
+    fitting = _find_fitting(key, found)
+    choice = x509.choose_certificate(fitting, lambda: find_named(contents.attributes), now)
     if isinstance(key, rsa.RSAPrivateKey):
         prove_by_signature(key)
-    chain, is_complete = order_chain(leaf, certificates)
+    leaf = choice.certificate
+    chain = x509.build_chain(leaf, [each for each in found.readable if each not in fitting], now)
+    remarks = dict(_remark(choice, chain, found, now))
     return OpenedCertificate(
         leaf=leaf,
-        chain=chain,
+        chain=chain.certificates,
         private_key=Secret(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
-        chain_is_complete=is_complete,
-        allows_client_auth=allows_client_auth(leaf),
+        chain_is_complete=chain.is_complete,
+        allows_client_auth=x509.allows_client_auth(leaf),
         opened_by=contents.opened_by,
+        warnings=tuple(remarks),
+        remarks=tuple(remarks.values()),
     )
 
 
@@ -53,16 +74,78 @@ def _only_key(contents: Contents) -> PrivateKeyInfo:
     return found.popitem()[1]
 
 
-def _find_leaf(key: PrivateKey, certificates: list[Certificate]) -> Certificate:
-    """Find the certificate that was issued for the key: by the public key, wherever it stands in the file.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The certificates of a file, and those that cannot be read (DER) with the refusal of each."""
 
-    A renewed certificate may stand beside the old one on the same key: the one that ends last is meant.
+    readable: tuple[Certificate, ...]
+    unreadable: tuple[tuple[bytes, MalformedCertificate], ...]
+
+
+def _read_certificates(ders: Iterable[bytes]) -> _Found:
+    """Read each certificate once, in an order that does not depend on the file where it matters."""
+    readable: list[Certificate] = []
+    unreadable: list[tuple[bytes, MalformedCertificate]] = []
+    for der in dict.fromkeys(ders):
+        try:
+            readable.append(x509.parse_certificate(der))
+        except MalformedCertificate as refusal:
+            unreadable.append((der, refusal))
+    unreadable.sort(key=lambda pair: pair[0])
+    return _Found(tuple(readable), tuple(unreadable))
+
+
+def _find_fitting(key: PrivateKey, found: _Found) -> list[Certificate]:
+    """Return the certificates that hold the key, wherever they stand in the file.
+
+    One that cannot be read but holds the key may be the device's: the file is refused for it, unless another
+    one was issued by a CA.
     """
     public = key.public_key()
-    fitting = [certificate for certificate in certificates if is_issued_for(certificate, public)]
+    fitting = [certificate for certificate in found.readable if x509.is_issued_for(certificate, public)]
+    if found.unreadable:
+        holding = [refusal for der, refusal in found.unreadable if x509.contains_key(der, public)]
+        if holding and all(map(x509.is_self_signed, fitting)):
+            raise holding[0]
+        if not fitting:
+            raise found.unreadable[0][1]
     if not fitting:
         raise KeyMismatch("No certificate in the file belongs to its private key.")
-    return max(fitting, key=lambda certificate: certificate.facts.not_after)
+    return fitting
+
+
+def _remark(
+    choice: x509.Choice, chain: x509.Chain, found: _Found, now: datetime
+) -> Iterator[tuple[WarningCode, str]]:  # fmt: skip
+    """Yield what is odd about the certificates of a file that is kept all the same."""
+    if choice.reason is not None:
+        yield WarningCode.SEVERAL_CERTIFICATES, choice.reason
+    for each in (choice.certificate, *chain.certificates):
+        if fields := x509.list_oddities(each):
+            remark = (
+                f"The certificate with the serial number {each.facts.serial_number} is not in the form of "
+                f"RFC 5280 ({', '.join(fields)}) and was read as far as possible."
+            )
+            yield WarningCode.NONSTANDARD_CERTIFICATE, remark
+            break
+    for link in chain.certificates:
+        if not link.facts.not_before <= now <= link.facts.not_after:
+            remark = (
+                f"The CA certificate with the serial number {link.facts.serial_number} has expired or is not "
+                "valid yet, and the file holds no other for its place in the chain."
+            )
+            yield WarningCode.CHAIN_NOT_VALID, remark
+            break
+    if chain.unrelated:
+        yield (
+            WarningCode.UNRELATED_CERTIFICATE,
+            f"Certificates that did not issue the device's one were left out: {len(chain.unrelated)}.",
+        )
+    if found.unreadable:
+        yield (
+            WarningCode.UNREADABLE_CERTIFICATE,
+            f"Certificates that cannot be read were left out: {len(found.unreadable)}.",
+        )
 
 
 def prove_by_signature(key: rsa.RSAPrivateKey) -> None:

@@ -17,7 +17,7 @@ from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.pfx import read_pfx
 from bulkcert.formats.pkcs12.proof import prove
 from bulkcert.limits import Limits
-from tests.builders import PASSWORD, PrivateKey, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
+from tests.builders import NOW, PASSWORD, PrivateKey, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
 from tests.formats.pkcs12 import forge
 
 VECTORS = Path(cryptography_vectors.__file__).parent / "pkcs12"
@@ -107,7 +107,7 @@ def open_by_the_library(content: bytes, password: str, limits: Limits = LIMITS) 
     """Open a file the other way: by the library's loader, then the same proof."""
     pfx = read_pfx(content)
     place = check_integrity(pfx, password, Budget(limits))
-    return prove(open_with_library(content, pfx, password, place, Budget(limits)), limits)
+    return prove(open_with_library(content, pfx, password, place, Budget(limits)), limits, NOW)
 
 
 def serialization_of(key: PrivateKey) -> bytes:
