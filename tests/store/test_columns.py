@@ -12,6 +12,7 @@ from bulkcert.accounts import LONGEST_NAME
 from bulkcert.certificates import CertificateState, KeyType
 from bulkcert.cli.local import LONGEST_ACTOR
 from bulkcert.errors.root import Refusal
+from bulkcert.file_kinds import FileKind
 from bulkcert.identities import LONGEST as LONGEST_IDENTITY
 from bulkcert.identities import IdentityType
 from bulkcert.mdm.commands import NANOMDM
@@ -67,6 +68,7 @@ LONGEST = {
     "items.request_id": UUID,
     "items.outcome": longest(Outcome),
     "items.code": CODE,
+    "items.found": longest(FileKind),
     "items.fingerprint_sha256": SHA256,
     "items.public_key_sha256": SHA256,
     "chunks.request_id": UUID,

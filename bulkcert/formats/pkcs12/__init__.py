@@ -56,9 +56,9 @@ def _open(data: bytes, password: Secret, limits: Limits, now: datetime) -> Opene
     count_visible(pfx, budget)
     place = check_integrity(pfx, text, budget)
     opened = prove(_contents(data, pfx, text, place, budget, limits), limits, now)
-    return (
-        replace(opened, warnings=(*opened.warnings, WarningCode.TRAILING_BYTES)) if pfx.trailing else opened
-    )
+    if not pfx.trailing:
+        return opened
+    return replace(opened, warnings=(*opened.warnings, WarningCode.TRAILING_BYTES))
 
 
 def _read_pfx(data: bytes) -> Pfx:

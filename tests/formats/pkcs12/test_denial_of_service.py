@@ -35,13 +35,14 @@ from tests.formats.pkcs12.specimens import a_pair
 
 MOST = 2**31 - 1
 KEY, CERTIFICATE = a_pair()
+SAFE = "1.2.840.113549.1.12.10.1.6"
 CAMELLIA = seq(oid("1.2.392.200011.61.1.1.1.4"), octets(forge.IV))
 
 
 def nested_safes(levels: int) -> bytes:
     inner = seq()
     for _ in range(levels):
-        inner = seq(forge.bag("1.2.840.113549.1.12.10.1.6", inner))
+        inner = seq(forge.bag(SAFE, inner))
     return pfx(seq(oid("1.2.840.113549.1.7.1"), explicit(octets(inner))))
 
 
@@ -79,6 +80,16 @@ FILES = {
     ),
     "a derived key of 2 GiB": pfx(encrypted_safe(scheme=pbes2(pbkdf2(1, key_size=2**31)))),
     "20 million in a hidden key": pfx(encrypted_safe(shrouded_bag(KEY, pbes2(pbkdf2(20_000_000))))),
+    "2^31-1 in a safe in a safe": pfx(
+        clear_safe(forge.bag(SAFE, seq(shrouded_bag(KEY, pbes2(pbkdf2(MOST))))))
+    ),
+    "2^31-1 in a hidden safe in a safe": pfx(
+        encrypted_safe(forge.bag(SAFE, seq(shrouded_bag(KEY, pbes1(iterations=MOST)))))
+    ),
+    "3DES, just over the limit": pfx(*[encrypted_safe(scheme=pbes1(iterations=1_000_000))] * 3),
+    "scrypt nine times": pfx(*[encrypted_safe(scheme=pbes2(scrypt(2**14, 8, 1)))] * 9),
+    "40 safes": pfx(*[encrypted_safe(scheme=pbes2(pbkdf2(80_000)))] * 40),
+    "60 KB behind it": pfx(clear_safe()) + b"x" * 60_000,
     "200 safes": pfx(*[encrypted_safe(scheme=pbes2(pbkdf2(100_000)))] * 200),
     "10 safes": pfx(*[encrypted_safe(scheme=pbes2(pbkdf2(400_000)))] * 10),
     "many keys": pfx(clear_safe(*[shrouded_bag(KEY, pbes2(pbkdf2(20_000)))] * 200)),
