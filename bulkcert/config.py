@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bulkcert import database_url
 from bulkcert.errors import BadSettings, Fault
 from bulkcert.limits import Limits
 
@@ -95,43 +96,6 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-_POSTGRES = re.compile(
-    r"postgresql(?:\+psycopg)?://"
-    r"(?P<login>[A-Za-z0-9._~%!$&'()*+,;=-]*(?::[A-Za-z0-9._~%!$&'()*+,;=-]*)?@)?"
-    r"(?P<server>(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?)"
-    r"/(?P<database>[A-Za-z0-9._~%-]+)"
-    r"(?:\?(?P<options>[A-Za-z0-9._~%/:,=&@*+-]+))?"
-)
-"""What is not of this form is refused before any library reads it: what they say about it may quote a part of
-the password."""
-
-_LIBPQ_OPTIONS = frozenset(
-    {
-        *("host", "port", "passfile", "target_session_attrs", "load_balance_hosts"),
-        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir", "sslsni", "sslnegotiation"),
-        *("ssl_min_protocol_version", "channel_binding", "require_auth", "requirepeer"),
-        *("gssencmode", "krbsrvname"),
-    }
-)
-
-
-def _database_url(text: str) -> str:
-    """Read SQLite's or PostgreSQL's URL. No fault quotes it: it may hold a password."""
-    if text.startswith("sqlite:///"):
-        return text
-    if not text.startswith(("postgresql://", "postgresql+psycopg://")):
-        raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
-    if (match := _POSTGRES.fullmatch(text)) is None:
-        raise ValueError(
-            "must be postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE, where what is none of"
-            " A-Z a-z 0-9 . _ - is written as %XX in user and password"
-        )
-    options = {word.partition("=")[0] for word in (match["options"] or "").split("&") if word}
-    if options - _LIBPQ_OPTIONS:
-        raise ValueError(f"takes after the ? only {', '.join(sorted(_LIBPQ_OPTIONS))}")
-    return "postgresql+psycopg://" + text.partition("://")[2]
-
-
 @dataclass(frozen=True)
 class Config:
     """Every setting. Times are in seconds unless the name says otherwise."""
@@ -141,7 +105,7 @@ class Config:
         "DATABASE_URL",
         "",
         "`sqlite:///...` or `postgresql+psycopg://...`; default: SQLite in the data directory",
-        _database_url,
+        database_url.read,
         is_shown=False,  # it may hold a password
     )
     database_pool_size: int = _setting(
@@ -296,7 +260,7 @@ class Config:
         """Where the database is, for messages: SQLite's path, or PostgreSQL's server. Never a password."""
         if (file := self.database_file) is not None:
             return str(file.absolute())
-        match = _POSTGRES.fullmatch(self.database_url)
+        match = database_url.POSTGRES.fullmatch(self.database_url)
         assert match is not None
         return f"PostgreSQL database {match['database']} on {match['server'] or 'the local server'}"
 
