@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from bulkcert.bundle_checks import BundleChecks
 from bulkcert.entries import Entry, pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests
 from bulkcert.events import Event, EventType
@@ -46,6 +47,7 @@ _LOOK_SECONDS = 1.0
 """The longest time between two looks at an import that is waited for; a notice wakes earlier."""
 
 _RETRY_SECONDS = 5
+
 CANCELLED = "The import was cancelled before this device's turn came."
 
 
@@ -92,7 +94,7 @@ class _Portion:
 
 
 class Importer:
-    """Takes bundles in. new_spool makes a place for sealed entries that are not in the database yet."""
+    """Takes bundles in. new_spool makes a place for a login's sealed entries that are not kept yet."""
 
     def __init__(
         self,
@@ -101,7 +103,8 @@ class Importer:
         limits: Limits,
         now: Callable[[], datetime],
         is_draining: Callable[[], bool] = lambda: False,
-        new_spool: Callable[[], BinaryIO] = io.BytesIO,
+        new_spool: Callable[[str], BinaryIO] = lambda _owner: io.BytesIO(),
+        checks: BundleChecks | None = None,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -109,6 +112,7 @@ class Importer:
         self._now = now
         self._is_draining = is_draining
         self._new_spool = new_spool
+        self._checks = checks or BundleChecks()
 
     def accept(
         self, bundle: BinaryIO, order: ImportOrder, caller: Caller, idempotency_key: str | None = None
@@ -182,11 +186,15 @@ class Importer:
     def _accept(self, file: BinaryIO, demand: _Demand) -> BulkRequest:
         with self._store.reading() as tx:
             self._check_load(tx, demand.caller)
+        with self._checks.hold(demand.caller):
+            return self._check_and_accept(file, demand)
+
+    def _check_and_accept(self, file: BinaryIO, demand: _Demand) -> BulkRequest:
         order = demand.order
         bundle = read_bundle(file, order.identity_type, order.credentials_file, self._limits)
         now = self._now()
         request = _new_request(demand, bundle, now)
-        with self._new_spool() as spool:
+        with self._new_spool(demand.caller.login) as spool:
             work = self._prepare(bundle, spool)
             spool.seek(0)
             with self._store.writing() as tx:

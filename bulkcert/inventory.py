@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
+from bulkcert.bundle_checks import BundleChecks
 from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate, DeviceCertificate
 from bulkcert.deleting import Deleting, DeviceList, read_devices
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
@@ -41,7 +42,15 @@ class _Demand:
 class Inventory:
     """Device certificates that are kept."""
 
-    def __init__(self, store: Store, vault: Vault, limits: Limits, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        limits: Limits,
+        now: Callable[[], datetime],
+        checks: BundleChecks | None = None,
+    ) -> None:
+        self._checks = checks or BundleChecks()
         self._store = store
         self._vault = vault
         self._limits = limits
@@ -90,7 +99,8 @@ class Inventory:
         removes: bool = False,
     ) -> BulkRequest:
         """Delete everything kept for the devices that an uploaded list names (see `delete`)."""
-        names = [line.name for line in read_identity_list(file, self._limits)]
+        with self._checks.hold(caller):
+            names = [line.name for line in read_identity_list(file, self._limits)]
         demand = _Demand(
             read_devices(names, identity_type, shown), identity_type, caller, validate_only, removes
         )

@@ -41,4 +41,6 @@ class Limits:
     waiting_imports: int = _limit(100, "unfinished imports of one user or client")
     waiting_bytes: int = _limit(2 * 1024**3, "sealed bytes in the unfinished imports of one user or client")
     waiting_bytes_of_all: int = _limit(8 * 1024**3, "sealed bytes in all unfinished imports")
+    spool_bytes: int = _limit(2 * 1024**3, "bytes that uploads under way of one user or client may take")
+    spool_bytes_of_all: int = _limit(8 * 1024**3, "bytes that all uploads under way may take")
     waiting_requests: int = _limit(64, "requests that may wait for their import at the same time")

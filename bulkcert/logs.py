@@ -51,7 +51,7 @@ def configure_logging(level: str) -> None:
     Lines of libraries, warnings and uncaught exceptions are among them.
     """
     structlog.configure(
-        processors=_PROCESSORS,
+        processors=list(_PROCESSORS),  # structlog copies it as a list
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,

@@ -9,13 +9,15 @@ import errno
 import io
 import os
 import tempfile
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bulkcert.errors import BrokenSeal, BundleTooLarge
+from bulkcert.errors import BrokenSeal, BundleTooLarge, SpoolFull, StorageFull
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -25,22 +27,71 @@ _TAG_BYTES = 16  # NIST SP 800-38D §5.2.1.2: a full-length tag
 _SEALED_BYTES = BLOCK_BYTES + _TAG_BYTES
 
 
+_RETRY_SECONDS = 5
+_RESERVED_BYTES = 256 * 1024**2
+_RESERVED_PART = 20
+"""One in so many bytes of the volume, where that is less: the database needs room, too."""
+
+
+class SpoolRoom:
+    """Counts the bytes of all spools in a directory while they are written.
+
+    most: in all. most_of_owner: of one owner, such as a login. A part of the volume stays free for the
+    database.
+    """
+
+    def __init__(self, directory: Path, most: int, most_of_owner: int) -> None:
+        self._directory = directory
+        self._most = most
+        self._most_of_owner = most_of_owner
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
+
+    def take(self, owner: str, size: int) -> None:
+        """Count bytes that are about to be written, or raise `SpoolFull` or `StorageFull`."""
+        self._check_disk(size)
+        with self._lock:
+            if self._taken[owner] + size > self._most_of_owner:
+                raise SpoolFull("Your uploads take all the room that one account may have.", _RETRY_SECONDS)
+            if self._taken.total() + size > self._most:
+                raise SpoolFull("Uploads take all the room that they may have.", _RETRY_SECONDS)
+            self._taken[owner] += size
+
+    def give_back(self, owner: str, size: int) -> None:
+        """Take bytes out of the count."""
+        with self._lock:
+            self._taken[owner] -= size
+            if not self._taken[owner]:
+                del self._taken[owner]
+
+    def _check_disk(self, size: int) -> None:
+        volume = os.statvfs(self._directory)
+        reserve = min(_RESERVED_BYTES, volume.f_blocks * volume.f_frsize // _RESERVED_PART)
+        if volume.f_bavail * volume.f_frsize < size + reserve:
+            raise StorageFull("The disk is nearly full.")
+
+
 class Spool(io.BufferedIOBase):
     """A binary file: written at its end, read at any offset, gone when it is closed or its process dies.
 
     `directory` is where the unnamed file (mode 0600) lies; it must exist and have room for the upload.
-    `most_bytes`: what may be written in all; None is no limit. `write` raises BundleTooLarge beyond it, and
-    OSError where the disk is full; either one closes the spool, so that the room is free at once. `read`
-    raises BrokenSeal where the file was altered underneath.
+    `most_bytes`: what may be written in all; None is no limit. `room`: counts what all spools take, this one
+    under its `owner`. `write` raises BundleTooLarge or SpoolFull beyond them, and OSError or StorageFull
+    where the disk is full; each closes the spool, so that the room is free at once. `read` raises BrokenSeal
+    where the file was altered underneath.
 
     One thread at a time.
     """
 
     _file: BinaryIO | None = None  # stands here so that closing a spool that could not be made is quiet
 
-    def __init__(self, directory: Path, most_bytes: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, most_bytes: int | None = None, room: "SpoolRoom | None" = None, owner: str = ""
+    ) -> None:
         self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - close() closes it
         self._most_bytes = most_bytes
+        self._room = room
+        self._owner = owner
         self._cipher = AESGCM(AESGCM.generate_key(256))
         self._sealed = 0  # blocks on the disk: a block goes there when it is full, and never again
         self._tail = bytearray()  # what follows them; the last, partial block never needs the disk
@@ -65,7 +116,7 @@ class Spool(io.BufferedIOBase):
                 self._append(view)
                 self._position += len(view)
                 return len(view)
-        except (OSError, BundleTooLarge):
+        except (OSError, BundleTooLarge, SpoolFull, StorageFull):
             self.close()
             raise
 
@@ -81,9 +132,11 @@ class Spool(io.BufferedIOBase):
     def _seal(self, block: bytes) -> None:
         rest = memoryview(self._cipher.encrypt(_nonce(self._sealed), block, None))
         file = self._must_be_open()
+        if self._room is not None:
+            self._room.take(self._owner, _SEALED_BYTES)
+        self._sealed += 1  # counted from here on, whether it is written or not
         while rest:  # an unbuffered file may take less than it is given
             rest = rest[file.write(rest) :]
-        self._sealed += 1
 
     # --- reading ---------------------------------------------------------------------------------------
 
@@ -149,6 +202,8 @@ class Spool(io.BufferedIOBase):
         if self._file is not None:
             self._file.close()
             self._file = None
+            if self._room is not None:
+                self._room.give_back(self._owner, self._sealed * _SEALED_BYTES)
             self._tail = bytearray()
             self._opened = (-1, b"")
             del self._cipher

@@ -8,13 +8,12 @@ wrong field.
 
 import hashlib
 import ipaddress
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from bulkcert.errors import TooManyRequests
+from bulkcert.slots import Slots
 from bulkcert.store import Store, Transaction
 
 FORGET_AFTER = timedelta(hours=1)
@@ -74,26 +73,12 @@ class LoginQueue:
     """
 
     def __init__(self, most_of_source: int = 4, most: int = 64) -> None:
-        self._most_of_source = most_of_source
-        self._most = most
-        self._lock = threading.Lock()
-        self._waiting: Counter[str] = Counter()
+        self._slots = Slots(most, most_of_source)
 
-    @contextmanager
-    def place(self, source: str) -> Iterator[None]:
+    def place(self, source: str) -> AbstractContextManager[None]:
         """Hold a place, or raise `TooManyRequests`. source: the client's address."""
-        network = network_of(source)
-        with self._lock:
-            if self._waiting[network] >= self._most_of_source or self._waiting.total() >= self._most:
-                raise TooManyRequests("Too many logins at once.", retry_after=1)
-            self._waiting[network] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiting[network] -= 1
-                if not self._waiting[network]:
-                    del self._waiting[network]
+        refusal = TooManyRequests("Too many logins at once.", retry_after=1)
+        return self._slots.hold(network_of(source), refusal)
 
 
 def _count_of_login(login: str, source: str) -> str:

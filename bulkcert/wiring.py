@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.accounts import Accounts
 from bulkcert.bulk_requests import BulkRequests
+from bulkcert.bundle_checks import BundleChecks
 from bulkcert.config import Config
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployer.signing import ProfileSigner
@@ -40,7 +41,7 @@ from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.secret import Secret
-from bulkcert.spool import Spool
+from bulkcert.spool import Spool, SpoolRoom
 from bulkcert.store import Store, migration
 from bulkcert.store.notices import Watch
 from bulkcert.upkeep import Upkeep
@@ -76,10 +77,11 @@ class Service:
     devices: Devices
     mdm: Mdm
     store: Store
+    spool_room: SpoolRoom
 
-    def new_spool(self) -> Spool:
-        """Make a place for an upload: encrypted as it is written, gone when it is closed."""
-        return Spool(self.config.spool_dir, self.limits.bundle_bytes)
+    def new_spool(self, owner: str) -> Spool:
+        """Make a place for an upload of a login: encrypted as it is written, gone when it is closed."""
+        return Spool(self.config.spool_dir, self.limits.bundle_bytes, self.spool_room, owner)
 
     def is_ready(self) -> bool:
         """Tell whether the service could answer a request now."""
@@ -105,18 +107,21 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
     )
     passwords = Passwords()
 
-    def new_spool() -> BinaryIO:
-        return cast("BinaryIO", Spool(config.spool_dir))
+    limits, checks = config.limits, BundleChecks()
+    room = SpoolRoom(config.spool_dir, limits.spool_bytes_of_all, limits.spool_bytes)
+
+    def new_spool(owner: str) -> BinaryIO:
+        return cast("BinaryIO", Spool(config.spool_dir, None, room, owner))
 
     return Service(
         config=config,
-        limits=config.limits,
+        limits=limits,
         now=now,
         access=Access(store, vault, passwords, rules, now),
         accounts=Accounts(store, passwords, rules.inactivity, now),
         releaser=Releaser(store, vault, now),
-        importer=Importer(store, vault, config.limits, now, is_draining, new_spool),
-        inventory=Inventory(store, vault, config.limits, now),
+        importer=Importer(store, vault, limits, now, is_draining, new_spool, checks),
+        inventory=Inventory(store, vault, limits, now, checks),
         requests=BulkRequests(store),
         workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
         vpn_policies=VpnPolicies(store, now),
@@ -124,6 +129,7 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
         devices=Devices(store),
         mdm=make_mdm(store, vault, now, _mdm_rules(config)),
         store=store,
+        spool_room=room,
     )
 
 

@@ -25,17 +25,19 @@ ARROWS: dict[str, frozenset[str]] = {
     "draining": frozenset(),
     "logs": frozenset({"errors"}),
     "memory": frozenset(),
+    "slots": frozenset(),
     "opening": VALUES | {"formats", "memory"},
-    "throttle": VALUES | {"store"},
+    "throttle": VALUES | {"slots", "store"},
     "access": VALUES | {"store", "throttle", "vault"},
     "bulk_requests": VALUES | {"store"},
     "accounts": VALUES | {"access", "store"},
     "releaser": VALUES | {"formats", "keeping", "store", "vault"},
-    "importer": VALUES | {"formats", "store", "vault"},
+    "bundle_checks": VALUES | {"slots"},
+    "importer": VALUES | {"bundle_checks", "formats", "store", "vault"},
     "keeping": VALUES | {"importer", "store", "vault"},
     "keeper": VALUES | {"importer", "keeping", "store", "vault"},
     "deleting": VALUES | {"importer", "store"},
-    "inventory": VALUES | {"deleting", "formats", "importer", "store", "vault"},
+    "inventory": VALUES | {"bundle_checks", "deleting", "formats", "importer", "store", "vault"},
     "devices": VALUES | {"store"},
     "vpn_policies": VALUES | {"store"},
     "deployer": VALUES | {"formats"},
@@ -47,10 +49,10 @@ ARROWS: dict[str, frozenset[str]] = {
     "installation": VALUES | {"config", "store", "vault"},
     "wiring": VALUES
     | set(
-        "installation deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access importer keeper inventory bulk_requests accounts releaser".split()
+        "installation deployer deployments devices mdm vpn_policies roll upkeep config vault store spool opening draining access bundle_checks importer keeper inventory bulk_requests accounts releaser".split()
     ),
     "worker": frozenset({"wiring", "config", "errors", "logs", "memory"}),
-    "api": VALUES | {"wiring", "config", "documents", "logs"},
+    "api": VALUES | {"wiring", "config", "documents", "slots", "logs"},
     "cli": VALUES | set("api worker wiring installation config formats draining logs memory".split()),
     "__main__": frozenset({"cli"}),
 }

@@ -119,7 +119,7 @@ def test_a_config_that_is_printed_does_not_show_the_database() -> None:
         ("https://vpn.example.com/", False),
         ("https://vpn.example.com/bulkcert", False),
         ("https://vpn.example.com?x", False),
-        ("https://user:secret@vpn.example.com", False),
+        ("https://olga:secret@vpn.example.com", False),
         ("https://vpn.example.com\n", False),
         ("https://", False),
         ("", False),

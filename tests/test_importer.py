@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from bulkcert import importer
-from bulkcert.errors import EmptyBundle, IdempotencyKeyReused, NotAZip, Refusal, TooManyRequests
+from bulkcert.bundle_checks import BundleChecks
+from bulkcert.errors import (
+    EmptyBundle,
+    IdempotencyKeyReused,
+    NotAZip,
+    Refusal,
+    TooManyChecks,
+    TooManyRequests,
+)
 from bulkcert.events import EventType
 from bulkcert.identities import IdentityType
 from bulkcert.importer import Importer
@@ -267,3 +275,17 @@ def test_more_work_than_may_wait_is_refused_until_some_is_done(
         send(other)
     verbs.work()
     send(verbs.caller)
+
+
+def test_a_bundle_is_checked_when_its_turn_comes_and_refused_when_it_does_not(
+    verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkcert.bundle_checks.WAIT_SECONDS", 0.05)
+    checks = BundleChecks(most=2, most_of_principal=1)
+    accept = Importer(verbs.store, verbs.vault, Limits(), verbs.clock, checks=checks).accept
+    order = ImportOrder(IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE)
+
+    with checks.hold(verbs.caller), pytest.raises(TooManyChecks):
+        accept(io.BytesIO(a_bundle()), order, verbs.caller)
+    with checks.hold(replace(verbs.caller, principal_id=7)):
+        assert accept(io.BytesIO(a_bundle()), order, verbs.caller).counts.total == 1

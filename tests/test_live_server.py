@@ -561,7 +561,7 @@ def test_no_setting_and_no_password_reach_a_process_that_does_not_need_them(tmp_
         answer = requests.get(
             service.base_url + f"{DOOR_ONE}/certificates", verify=service.ca_file, timeout=10
         )
-        assert "no token" in answer.json()["message"]
+        assert "no header Auth_token" in answer.json()["message"]
 
 
 def test_the_log_is_json_and_holds_no_traceback(live_service):

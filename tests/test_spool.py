@@ -6,15 +6,17 @@ import io
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.formparser import FormDataParser
 
-from bulkcert.errors import BrokenSeal, BundleTooLarge
-from bulkcert.spool import BLOCK_BYTES, Spool
+from bulkcert.errors import BrokenSeal, BundleTooLarge, SpoolFull, StorageFull
+from bulkcert.spool import BLOCK_BYTES, Spool, SpoolRoom
 from tests import builders
 
 SEALED = BLOCK_BYTES + 16
@@ -280,3 +282,62 @@ def test_zipfile_says_of_anything_else_that_it_is_no_zip(spool, content):
     spool.write(content)
     with pytest.raises(zipfile.BadZipFile):
         zipfile.ZipFile(spool)
+
+
+# --- the room of all spools ---------------------------------------------------------------------------
+
+BLOCK = BLOCK_BYTES + 16
+
+
+def a_room(tmp_path: Path, most: int = 10 * BLOCK, most_of_owner: int = 4 * BLOCK) -> SpoolRoom:
+    return SpoolRoom(tmp_path, most, most_of_owner)
+
+
+def test_an_owner_fills_its_own_room_and_not_that_of_others(tmp_path: Path) -> None:
+    room = a_room(tmp_path)
+    first, second = (Spool(tmp_path, None, room, "olga") for _ in range(2))
+    first.write(bytes(3 * BLOCK_BYTES))
+    second.write(bytes(BLOCK_BYTES))
+
+    with pytest.raises(SpoolFull):
+        second.write(bytes(BLOCK_BYTES))
+    assert second.closed
+    Spool(tmp_path, None, room, "piet").write(bytes(4 * BLOCK_BYTES))
+    first.write(bytes(BLOCK_BYTES))  # the room of the closed one is free
+
+
+def test_all_owners_together_have_so_much_room(tmp_path: Path) -> None:
+    room = a_room(tmp_path, most=5 * BLOCK)
+    kept = Spool(tmp_path, None, room, "olga")
+    kept.write(bytes(4 * BLOCK_BYTES))
+    other = Spool(tmp_path, None, room, "piet")
+
+    with pytest.raises(SpoolFull):
+        other.write(bytes(2 * BLOCK_BYTES))
+    kept.close()
+    Spool(tmp_path, None, room, "piet").write(bytes(4 * BLOCK_BYTES))
+
+
+def test_room_is_counted_while_it_is_written_and_given_back_once(tmp_path: Path) -> None:
+    room = a_room(tmp_path)
+    for _ in range(20):
+        with Spool(tmp_path, None, room, "olga") as spool:
+            spool.write(bytes(4 * BLOCK_BYTES))
+            spool.close()
+
+    assert not room._taken
+
+
+def test_a_part_of_the_disk_stays_free_for_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def volume(free: int) -> Callable[[Path], SimpleNamespace]:
+        return lambda _: SimpleNamespace(f_frsize=4096, f_blocks=10_000, f_bavail=free // 4096)
+
+    spool = Spool(tmp_path, None, a_room(tmp_path), "olga")
+    monkeypatch.setattr("bulkcert.spool.os.statvfs", volume(4096 * 10_000 // 20 + 2 * BLOCK))
+    spool.write(bytes(BLOCK_BYTES))
+    monkeypatch.setattr("bulkcert.spool.os.statvfs", volume(4096 * 10_000 // 20))
+
+    with pytest.raises(StorageFull):
+        spool.write(bytes(BLOCK_BYTES))

@@ -17,6 +17,7 @@ from bulkcert.api import (
     mdm,
     problems,
     request_log,
+    upload_slots,
     uploads,
     v1,
 )
@@ -60,6 +61,7 @@ def create_app(service: Service) -> Flask:
         app.register_blueprint(part.blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     auth.install(app)
+    upload_slots.install(app)
     request_log.check_routes(app)
     connections.install(app)
     app.after_request(_harden)

@@ -8,8 +8,6 @@ Rules:
 - A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
 """
 
-import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,7 +16,7 @@ import jwt
 from flask import Flask, current_app, g, request
 
 from bulkcert.api import current
-from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated, Unavailable
+from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
 from bulkcert.principals import Caller, Scope, Session
 
 ISSUER = "bulkcert"
@@ -33,12 +31,6 @@ _NOTHING_AT_DOOR_ONE = (
     "The request carries no header Auth_token. If the client sent one, a proxy on the way dropped it for its"
     " underscore (nginx: set underscores_in_headers on)."
 )
-
-MOST_STRANGERS = 256
-"""Half of the server's threads (cli/serve.py)."""
-
-MOST_OF_SOURCE = 64
-"""So that one address cannot keep everybody else from logging in."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -97,52 +89,7 @@ def install(app: Flask) -> None:
     """Guard all routes of an app; raises LookupError where one does not say what it needs."""
     for rule in app.url_map.iter_rules():
         requirement_of(app, rule.endpoint)
-    strangers = Strangers()
     app.before_request(_admit)
-    app.before_request(lambda: _seat(strangers))
-    app.teardown_request(lambda _error: _leave(strangers))
-
-
-class Strangers:
-    """Callers without a token that are sending a body, counted by their address.
-
-    Whoever stalls in the middle of one holds a thread of the server; the rest are for callers with a token.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seated: Counter[str] = Counter()
-
-    def take_seat(self, source: str) -> bool:
-        """Take a seat; False where all are taken, or all that one address may have."""
-        with self._lock:
-            if self._seated.total() >= MOST_STRANGERS or self._seated[source] >= MOST_OF_SOURCE:
-                return False
-            self._seated[source] += 1
-            return True
-
-    def leave(self, source: str) -> None:
-        """Give a seat back."""
-        with self._lock:
-            self._seated[source] -= 1
-            if not self._seated[source]:
-                del self._seated[source]
-
-
-def _seat(strangers: Strangers) -> None:
-    """Let only so many callers without a token send a body at the same time."""
-    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
-    if "caller" in g or not has_body:
-        return
-    source = request.remote_addr or ""
-    if not strangers.take_seat(source):
-        raise Unavailable("Too many requests without a token are being sent at this moment.")
-    g.seat = source
-
-
-def _leave(strangers: Strangers) -> None:
-    if (source := g.pop("seat", None)) is not None:
-        strangers.leave(source)
 
 
 def _admit() -> None:

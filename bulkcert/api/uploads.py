@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
 from flask import Request as FlaskRequest
-from flask import request
+from flask import g, request
 from werkzeug.formparser import FormDataParser
 from werkzeug.utils import cached_property
 
@@ -53,7 +53,7 @@ class Request(FlaskRequest):
 
     def new_spool(self) -> BinaryIO:
         """Make a spool that is closed, and its room free, when the request ends."""
-        spool = cast("BinaryIO", current.service().new_spool())
+        spool = cast("BinaryIO", current.service().new_spool(_owner()))
         self.__dict__.setdefault("spools", []).append(spool)
         return spool
 
@@ -76,6 +76,11 @@ class Request(FlaskRequest):
         for spool in self.__dict__.get("spools", ()):
             spool.close()
         super().close()
+
+
+def _owner() -> str:
+    """Return the login that a spool is counted for."""
+    return g.caller.login if "caller" in g else ""
 
 
 @dataclass(frozen=True)

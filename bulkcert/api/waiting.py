@@ -1,14 +1,14 @@
 """The waiting room: how many requests may wait for the end of their import at the same time.
 
-A request that waits holds a thread of the web server. Beyond the limit one is not refused: it is answered at
-once with what is known by then.
+A request that waits holds a thread of the web server. Beyond the limit, in all or of one principal, a request
+is not refused: it is answered at once with what is known by then.
 """
 
-import threading
 from collections.abc import Callable
 
 from bulkcert.errors import Unavailable
 from bulkcert.reports import BulkRequest
+from bulkcert.slots import Slots
 
 Wait = Callable[[str, float], BulkRequest]
 
@@ -18,18 +18,18 @@ class WaitingRoom:
 
     def __init__(self, wait: Wait, most: int) -> None:
         self._wait = wait
-        self._seats = threading.BoundedSemaphore(most)
+        self._slots = Slots(most, max(1, most // 2))
 
     def wait(self, accepted: BulkRequest, seconds: float) -> BulkRequest:
         """Give the request as it stands when it is finished or `seconds` are over, whichever comes first.
 
         Where it is finished already, no time is asked for or every seat is taken, that is at once.
         """
-        if accepted.state.is_finished or seconds <= 0 or not self._seats.acquire(blocking=False):
+        if accepted.state.is_finished or seconds <= 0 or not self._slots.take(accepted.requested_by):
             return accepted
         try:
             return self._wait(accepted.id, seconds)
         except Unavailable:  # it was accepted all the same: a refusal would have it sent again
             return accepted
         finally:
-            self._seats.release()
+            self._slots.give_back(accepted.requested_by)

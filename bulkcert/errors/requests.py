@@ -206,6 +206,18 @@ class TooManyRequests(RequestRefusal):
         self.retry_after = retry_after
 
 
+class TooManyChecks(TooManyRequests):
+    """Too many bundles or lists are being checked at this moment, of this account or in all."""
+
+    code = "too_many_checks"
+
+
+class SpoolFull(TooManyRequests):
+    """Uploads under way take all the room that is set apart for them, of this account or in all."""
+
+    code = "spool_full"
+
+
 class IdempotencyKeyReused(RequestRefusal):
     """The same Idempotency-Key came with another request within 24 hours."""
 

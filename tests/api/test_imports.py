@@ -500,8 +500,8 @@ def test_an_upload_never_lies_on_a_disk_in_clear_and_its_room_is_free_afterwards
     made: list[Spool] = []
     new_spool = Service.new_spool
 
-    def make(self: Service) -> Spool:
-        made.append(new_spool(self))
+    def make(self: Service, owner: str) -> Spool:
+        made.append(new_spool(self, owner))
         return made[-1]
 
     monkeypatch.setattr(Service, "new_spool", make)

@@ -18,3 +18,18 @@ def test_a_database_that_goes_away_while_one_waits_ends_the_wait_and_nothing_els
 
     assert room.wait(ACCEPTED, 5) is ACCEPTED
     assert room.wait(ACCEPTED, 5) is ACCEPTED  # its seat is free again
+
+
+def test_one_principal_waits_in_half_of_the_slots() -> None:
+    waiting: list[str] = []
+
+    def wait(_: str, __: float) -> BulkRequest:
+        waiting.append("")
+        if len(waiting) < 10:
+            room.wait(ACCEPTED, 5)
+        return ACCEPTED
+
+    room = WaitingRoom(wait, 6)
+    room.wait(ACCEPTED, 5)
+
+    assert len(waiting) == 3

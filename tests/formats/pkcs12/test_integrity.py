@@ -91,7 +91,7 @@ def test_the_count_in_mac_data_means_nothing_to_pbmac1():
 def test_pbmac1_takes_latin_1_after_utf_8():
     assert code_of(a_pbmac1_file(password="ä".encode("latin-1")), "ä") == "opened"
     assert code_of(a_pbmac1_file(password="ä".encode()), "ä") == "opened"
-    assert code_of(a_pbmac1_file(password="ä".encode("latin-1")), "ä", kdf_iterations=19) == "wrong_password"
+    assert code_of(a_pbmac1_file(password="ä".encode("latin-1")), "ä", kdf_iterations=10) == "opened"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""How many requests may be sending a body: a client that stalls in one holds a thread of the server.
+
+Callers without a token are counted by their address, others by their account, and webhooks by themselves, so
+that none of them takes the threads of the others.
+"""
+
+from flask import Flask, g, request
+
+from bulkcert.api import current
+from bulkcert.errors import Refusal, TooManyRequests, Unavailable
+from bulkcert.slots import Slots
+
+MOST_ANONYMOUS, MOST_OF_SOURCE = 192, 64
+"""Requests without a token that may be sending a body, in all and from one address."""
+
+MOST_AUTHENTICATED, MOST_OF_PRINCIPAL = 224, 64
+"""The same with a token, in all and of one account."""
+
+MOST_WEBHOOKS = 32
+"""Together they leave 64 of the server's 512 threads (cli/serve.py) to requests without a body."""
+
+_RETRY_SECONDS = 5
+
+
+class UploadSlots:
+    """The slots of one app."""
+
+    def __init__(self) -> None:
+        self._anonymous = Slots(MOST_ANONYMOUS, MOST_OF_SOURCE)
+        self._authenticated = Slots(MOST_AUTHENTICATED, MOST_OF_PRINCIPAL)
+        self._webhooks = Slots(MOST_WEBHOOKS, MOST_WEBHOOKS)
+
+    def take(self) -> None:
+        """Take a slot for this request if it has a body; raise the refusal where none is free."""
+        if not request.content_length and "Transfer-Encoding" not in request.headers:
+            return
+        slots, owner, refusal = self._of_request()
+        if not slots.take(owner):
+            raise refusal
+        g.upload_slot = slots, owner
+
+    def _of_request(self) -> tuple[Slots, str, Refusal]:
+        if "caller" in g:
+            refusal = TooManyRequests("Too many requests of this account are being sent.", _RETRY_SECONDS)
+            return self._authenticated, str(current.caller().principal_id), refusal
+        unavailable = Unavailable("Too many requests without a token are being sent at this moment.")
+        if request.blueprint == "mdm":
+            return self._webhooks, "", unavailable
+        return self._anonymous, request.remote_addr or "", unavailable
+
+
+def install(app: Flask) -> None:
+    """Count the requests of an app; after `auth.install`, which tells whose they are."""
+    slots = UploadSlots()
+    app.before_request(slots.take)
+    app.teardown_request(lambda _error: _give_back())
+
+
+def _give_back() -> None:
+    if (taken := g.pop("upload_slot", None)) is not None:
+        slots, owner = taken
+        slots.give_back(owner)
