@@ -48,7 +48,7 @@ def is_reserved(host: str) -> bool:
 
 
 @pytest.mark.parametrize("pattern", [
-    r"https?://(?:[^/@ ]+@)?([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]|[A-Za-z])",
+    r"https?://(?:[a-z:]+@)?([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]|[A-Za-z])",
     r"[A-Za-z0-9._+-]+@((?:[A-Za-z0-9-]+\.)+(?:com|org|net|io|local|edu|de|dev|app|example|test))\b",
 ])  # fmt: skip
 def test_every_host_and_mailbox_is_reserved_for_examples_or_cited(pattern: str) -> None:
