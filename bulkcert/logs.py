@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +61,30 @@ def configure_logging(level: str) -> None:
     sys.excepthook = _log_uncaught
     sys.unraisablehook = lambda found: _log_uncaught(found.exc_type, found.exc_value, found.exc_traceback)
     threading.excepthook = lambda found: _log_uncaught(found.exc_type, found.exc_value, found.exc_traceback)
+
+
+@contextmanager
+def plain_lines() -> Iterator[None]:
+    """Write warnings and errors within the block to standard error, one sentence each, for people.
+
+    Standard output belongs to the result of a command, which may be JSON.
+    """
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[_as_sentence],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _as_sentence(_logger: object, _level: str, line: MutableMapping[str, Any]) -> str:
+    values = ", ".join(f"{name}: {value}" for name, value in line.items() if name != "event" and value)
+    return f"bulkcert: {line['event']}" + (f" ({values})" if values else "")
 
 
 class LibraryLines(logging.Handler):

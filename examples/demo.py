@@ -4,8 +4,8 @@ import http.client
 import json
 import os
 import plistlib
+import random
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +24,8 @@ from typing import Any
 import click
 
 _START_SECONDS = 60
+_PORTS = range(20_000, 30_000)  # below those that Linux gives to outgoing connections
+_TRIES = 10
 
 
 @click.command()
@@ -146,27 +148,41 @@ def _service(directory: Path) -> Iterator[_Client]:
     _say("create a data directory (bulkcert init)")
     first = environment | {"BULKCERT_ADMIN_PASSWORD": password}
     subprocess.run([*command, "init"], env=first, check=True, stdout=subprocess.DEVNULL)
-    port = _free_port()
     _say("start the service (bulkcert serve)")
-    log = directory / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "serve", "--port", str(port)], env=environment, stderr=output, stdout=output
-        )
+    context = ssl.create_default_context(cafile=data_dir / "tls" / "certificate.pem")
+    process, client = _serve([*command, "serve"], environment, context, directory / "serve.log")
     try:
-        context = ssl.create_default_context(cafile=data_dir / "tls" / "certificate.pem")
-        client = _Client(f"https://localhost:{port}", context)
-        _wait_until_ready(client, process, log)
         _say("log in (POST /api/v1/sessions)")
         session = client.post("/api/v1/sessions", {"login": "administrator", "password": password})
         yield _Client(client.base, context, session["access_token"])
     finally:
         _say("stop (SIGTERM)")
-        process.terminate()
-        process.wait(timeout=60)
+        _stop(process)
 
 
-def _wait_until_ready(client: _Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _serve(
+    command: list[str], environment: dict[str, str], context: ssl.SSLContext, log: Path
+) -> tuple["subprocess.Popen[bytes]", _Client]:
+    """Start the service on a port that nobody uses, and return it when it is ready.
+
+    Only the service can take a port for itself, so where it finds one in use, another is tried.
+    """
+    for port in random.sample(_PORTS, _TRIES):
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--port", str(port)], env=environment, stderr=output, stdout=output
+            )
+        client = _Client(f"https://localhost:{port}", context)
+        if _is_ready(client, process):
+            return process, client
+        _stop(process)
+        if "address_not_usable" not in log.read_text(errors="replace"):
+            break
+    raise click.ClickException("the service did not start:\n" + log.read_text(errors="replace"))
+
+
+def _is_ready(client: _Client, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the service answers; False where it ended, or did not answer in time."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -174,14 +190,13 @@ def _wait_until_ready(client: _Client, process: "subprocess.Popen[bytes]", log: 
         except (OSError, http.client.HTTPException, click.ClickException):
             time.sleep(0.1)
         else:
-            return
-    raise click.ClickException("the service did not start:\n" + log.read_text(errors="replace"))
+            return process.poll() is None
+    return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait(timeout=60)
 
 
 def _say(text: str) -> None:

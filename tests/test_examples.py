@@ -1,7 +1,9 @@
 """The examples run as a user runs them, with no package but those the service needs."""
 
 import ast
+import importlib
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import LIVE
+from tests.ports import take_port
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -34,6 +37,18 @@ class TestLive:
         assert '"state": "succeeded"' in done.stdout
         assert '"certificates": 0' in done.stdout
         assert list(tmp_path.iterdir()) == []
+
+    def test_the_demo_takes_another_port_where_one_is_in_use(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "path", [str(ROOT / "examples"), *sys.path])
+        demo = importlib.import_module("demo")
+        used, free = take_port(), take_port()
+        monkeypatch.setattr(demo, "_PORTS", (used, free))
+        monkeypatch.setattr(demo, "_TRIES", 2)
+        monkeypatch.setattr(demo.random, "sample", lambda ports, _count: list(ports))
+        with socket.create_server(("127.0.0.1", used)), demo._service(tmp_path) as client:
+            assert client.base == f"https://localhost:{free}"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

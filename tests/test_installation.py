@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from bulkcert.cli import main
@@ -235,3 +236,23 @@ def test_a_database_server_that_does_not_answer_is_named_without_the_password(
         "PostgreSQL database fleet on 127.0.0.1:1: The database is busy or cannot be reached." in done.output
     )
     assert "hunter2" not in done.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["client create x --scope imports:read --json", "user list", "session list", "db upgrade", "init"],
+)
+def test_what_a_command_logs_does_not_stand_in_its_output(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("BULKCERT_DATABASE_URL", "postgresql://bulkcert:hunter2@127.0.0.1:1/fleet")
+    before = structlog.get_config()
+    done = run(command, data_dir)
+
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    told, refusal, _ = done.stderr.splitlines()
+    assert told.startswith("bulkcert: the database cannot be reached (reason: ")
+    assert told.endswith("Connection refused)")
+    assert refusal.startswith("bulkcert: PostgreSQL database fleet on 127.0.0.1:1: ")
+    assert structlog.get_config() == before

@@ -59,7 +59,8 @@ def test_no_test_probes_a_port_and_lets_it_go() -> None:
     """A function that returns the port of its own socket has closed that socket by then."""
     found = [
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "tests").rglob("*.py")
+        for folder in ("tests", "examples")
+        for path in (ROOT / folder).rglob("*.py")
         if re.search(r"return .*getsockname\(\)\[1\]", path.read_text())
     ]
 

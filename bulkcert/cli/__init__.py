@@ -18,7 +18,7 @@ from bulkcert.cli.session import session
 from bulkcert.cli.user import user
 from bulkcert.cli.worker import worker
 from bulkcert.errors import Refusal, reason_of
-from bulkcert.logs import log_refusal
+from bulkcert.logs import log_refusal, plain_lines
 
 _SERVICES = {"serve", "worker", "deployer"}
 """Their standard error is a log, unless it is a terminal."""
@@ -56,8 +56,11 @@ def _lines(refusal: Refusal) -> list[str]:
 
 @click.group(cls=_Commands)
 @click.version_option(__version__, prog_name="bulkcert")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Import per-device PKCS#12 files in bulk, and keep them sealed."""
+    if context.invoked_subcommand not in _SERVICES:
+        context.with_resource(plain_lines())
     os.umask(0o077)  # what is made here is its owner's alone
     memory.protect()
 

@@ -93,5 +93,6 @@ def _for_sqlite(code: int) -> Unavailable | StorageFull | None:
 
 
 def _last_line(cause: BaseException | None) -> str:
-    """libpq lists one line for each address that it tried."""
-    return (str(cause).strip().splitlines() or [""])[-1].strip()
+    """libpq lists a line for each address that it tried, and below it, indented, what may be wrong there."""
+    lines = [line for line in str(cause).strip().splitlines() if line and not line[0].isspace()]
+    return lines[-1].strip() if lines else ""
