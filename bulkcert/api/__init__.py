@@ -6,7 +6,7 @@ from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bulkcert import wiring
-from bulkcert.api import auth, citrix, current, health, mdm, problems, request_log, uploads, v1
+from bulkcert.api import auth, citrix, current, heads, health, mdm, problems, request_log, uploads, v1
 from bulkcert.api.client_address import ClientAddress
 from bulkcert.api.drain import Drain
 from bulkcert.config import Config
@@ -41,6 +41,7 @@ def create_app(service: Service) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
     current.keep(app, service)
     request_log.install(app)
+    heads.install(app)
     for blueprint in (v1.blueprint, health.blueprint, mdm.blueprint, citrix.blueprint):
         app.register_blueprint(blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal})

@@ -1,7 +1,7 @@
 """Content negotiation (RFC 9110 §12): what a view offers to write, and what a request gets of that."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from flask import current_app, request
@@ -12,7 +12,10 @@ from bulkcert.errors import NotAcceptable
 JSON = "application/json"
 
 _PROBLEM = "application/problem+json"
-_UTF_8 = re.compile(r"\s*;\s*charset=\"?utf-8\"?", re.IGNORECASE)
+_WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_RANGE = re.compile(rf"{_WORD}/{_WORD}")
+_QUALITY = re.compile(r"(?:0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+)")
+_UTF_8 = re.compile(r'charset\s*=\s*"?utf-8"?')
 _OFFERED = "_bulkcert_offered"
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -36,12 +39,27 @@ def media_type() -> str:
     """
     assert request.endpoint is not None
     offered: tuple[str, ...] = getattr(current_app.view_functions[request.endpoint], _OFFERED, (JSON,))
-    # All that is written is UTF-8; Werkzeug takes a range with parameters for those parameters only.
-    accepted = MIMEAccept(
-        [(_UTF_8.sub("", written), quality) for written, quality in request.accept_mimetypes]
-    )
+    written = request.headers.get("Accept", "").strip()
+    accepted = MIMEAccept(_ranges(written))
     best = accepted.best_match(offered)
     # A problem document is what a refusal is, whatever else the path writes: who takes that may ask.
-    if best is None and accepted and accepted.best_match([_PROBLEM]) is None:
+    if best is None and written and accepted.best_match([_PROBLEM]) is None:
         raise NotAcceptable(f"The answer is {' or '.join(offered)}, which the Accept header leaves out.")
     return best or offered[0]
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+    """Yield the media ranges of an `Accept` header with their quality (RFC 9110 §12.5.1).
+
+    One in a bad form is passed over: Java 8 and what is built on it send `*; q=.2`, where `*` means anything.
+    """
+    for written in accept.lower().split(","):
+        media_range, *parameters = (part.strip() for part in written.split(";"))
+        media_range = "*/*" if media_range == "*" else media_range
+        qualities = [part[1:].lstrip(" =") for part in parameters if re.match(r"q\s*=", part)]
+        quality = qualities[0] if qualities else "1"
+        if not _RANGE.fullmatch(media_range) or not _QUALITY.fullmatch(quality):
+            continue
+        # All that is written is UTF-8; Werkzeug takes a range with parameters for those parameters only.
+        others = [part for part in parameters if part and part[0] != "q" and not _UTF_8.fullmatch(part)]
+        yield ";".join([media_range, *others]), float(quality)
