@@ -13,6 +13,7 @@ from bulkcert.api import (
     connections,
     current,
     documents,
+    heads,
     health,
     mdm,
     problems,
@@ -57,6 +58,7 @@ def create_app(service: Service) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
     current.keep(app, service)
     request_log.install(app)
+    heads.install(app)
     for part in (v1, documents, authorization_server, health, mdm, citrix):
         app.register_blueprint(part.blueprint)
     problems.install(app, {current.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})

@@ -14,6 +14,13 @@ class MalformedRequest(RequestRefusal):
     remedy = "Compare the request with openapi.yaml."
 
 
+class HeadTooLarge(RequestRefusal):
+    """A header field, the path or the query is longer than 8 KiB, or all of them together than 32 KiB."""
+
+    code = "head_too_large"
+    remedy = "Send shorter header fields, and fewer of them; take out cookies, which nothing here reads."
+
+
 class NotSupported(RequestRefusal):
     """The request asks for a feature that this release does not have."""
 

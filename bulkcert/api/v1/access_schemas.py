@@ -60,7 +60,7 @@ class ClientCredentials(Schema):
 class Revocation(Schema):
     """The form of POST /token/revoke (RFC 7009 §2.1)."""
 
-    token = Text(most=8192, required=True)
+    token = Text(most=4096, required=True)
     token_type_hint = Text()
     client_id = Text(least=0, load_default="")
     client_secret = Password(load_default=Secret(b""))
