@@ -193,8 +193,10 @@ class Work:
     def work_once(self) -> bool:
         """Do one chunk of work; False where there is none."""
         self.roll.beat(self.worker_id)
+        self.upkeep.scrub_if_due(is_idle=False)
         if self.keeper.work_once():
             return True
+        self.upkeep.scrub_if_due(is_idle=True)
         self.upkeep.do_if_due()
         return False
 
