@@ -75,7 +75,7 @@ class Access:
         self, store: Store, vault: Vault, passwords: Passwords, rules: TokenRules, now: Callable[[], datetime]
     ) -> None:
         self._store = store
-        self._signing_keys = SigningKeys(store, vault, now)
+        self._signing_keys = SigningKeys(store, vault)
         self._passwords = passwords
         self._rules = rules
         self._now = now
@@ -88,7 +88,7 @@ class Access:
         tx.principals.insert_user(administrator, self._passwords.hash(password), Role.OWNER, now)
         facts = {"login": administrator, "role": Role.OWNER}
         tx.events.append(Event(EventType.USER_CREATED, now, "system", facts))
-        self._signing_keys.insert(tx)
+        self._signing_keys.insert(tx, now)
 
     def log_in(self, login: str, password: Secret, source: str) -> Session:
         """Open a session, or raise `WrongCredentials` or `TooManyRequests`. source: the client's address."""

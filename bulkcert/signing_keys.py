@@ -4,7 +4,7 @@ The column with the public half is for releases before this one: whoever writes 
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import structlog
@@ -24,13 +24,12 @@ log = structlog.get_logger()
 class SigningKeys:
     """Ed25519 keys (RFC 8032), the newest of which signs."""
 
-    def __init__(self, store: Store, vault: Vault, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, vault: Vault) -> None:
         self._store = store
         self._vault = vault
-        self._now = now
         self._derived: dict[tuple[str, bytes], bytes | None] = {}
 
-    def insert(self, tx: Transaction) -> None:
+    def insert(self, tx: Transaction, now: datetime) -> None:
         """Insert a new key, with its event."""
         key = Ed25519PrivateKey.generate()
         key_id = secrets.token_hex(8)
@@ -38,7 +37,6 @@ class SigningKeys:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         sealed = self._vault.seal(Secret(private_pem), _place(key_id))
-        now = self._now()
         kept = KeptSigningKey(key_id, _public_pem(Secret(private_pem)).decode(), sealed)
         tx.keys.insert_signing_key(kept, now)
         tx.events.append(Event(EventType.SIGNING_KEY_CREATED, now, "system", {"key_id": key_id}))
