@@ -27,7 +27,7 @@ from bulkcert.deployments import Deployments, Handout
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import KeyOwner, key_place
 from bulkcert.policies import VpnPolicy
 from bulkcert.principals import SCOPES_OF, Caller, Role
 from bulkcert.releases import Encryption
@@ -91,10 +91,14 @@ class Fleet:
             tx.requests.insert(request)
             ids = tx.draw_ids("certificates", len(self.leaves))
             new = [
-                NewCertificate(number, identity, leaf, (), self.vault.seal(self.private, key_place(number)))
+                NewCertificate(number, identity, leaf, (), self._seal(number, identity, leaf))
                 for number, (identity, leaf) in zip(ids, self.leaves, strict=True)
             ]
             tx.certificates.insert(new, "bench", at)
+
+    def _seal(self, number: int, identity: DeviceIdentity, leaf: Certificate) -> bytes:
+        owner = KeyOwner(identity, leaf.facts.fingerprint_sha256, leaf.facts.public_key_sha256)
+        return self.vault.seal(self.private, key_place(number, owner))
 
 
 def measure(kind: str, encryption: Encryption, number: int) -> dict[str, Any]:

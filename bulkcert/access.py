@@ -14,18 +14,16 @@ from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bulkcert.errors import InvalidScope, Unauthenticated, Unavailable, WrongCredentials
 from bulkcert.events import Event, EventType
 from bulkcert.principals import Caller, Principal, Role, Scope, Session
 from bulkcert.secret import Secret
+from bulkcert.signing_keys import SigningKeys
 from bulkcert.store import Store, Transaction
-from bulkcert.store.access import KeptSigningKey
 from bulkcert.store.principals import User
 from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
-from bulkcert.vault import Place, Vault
+from bulkcert.vault import Vault
 
 _WRONG = "Login and password (or client id and secret) do not belong together."
 _MOST_CHECKS = 3
@@ -77,7 +75,7 @@ class Access:
         self, store: Store, vault: Vault, passwords: Passwords, rules: TokenRules, now: Callable[[], datetime]
     ) -> None:
         self._store = store
-        self._vault = vault
+        self._signing_keys = SigningKeys(store, vault)
         self._passwords = passwords
         self._rules = rules
         self._now = now
@@ -90,7 +88,7 @@ class Access:
         tx.principals.insert_user(administrator, self._passwords.hash(password), Role.OWNER, now)
         facts = {"login": administrator, "role": Role.OWNER}
         tx.events.append(Event(EventType.USER_CREATED, now, "system", facts))
-        self._insert_signing_key(tx)
+        self._signing_keys.insert(tx, now)
 
     def log_in(self, login: str, password: Secret, source: str) -> Session:
         """Open a session, or raise `WrongCredentials` or `TooManyRequests`. source: the client's address."""
@@ -135,28 +133,11 @@ class Access:
 
     def signing_key(self) -> tuple[str, Secret]:
         """Open the newest signing key: its id, and its private half as PKCS#8 PEM."""
-        with self._store.reading() as tx:
-            newest = tx.keys.signing_keys()[0]
-        return newest.id, self._vault.open(newest.sealed_private_pem, _signing_key_place(newest.id))
+        return self._signing_keys.newest()
 
     def public_keys(self) -> Mapping[str, bytes]:
-        """Read the public halves of all signing keys as PEM, by id."""
-        with self._store.reading() as tx:
-            return {key.id: key.public_pem.encode() for key in tx.keys.signing_keys()}
-
-    def _insert_signing_key(self, tx: Transaction) -> None:
-        key = Ed25519PrivateKey.generate()
-        key_id = secrets.token_hex(8)
-        private_pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public_pem = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        sealed = self._vault.seal(Secret(private_pem), _signing_key_place(key_id))
-        now = self._now()
-        tx.keys.insert_signing_key(KeptSigningKey(key_id, public_pem.decode(), sealed), now)
-        tx.events.append(Event(EventType.SIGNING_KEY_CREATED, now, "system", {"key_id": key_id}))
+        """Return the public halves of all signing keys as PEM, by id."""
+        return self._signing_keys.public_keys()
 
     def log_in_client(self, client_id: str, secret: Secret, wanted: str | None, source: str) -> Session:
         """Open a session for a machine (RFC 6749 §4.4).
@@ -239,10 +220,6 @@ class Access:
         with self._store.writing() as tx:
             if tx.tokens.revoke(token_id, principal_id, now):
                 tx.events.append(Event(event, now, login, {"token_id": token_id}))
-
-
-def _signing_key_place(key_id: str) -> Place:
-    return Place("signing_keys", key_id, "sealed_private_pem")
 
 
 def digest_of(secret: Secret) -> str:

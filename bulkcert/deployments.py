@@ -18,7 +18,7 @@ from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertific
 from bulkcert.events import Event, EventType
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.identities import DeviceIdentity
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import KeyOpener
 from bulkcert.outcomes import Outcomes, facts_of
 from bulkcert.policies import DeploymentState
 from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
@@ -53,7 +53,7 @@ class Deployments:
 
     def __init__(self, store: Store, vault: Vault, maker: ProfileMaker, now: Callable[[], datetime]) -> None:
         self._store = store
-        self._vault = vault
+        self._keys = KeyOpener(store, vault)
         self._maker = maker
         self._now = now
         self._outcomes = Outcomes(now)
@@ -172,13 +172,15 @@ class Deployments:
         ]
 
     def _make(self, lease: Lease, policy: KeptPolicy, key: KeptKey) -> Handout | Refusal:
+        if key.identity != lease.deployment.identity:
+            return BrokenSeal("The deployment names the certificate of another device: its row was altered.")
         try:
             return Handout(lease, self._make_content(policy, key), key.fingerprint_sha256)
         except (NotFit, BrokenSeal) as refusal:
             return refusal
 
     def _make_content(self, policy: KeptPolicy, key: KeptKey) -> Secret:
-        private_key = self._vault.open(key.sealed_private_key, key_place(key.id))
+        private_key = self._keys.open(key)
         device = DeviceChain(key.identity, _leaf(key), key.chain)
         return self._maker.make(policy.policy, str(policy.id), device, private_key)
 

@@ -26,13 +26,10 @@ from bulkcert.errors import (
     WrongMasterKey,
     reason_of,
 )
+from bulkcert.integrity import CHECK, CHECK_PLACE
 from bulkcert.store import Store, migration
 from bulkcert.store.engine import PoolLimits
-from bulkcert.vault import Place, Vault, read_key_file
-
-CHECK = "master_key"
-CHECK_PLACE = Place("vault_checks", CHECK, "sealed")
-"""Where a known text is sealed, by which a wrong master key is recognised."""
+from bulkcert.vault import Vault, read_key_file
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)
 """Raised by the store, which does not know how settings name the database."""

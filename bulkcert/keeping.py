@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bulkcert.certificates import CertificateState, OpenedCertificate, WarningCode
+from bulkcert.certificates import CertificateFacts, CertificateState, OpenedCertificate, WarningCode
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity
 from bulkcert.importer import failure, import_finished
+from bulkcert.integrity import demands_binding
+from bulkcert.key_seals import KeyOwner, key_place
 from bulkcert.lookalikes import find_lookalike
 from bulkcert.reports import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.store import Transaction
@@ -26,11 +28,6 @@ from bulkcert.store.items import KeptItem
 from bulkcert.vault import Place, Vault
 
 _TWICE = "The same key pair stands in this bundle more than once{where}."
-
-
-def key_place(certificate_id: int) -> Place:
-    """Name the place of a device certificate's sealed private key."""
-    return Place("certificates", str(certificate_id), "sealed_private_key")
 
 
 @dataclass
@@ -71,6 +68,7 @@ class Keeping:
         self._ended: dict[int, KeptItem] = {}
         self._changes: Counter[str] = Counter()
         self._events: list[Event] = []
+        self._binds = demands_binding(tx, vault)  # machines of an earlier release open no key that is bound
 
     def load(self, waiting: Mapping[int, Item], opened: Mapping[int, OpenedCertificate]) -> None:
         """Read all that keeping these items needs to know, in a handful of queries."""
@@ -219,7 +217,7 @@ class Keeping:
                 identity,
                 opened.leaf,
                 tuple(self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain),
-                self._vault.seal(opened.private_key, key_place(certificate_id)),
+                self._vault.seal(opened.private_key, self._place(certificate_id, identity, facts)),
             )
         )
         device.standings.append(
@@ -232,6 +230,10 @@ class Keeping:
             )
         )
         return certificate_id
+
+    def _place(self, certificate_id: int, identity: DeviceIdentity, facts: CertificateFacts) -> Place:
+        owner = KeyOwner(identity, facts.fingerprint_sha256, facts.public_key_sha256)
+        return key_place(certificate_id, owner if self._binds else None)
 
     def _fail_twins(self, position: int, public_key: str, twins: list[KeptItem]) -> None:
         for twin in twins:

@@ -12,7 +12,7 @@ from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
 from bulkcert.events import Event, EventType
 from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import KeyOpener
 from bulkcert.releases import Encryption, Released, ReleaseFormat, check_password
 from bulkcert.secret import Secret
 from bulkcert.store import Store
@@ -25,7 +25,7 @@ class Releaser:
 
     def __init__(self, store: Store, vault: Vault, now: Callable[[], datetime]) -> None:
         self._store = store
-        self._vault = vault
+        self._keys = KeyOpener(store, vault)
         self._now = now
 
     def release(
@@ -54,7 +54,7 @@ class Releaser:
     def _make(
         self, kept: KeptKey, release_format: ReleaseFormat, encryption: Encryption, password: Secret
     ) -> Secret:  # fmt: skip
-        private_key = self._vault.open(kept.sealed_private_key, key_place(kept.id))
+        private_key = self._keys.open(kept)
         if release_format is ReleaseFormat.PEM:
             return make_pem(private_key, kept.der, kept.chain, password)
         return make_pkcs12(private_key, kept.der, kept.chain, kept.identity.value, password, encryption)

@@ -4,13 +4,21 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import structlog
+
 from bulkcert.store import Store
 
 _EVERY_SECONDS = 300.0
+_SCRUB_EVERY_SECONDS = 10.0
+_OVERDUE = timedelta(hours=1)
+"""Traces of deleted secrets that stay for so long are worth a warning: something reads without an end."""
 _WORKERS_KEPT = timedelta(days=30)
 _MDM_EVENTS_KEPT = timedelta(hours=2)
 """Twice as long as a webhook counts as fresh: an event that is forgotten is stale."""
 _MDM_COMMANDS_KEPT = timedelta(days=30)
+
+
+log = structlog.get_logger()
 
 
 class Upkeep:
@@ -21,6 +29,8 @@ class Upkeep:
         self._now = now
         self._reports_kept = reports_kept
         self._next = 0.0
+        self._next_scrub = {True: 0.0, False: 0.0}  # idle, busy
+        self._clean_at = time.monotonic()
 
     def do_if_due(self) -> None:
         """Do all there is, a few times in an hour."""
@@ -35,6 +45,18 @@ class Upkeep:
             tx.workers.forget(now - _WORKERS_KEPT)
             tx.mdm.forget_events(now - _MDM_EVENTS_KEPT)
             tx.mdm_commands.forget(now - _MDM_COMMANDS_KEPT)
+
+    def scrub_if_due(self, *, is_idle: bool) -> None:
+        """Remove traces of deleted secrets, every ten seconds. is_idle: as in `Store.remove_traces`."""
+        now = time.monotonic()
+        if now < self._next_scrub[is_idle]:
+            return
+        self._next_scrub[is_idle] = now + _SCRUB_EVERY_SECONDS
+        if self._store.remove_traces(is_idle=is_idle):
+            self._clean_at = now
+        elif now - self._clean_at > _OVERDUE.total_seconds():
+            self._clean_at = now  # once in an hour
+            log.warning("deleted keys are still in the database's files: somebody reads without an end")
 
     def prune_one(self) -> bool:
         """Delete the items of one bulk request that ended long ago; False where there is none.

@@ -6,8 +6,9 @@ associated data, so a ciphertext moved to another place does not open. A random 
 key that seals once cannot repeat; wrappings under one master key are bounded by 2^32 (SP 800-38D §8.3),
 far above any fleet.
 
-Sealed form: version (1) | master key id (8) | nonce (12) | wrapped data key (32+16) | nonce (12) |
-ciphertext and tag.
+Sealed form: format (1) | master key id (8) | nonce (12) | wrapped data key (32+16) | nonce (12) |
+ciphertext and tag. Format 1 is bound to a place, format 2 to a place and to whose the record is, so that rows
+whose other columns were swapped do not open.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bulkcert.errors import BrokenSeal, MasterKeyMissing, NoAccess, WrongMasterKey, reason_of
 from bulkcert.secret import Secret
 
-_VERSION = b"\x01"
+PLACED, OWNED = b"\x01", b"\x02"
+"""The formats of sealed records."""
+
 _KEY_ID = slice(1, 9)
 _WRAP_NONCE = slice(9, 21)
 _WRAPPED = slice(21, 69)
@@ -36,15 +39,25 @@ _BROKEN = "A sealed record does not open: it was altered, moved, or sealed under
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sealed record stands. It opens nowhere else."""
+    """Where a sealed record stands, and whose it is. It opens nowhere else.
+
+    owner: clear columns that the record belongs to; without any it is sealed in format 1.
+    """
 
     table: str
     row: str
     field: str
+    owner: tuple[str, ...] = ()
 
-    def associated_data(self) -> bytes:
-        """Give the bytes that bind a ciphertext to this place (lengths keep parts apart)."""
-        parts = (self.table.encode(), self.row.encode(), self.field.encode())
+    @property
+    def format(self) -> bytes:
+        """Return the format of records that are sealed for this place."""
+        return OWNED if self.owner else PLACED
+
+    def associated_data(self, sealed_format: bytes) -> bytes:
+        """Return the bytes that bind a record of a format to this place (lengths keep parts apart)."""
+        texts = (self.table, self.row, self.field, *(self.owner if sealed_format == OWNED else ()))
+        parts = [text.encode() for text in texts]
         return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
 
@@ -73,18 +86,24 @@ class Vault:
 
     def seal(self, secret: Secret, place: Place) -> bytes:
         """Encrypt `secret` for `place`; the result is 97 bytes longer."""
-        bound = place.associated_data()
+        bound = place.associated_data(place.format)
         data_key = self._random(32)
         wrap_nonce, nonce = self._random(12), self._random(12)
-        wrapped = self._ciphers[self._sealing_id].encrypt(wrap_nonce, data_key, _VERSION + bound)
+        wrapped = self._ciphers[self._sealing_id].encrypt(wrap_nonce, data_key, place.format + bound)
         sealed = AESGCM(data_key).encrypt(nonce, secret.reveal(), bound)
-        return b"".join((_VERSION, self._sealing_id, wrap_nonce, wrapped, nonce, sealed))
+        return b"".join((place.format, self._sealing_id, wrap_nonce, wrapped, nonce, sealed))
 
-    def open(self, sealed: bytes, place: Place) -> Secret:
-        """Decrypt what `seal` made for the same place, or raise `BrokenSeal`."""
+    def open(self, sealed: bytes, place: Place, *, must_be_owned: bool = False) -> Secret:
+        """Decrypt what `seal` made for the same place, or raise `BrokenSeal`.
+
+        must_be_owned: whether a record of format 1, which is bound to no owner, is refused as well.
+        """
+        if must_be_owned and sealed[:1] != OWNED:
+            raise BrokenSeal(_BROKEN)
         data_key = self._unwrap(sealed, place)
+        bound = place.associated_data(sealed[:1])
         try:
-            return Secret(AESGCM(data_key).decrypt(sealed[_NONCE], sealed[_HEADER:], place.associated_data()))
+            return Secret(AESGCM(data_key).decrypt(sealed[_NONCE], sealed[_HEADER:], bound))
         except InvalidTag:
             raise BrokenSeal(_BROKEN) from None
 
@@ -92,22 +111,24 @@ class Vault:
         """Wrap the data key of a record under the sealing key; the record itself is not opened."""
         data_key = self._unwrap(sealed, place)
         wrap_nonce = self._random(12)
-        bound = _VERSION + place.associated_data()
+        bound = sealed[:1] + place.associated_data(sealed[:1])
         wrapped = self._ciphers[self._sealing_id].encrypt(wrap_nonce, data_key, bound)
-        return b"".join((_VERSION, self._sealing_id, wrap_nonce, wrapped, sealed[69:]))
+        return b"".join((sealed[:1], self._sealing_id, wrap_nonce, wrapped, sealed[69:]))
 
     def digest(self, content: bytes, purpose: str) -> str:
         """Digest `content` under a key of the vault: 64 hex digits that nobody else can compute or test."""
         return hmac.new(self._digest_key, purpose.encode() + b"\x00" + content, "sha256").hexdigest()
 
     def _unwrap(self, sealed: bytes, place: Place) -> bytes:
-        if len(sealed) < _HEADER + _TAG or sealed[:1] != _VERSION:
+        sealed_format = sealed[:1]
+        if len(sealed) < _HEADER + _TAG or sealed_format not in {PLACED, OWNED}:
             raise BrokenSeal(_BROKEN)
         cipher = self._ciphers.get(sealed[_KEY_ID])
         if cipher is None:
             raise BrokenSeal(_BROKEN)
         try:
-            return cipher.decrypt(sealed[_WRAP_NONCE], sealed[_WRAPPED], _VERSION + place.associated_data())
+            bound = sealed_format + place.associated_data(sealed_format)
+            return cipher.decrypt(sealed[_WRAP_NONCE], sealed[_WRAPPED], bound)
         except InvalidTag:
             raise BrokenSeal(_BROKEN) from None
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import BinaryIO, cast
 
 from bulkcert.access import Access, Passwords, TokenRules
@@ -17,12 +18,10 @@ from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.deployments import Deployments
 from bulkcert.devices import Devices
 from bulkcert.draining import is_draining
-from bulkcert.errors import BadSettings, StorageFull, Unavailable, reason_of
+from bulkcert.errors import BadSettings, ForgedRows, StorageFull, Unavailable, reason_of
 from bulkcert.events import Event, EventType
 from bulkcert.importer import WORK, Importer
 from bulkcert.installation import (
-    CHECK,
-    CHECK_PLACE,
     is_initialised,
     is_there,
     make_folders,
@@ -32,12 +31,14 @@ from bulkcert.installation import (
     open_installation,
     open_vault,
 )
+from bulkcert.integrity import CHECK, seal_check
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
+from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.secret import Secret
@@ -49,6 +50,9 @@ from bulkcert.vault import Vault, new_master_key, read_key_file, write_key_file
 from bulkcert.vpn_policies import VpnPolicies
 
 ADMINISTRATOR = "administrator"
+
+_MOST_NAMED = 50
+"""Rows that were altered, as one message names them."""
 
 Clock = Callable[[], datetime]
 
@@ -193,8 +197,10 @@ class Work:
     def work_once(self) -> bool:
         """Do one chunk of work; False where there is none."""
         self.roll.beat(self.worker_id)
+        self.upkeep.scrub_if_due(is_idle=False)
         if self.keeper.work_once():
             return True
+        self.upkeep.scrub_if_due(is_idle=True)
         self.upkeep.do_if_due()
         return False
 
@@ -253,6 +259,29 @@ def check_start(config: Config) -> bool:
         store.close()
 
 
+def check_rows(config: Config) -> None:
+    """Raise `ForgedRows` where keys or their rows were altered by hand; raises as `connect` does, too."""
+    store, vault = open_installation(config)
+    try:
+        if forged := list(islice(find_forged(store, vault), _MOST_NAMED + 1)):
+            more = " and more" if len(forged) > _MOST_NAMED else ""
+            raise ForgedRows(f"Not as the service wrote them: {', '.join(forged[:_MOST_NAMED])}{more}.")
+    finally:
+        store.close()
+
+
+def finish_upgrade(config: Config) -> int:
+    """Bind every key to its row and demand it from then on; returns how many keys were sealed anew.
+
+    Machines of an earlier release must have been stopped. Raises as `connect` does.
+    """
+    store, vault = open_installation(config)
+    try:
+        return bind_keys(store, vault)
+    finally:
+        store.close()
+
+
 def check_confinement(config: Config) -> Layers:
     """Return the layers that confine opening processes; raises `NotConfined` where settings demand more."""
     return require_layers(config.limits, is_demanded=config.require_confinement)
@@ -291,6 +320,6 @@ def _initialise(store: Store, config: Config, administrator_password: Secret, no
         vault = Vault(read_key_file(key_file))
         access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
         access.begin(tx, ADMINISTRATOR, administrator_password)
-        tx.keys.insert_check(CHECK, vault.seal(Secret(b"bulkcert"), CHECK_PLACE))
+        tx.keys.insert_check(CHECK, seal_check(vault))
         tx.events.append(Event(EventType.INSTANCE_INITIALISED, now(), "system"))
     return True

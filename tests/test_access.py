@@ -14,6 +14,7 @@ from bulkcert.events import EventType
 from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.store.access import KeptSigningKey
 from bulkcert.throttle import LoginQueue, network_of
 from bulkcert.vault import Vault, new_master_key
 from tests.conftest import Clock
@@ -232,6 +233,37 @@ def test_the_signing_key_is_sealed_in_the_database(access: Access, store: Store,
     assert "PRIVATE" not in dump
     with pytest.raises(BrokenSeal):
         an_access(store, Vault((new_master_key(),)), clock).signing_key()
+
+
+def test_a_public_signing_key_that_was_replaced_by_hand_verifies_nothing(
+    any_store: Store, vault: Vault, clock: Clock
+) -> None:
+    access = an_access(any_store, vault, clock)
+    with any_store.writing() as tx:
+        access.begin(tx, "administrator", RIGHT)
+    before = access.public_keys()
+    with any_store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE signing_keys SET public_pem = 'the attacker''s'")
+
+    assert access.public_keys() == an_access(any_store, vault, clock).public_keys() == before
+    assert list(access._signing_keys.find_forged()) == list(before)
+
+
+def test_a_signing_key_that_was_inserted_by_hand_stops_nobody(
+    any_store: Store, vault: Vault, clock: Clock
+) -> None:
+    access = an_access(any_store, vault, clock)
+    with any_store.writing() as tx:
+        access.begin(tx, "administrator", RIGHT)
+    before = access.signing_key()[0]
+    clock.pass_by(days=1)
+    with any_store.writing() as tx:
+        forged = KeptSigningKey("f" * 16, access.public_keys()[before].decode(), b"\x01" * 200)
+        tx.keys.insert_signing_key(forged, clock())
+
+    assert access.signing_key()[0] == before
+    assert set(access.public_keys()) == {before}
+    assert list(access._signing_keys.find_forged()) == ["f" * 16]
 
 
 def test_guesses_at_the_same_moment_are_counted_before_they_are_looked_at(access: Access) -> None:

@@ -19,7 +19,7 @@ from bulkcert.events import EventType
 from bulkcert.file_kinds import FileKind
 from bulkcert.identities import IdentityType
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import open_key
 from bulkcert.reports import BulkRequest, Item, OnConflict, RequestState
 from bulkcert.secret import Secret
 from bulkcert.store import Store, migration
@@ -75,11 +75,9 @@ def test_the_key_that_is_kept_is_the_key_that_came(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
 
     [kept] = verbs.inventory.page(CertificateFilter(identity=A), 10, None).items
-    with verbs.store.engine.connect() as connection:
-        sealed = connection.exec_driver_sql(
-            "SELECT sealed_private_key FROM certificates WHERE kind = 'device'"
-        ).scalar_one()
-    opened = verbs.vault.open(sealed, key_place(kept.id)).reveal()
+    with verbs.store.reading() as tx:
+        found = tx.device_keys.find_sealed(kept.id)
+    opened = open_key(verbs.vault, found, must_be_owned=True).reveal()
     assert serialization.load_der_private_key(opened, None).private_numbers() == key.private_numbers()
 
 

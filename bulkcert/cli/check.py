@@ -10,7 +10,7 @@ from bulkcert.config import Config
 from bulkcert.errors import DatabaseMissing, NotInitialised, Refusal
 from bulkcert.formats.pkcs12 import kdf
 from bulkcert.installation import check_spool
-from bulkcert.wiring import check_confinement, check_start
+from bulkcert.wiring import check_confinement, check_rows, check_start
 
 _SLOW = "Python's own loop (libcrypto cannot be reached: opening takes some 1.4 times as long)"
 
@@ -23,6 +23,8 @@ def check(context: click.Context, *, no_tls: bool) -> None:
     config = Config.from_environment(os.environ)
     click.echo(f"     data directory: {config.data_dir}")
     passes = _passes("database, schema and master key", lambda: check_start(config))
+    if passes:
+        passes &= bool(_passes("keys fit their rows", lambda: check_rows(config)))
     if passes is not None:
         passes &= bool(_passes("spool folder can be written", lambda: check_spool(config)))
         passes &= no_tls or bool(_passes("TLS certificate and key", lambda: check_tls_files(config)))

@@ -115,3 +115,10 @@ class BrokenSeal(Refusal):
 
     code = "broken_seal"
     remedy = "Restore the row from a backup; treat it as tampering until it is explained."
+
+
+class ForgedRows(Refusal):
+    """Keys in the database, or their rows, were altered or swapped by hand, and not by the service."""
+
+    code = "forged_row"
+    remedy = "Restore the rows from a backup; treat it as tampering until it is explained."

@@ -7,10 +7,9 @@
 A transaction commits when its block ends, and everything in it or nothing is kept.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -40,6 +39,7 @@ from bulkcert.store.policies import Policies
 from bulkcert.store.principals import ClientSecrets, Principals
 from bulkcert.store.requests import Requests
 from bulkcert.store.tokens import Tokens
+from bulkcert.store.traces import Traces, truncate_log, vacuum
 from bulkcert.store.workers import Workers
 
 
@@ -151,6 +151,11 @@ class Transaction:
         return Throttles(self._connection)
 
     @cached_property
+    def traces(self) -> Traces:
+        """Deleted secrets whose bytes may still be in the database's files."""
+        return Traces(self._connection)
+
+    @cached_property
     def keys(self) -> Keys:
         """Signing keys and the check of the master key."""
         return Keys(self._connection)
@@ -243,19 +248,28 @@ class Store:
             return bool(connection.execute(sa.select(1)).scalar_one() == 1)
 
     def scrub(self) -> None:
-        """Overwrite what deleted rows held, where the engine keeps it in a log of its own.
+        """Try to remove what deleted secrets left in SQLite's files. It waits for nobody.
 
-        SQLite's secure_delete zeroes pages in the database; older copies of them stay in the WAL until it is
-        truncated. A reader in the middle of its view, or a full disk, delays that to the next call: what was
-        asked for is done and committed by then.
+        What stays, because somebody reads, is a trace that `remove_traces` removes later.
         """
         if self.engine.dialect.name == "sqlite":
-            with suppress(sa.exc.TimeoutError, sqlite3.Error):
-                connection = self.engine.raw_connection()  # outside any transaction
-                try:
-                    connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                finally:
-                    connection.close()
+            truncate_log(self.engine)
+
+    def remove_traces(self, *, is_idle: bool) -> bool:
+        """Remove what deleted secrets left in the database's files; tells whether nothing is left.
+
+        is_idle: whether the caller has time, without which nothing is tried on PostgreSQL: it takes seconds
+        where tables are large.
+        """
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        with self.reading() as tx:
+            traces = tx.traces.ids()  # what is deleted from now on is for the next time
+        if traces:
+            if not (is_sqlite or is_idle) or not (truncate_log if is_sqlite else vacuum)(self.engine):
+                return False
+            with self.writing() as tx:
+                tx.traces.forget(traces)
+        return True
 
     def close(self) -> None:
         """Close every connection, and wake whoever waits."""

@@ -26,6 +26,7 @@ from bulkcert.store import cursors, lists
 from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
+from bulkcert.store.traces import Traces
 
 DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves
@@ -156,6 +157,8 @@ class Certificates:
 
     def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
         """Destroy the sealed keys of certificates; rows without keys stay for the history."""
+        if certificate_ids:
+            Traces(self._connection).note()
         self._connection.execute(
             sa.update(certificates)
             .where(certificates.c.id.in_(numbers(self._connection, certificate_ids)))

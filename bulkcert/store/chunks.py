@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.schema import chunks
+from bulkcert.store.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class Chunks:
             .returning(sa.func.length(chunks.c.sealed_entries))
         ).scalars()
         size = sum(withdrawn)
+        if size:
+            Traces(self._connection).note()
         held = self._connection.execute(
             sa.select(chunks.c.first_position, chunks.c.last_position).where(
                 chunks.c.request_id == request_id

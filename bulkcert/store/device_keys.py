@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
@@ -23,6 +24,7 @@ class KeptKey:
     id: int
     identity: DeviceIdentity
     fingerprint_sha256: str
+    public_key_sha256: str
     sealed_private_key: bytes
     der: bytes
     chain: tuple[bytes, ...]
@@ -90,11 +92,43 @@ class DeviceKeys:
             .where(certificate_chains.c.certificate_id == certificate_id)
             .order_by(certificate_chains.c.position)
         ).scalars()
-        return KeptKey(
-            id=row.id,
-            identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
-            fingerprint_sha256=row.fingerprint_sha256,
-            sealed_private_key=row.sealed_private_key,
-            der=row.der,
-            chain=tuple(chain),
+        return kept_key(row, tuple(chain))
+
+    def page(self, after: int, limit: int, *, of_format: bytes | None = None) -> list[KeptKey]:
+        """Read the sealed keys of certificates after an id, in the order of ids, without chains.
+
+        of_format: only those whose first byte is this one, which stay as they are until the transaction ends.
+        """
+        sealed = certificates.c.sealed_private_key
+        query = sa.select(certificates).where(
+            certificates.c.id > after, certificates.c.kind == DEVICE, sealed.is_not(None)
         )
+        if of_format is not None:
+            query = query.where(sa.func.substr(sealed, 1, 1) == of_format).with_for_update()
+        return [
+            kept_key(row, ())
+            for row in self._connection.execute(query.order_by(certificates.c.id).limit(limit))
+        ]
+
+    def replace_sealed(self, sealed_by_id: Mapping[int, bytes]) -> None:
+        """Keep other sealed forms of the keys of certificates."""
+        if sealed_by_id:
+            self._connection.execute(
+                sa.update(certificates)
+                .where(certificates.c.id == sa.bindparam("of"))
+                .values(sealed_private_key=sa.bindparam("sealed")),
+                [{"of": number, "sealed": sealed} for number, sealed in sealed_by_id.items()],
+            )
+
+
+def kept_key(row: Row[Any], chain: tuple[bytes, ...]) -> KeptKey:
+    """Make a kept key of its row in `certificates`."""
+    return KeptKey(
+        id=row.id,
+        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+        fingerprint_sha256=row.fingerprint_sha256,
+        public_key_sha256=row.public_key_sha256,
+        sealed_private_key=row.sealed_private_key,
+        der=row.der,
+        chain=chain,
+    )

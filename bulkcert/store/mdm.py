@@ -13,6 +13,7 @@ from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.absent import insert_if_absent
 from bulkcert.store.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
+from bulkcert.store.traces import Traces
 
 _MOST_NUMBERS = 4
 """Of IMEIs or MEIDs that one device has: what fits into the column."""
@@ -38,7 +39,8 @@ class Mdm:
 
     def set_server(self, server_id: str, server: MdmServer) -> None:
         """Keep how to talk to a server, in the place of what was known."""
-        self._connection.execute(sa.delete(mdm_servers).where(mdm_servers.c.id == server_id))
+        if self._connection.execute(sa.delete(mdm_servers).where(mdm_servers.c.id == server_id)).rowcount:
+            Traces(self._connection).note()
         self._connection.execute(
             sa.insert(mdm_servers).values(
                 id=server_id,

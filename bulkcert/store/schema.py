@@ -41,6 +41,7 @@ __all__ = [
     "sequences",
     "signing_keys",
     "tokens",
+    "traces",
     "vault_checks",
     "vpn_policies",
     "workers",
@@ -58,6 +59,13 @@ vault_checks = sa.Table(
     metadata,
     sa.Column("id", sa.String(40), primary_key=True),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+traces = sa.Table(
+    # Transactions that deleted a secret whose bytes may still be in the database's files.
+    "traces",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
 )
 
 signing_keys = sa.Table(

@@ -302,7 +302,7 @@ def test_a_key_of_before_still_verifies_and_the_newest_signs(new_service: NewSer
     app = an_app(service)
     old = a_token(app, service)
     with service.store.writing() as tx:
-        service.access._insert_signing_key(tx)
+        service.access._signing_keys.insert(tx, service.now())
     new = a_token(app, service)
 
     kids = {jwt.get_unverified_header(token)["kid"] for token in (old, new)}

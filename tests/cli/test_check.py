@@ -1,6 +1,7 @@
 """`bulkcert check` says what is wrong, and exits with 1 where something is."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,18 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
-    assert (done.exit_code, done.output.count("ok ")) == (0, 4)
+    assert (done.exit_code, done.output.count("ok ")) == (0, 5)
     assert "confinement of opened files: " in done.output
     assert kdf.engine() in done.output or "Python's own loop" in done.output
+
+
+def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
+    with sqlite3.connect(data_dir / "bulkcert.sqlite3") as connection:
+        connection.execute("UPDATE signing_keys SET public_pem = 'another'")
+    done = CliRunner().invoke(check)
+
+    assert done.exit_code == 1
+    assert "FAIL keys fit their rows: Not as the service wrote them: signing key " in done.output
 
 
 @pytest.mark.parametrize("lost", [

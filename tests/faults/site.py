@@ -13,8 +13,9 @@ from typing import Any, Self
 import requests
 import sqlalchemy as sa
 
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import open_key
 from bulkcert.store import Store
+from bulkcert.store.device_keys import kept_key
 from bulkcert.store.schema import (
     bulk_requests,
     certificate_chains,
@@ -217,7 +218,7 @@ class Site:
         kept = self.rows(sa.select(certificates).where(certificates.c.kind == "device"))
         assert sorted(row.identity for row in kept) == sorted(keys)
         for row in kept:
-            opened = self.vault.open(row.sealed_private_key, key_place(row.id))
+            opened = open_key(self.vault, kept_key(row, ()), must_be_owned=True)
             assert opened.reveal() == keys[row.identity], f"another key is kept for {row.identity}"
         assert {row.state for row in kept} <= {"current"}
         assert len({row.id for row in kept}) == len({row.fingerprint_sha256 for row in kept}) == len(keys)

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from bulkcert.entries import unpack
 from bulkcert.importer import chunk_place
-from bulkcert.keeping import key_place
+from bulkcert.key_seals import open_key
 from bulkcert.store import Store
+from bulkcert.store.device_keys import kept_key
 from bulkcert.store.schema import certificates, chunks, items
 from bulkcert.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet
@@ -72,7 +73,8 @@ def prove_that_all_opens(url: str, vault: Vault, fleet: Fleet) -> int:
     finally:
         store.close()
     for row in kept:
-        assert vault.open(row.sealed_private_key, key_place(row.id)).reveal() == fleet.keys[row.identity]
+        key = open_key(vault, kept_key(row, ()), must_be_owned=True)
+        assert key.reveal() == fleet.keys[row.identity]
     entries = [entry for row in work for entry in unpack(vault.open(row.sealed_entries, chunk_place(row.id)))]
     assert len(entries) == waiting == len(fleet.keys) - len(kept)
     return len(kept)

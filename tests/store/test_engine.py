@@ -218,10 +218,10 @@ def test_a_database_that_is_locked_for_long_is_unavailable(
 def test_traces_that_cannot_be_scrubbed_now_stop_nobody(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> object:
+    def fail(*_arguments: object, **_options: object) -> object:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(store.engine, "raw_connection", fail)
+    monkeypatch.setattr("bulkcert.store.traces.sqlite3.connect", fail)
 
     store.scrub()
 

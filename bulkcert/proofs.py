@@ -1,0 +1,76 @@
+"""Bind every sealed key to its row after an upgrade, and find the rows that were altered by hand."""
+
+from collections.abc import Iterator
+
+from bulkcert.errors import BrokenSeal
+from bulkcert.integrity import CHECK, demands_binding, seal_check
+from bulkcert.key_seals import bind_key, open_key
+from bulkcert.signing_keys import SigningKeys
+from bulkcert.store import Store, Transaction
+from bulkcert.store.locks import KEEPING
+from bulkcert.vault import PLACED, Vault
+
+_BATCH = 500
+"""Keys that are sealed anew in one transaction: some 50 ms, for which others wait."""
+
+
+def bind_keys(store: Store, vault: Vault) -> int:
+    """Bind every sealed key to its row, and demand it from then on; returns how many keys were sealed anew.
+
+    What is there is believed, for the last time. It may be interrupted and run again, and beside a service of
+    this release; one of an earlier release must have been stopped. A key that does not open is left as it is.
+    """
+    sealed_anew, after = 0, 0
+    while True:
+        with store.writing() as tx:
+            tx.lock(KEEPING)  # before any row, so that nobody waits in a circle
+            last, number = _bind_some(tx, vault, after)
+        sealed_anew += number
+        if last is None:
+            break
+        after = last
+    with store.writing() as tx:
+        tx.lock(KEEPING)  # nobody keeps a certificate meanwhile
+        after = 0
+        while (found := _bind_some(tx, vault, after))[0] is not None:  # what came behind the walk
+            after = found[0]
+            sealed_anew += found[1]
+        tx.keys.replace_check(CHECK, seal_check(vault))
+    return sealed_anew
+
+
+def _bind_some(tx: Transaction, vault: Vault, after: int) -> tuple[int | None, int]:
+    """Bind the next keys that are not bound; returns the id of the last one looked at, and their number."""
+    found = tx.device_keys.page(after, _BATCH, of_format=PLACED)
+    bound: dict[int, bytes] = {}
+    for kept in found:
+        try:
+            bound[kept.id] = bind_key(vault, kept)
+        except BrokenSeal:
+            continue
+    tx.device_keys.replace_sealed(bound)
+    return (found[-1].id if found else None), len(bound)
+
+
+def find_forged(store: Store, vault: Vault) -> Iterator[str]:
+    """Yield which keys do not fit their rows, or are not bound where that is demanded. Nothing is changed."""
+    with store.reading() as tx:
+        must_be_bound = demands_binding(tx, vault)
+    yield from _forged_keys(store, vault, must_be_bound=must_be_bound)
+    for key_id in SigningKeys(store, vault).find_forged():
+        yield f"signing key {key_id}"
+
+
+def _forged_keys(store: Store, vault: Vault, *, must_be_bound: bool) -> Iterator[str]:
+    after = 0
+    while True:
+        with store.reading() as tx:
+            found = tx.device_keys.page(after, _BATCH)
+        for kept in found:
+            try:
+                open_key(vault, kept, must_be_owned=must_be_bound)
+            except BrokenSeal:
+                yield f"certificate {kept.id}"
+        if not found:
+            return
+        after = found[-1].id
