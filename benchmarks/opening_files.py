@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from bulkcert.formats.ber import INTEGER, OCTET_STRING, SEQUENCE, Allowance, Element, read
 from bulkcert.formats.pkcs12 import kdf
-from bulkcert.formats.pkcs12.structure import INTEGER, OCTET_STRING, SEQUENCE, Allowance, Element, read
 
 PASSWORD = "correct horse battery"
 _WIDE = PASSWORD.encode("utf-16-be") + b"\0\0"

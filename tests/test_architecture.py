@@ -110,6 +110,17 @@ def test_a_room_imports_only_what_its_arrows_allow(path: Path) -> None:
     assert imported - {room, "__version__"} <= ARROWS.get(room, frozenset()), room
 
 
+def test_certificates_are_read_without_pkcs12() -> None:
+    users = {
+        path.name
+        for path in MODULES
+        if path.is_relative_to(PACKAGE / "formats" / "x509")
+        and any(name.startswith("bulkcert.formats.pkcs12") for name in imports_of(path))
+    }
+
+    assert users == set()
+
+
 @pytest.mark.parametrize(("library", "rooms"), ALONE.items())
 def test_a_library_is_known_to_its_room_alone(library: str, rooms: set[str]) -> None:
     users = {

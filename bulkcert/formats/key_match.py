@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.pkcs12 import oids
-from bulkcert.formats.pkcs12.structure import (
+from bulkcert.formats.ber import (
     CONTEXT_0_CONSTRUCTED,
     INTEGER,
     SEQUENCE,
@@ -20,6 +19,7 @@ from bulkcert.formats.pkcs12.structure import (
     Element,
     read,
 )
+from bulkcert.formats.pkcs12 import oids
 
 LONGEST_CERTIFICATE = 64 * 1024
 LONGEST_KEY = 8 * 1024

@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, mode
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from bulkcert.errors import WrongPassword
+from bulkcert.formats.ber import OCTET_STRING, broken
 from bulkcert.formats.pkcs12 import kdf, oids, rc2
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings
 from bulkcert.formats.pkcs12.pfx import Encrypted
 from bulkcert.formats.pkcs12.schemes import Pbes1, Pbes2, Pbkdf2, Scheme
-from bulkcert.formats.pkcs12.structure import OCTET_STRING, broken
 
 _RC2_KEY_SIZES = {oids.PBE_SHA1_RC2_40: 5, oids.PBE_SHA1_RC2_128: 16}
 _3DES_KEY_SIZE = 24

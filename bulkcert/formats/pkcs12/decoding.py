@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bulkcert.errors import MalformedPkcs12
+from bulkcert.formats.ber import SEQUENCE, Element, read
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, has_right_key_size, is_decrypted_here
 from bulkcert.formats.pkcs12.contents import Contents
 from bulkcert.formats.pkcs12.pfx import BagAttributes, Bags, Encrypted, Pfx, read_bags
 from bulkcert.formats.pkcs12.private_key import LONGEST_SHORT_KEY, PrivateKey, load_short_key
 from bulkcert.formats.pkcs12.schemes import Pbes2
-from bulkcert.formats.pkcs12.structure import SEQUENCE, Element, read
 
 T = TypeVar("T")
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from bulkcert.errors import MalformedPkcs12
+from bulkcert.formats.ber import Element
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.pfx import BagAttributes
-from bulkcert.formats.pkcs12.structure import Element
 
 
 def find_named(attributes: Iterable[BagAttributes]) -> frozenset[bytes]:

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bulkcert.errors import UnsupportedAlgorithm
-from bulkcert.formats.pkcs12 import oids
-from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
-from bulkcert.formats.pkcs12.structure import (
+from bulkcert.formats.ber import (
     OCTET_STRING,
     SEQUENCE,
     Allowance,
@@ -15,6 +13,8 @@ from bulkcert.formats.pkcs12.structure import (
     read,
     read_file,
 )
+from bulkcert.formats.pkcs12 import oids
+from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
 
 DEEPEST_SAFES = 10
 """Levels of safes inside safes (RFC 7292 §4.2.6)."""

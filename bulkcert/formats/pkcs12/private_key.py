@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from bulkcert.errors import MalformedPkcs12, UnsupportedAlgorithm
-from bulkcert.formats.pkcs12 import oids
-from bulkcert.formats.pkcs12.rsa import check_rsa, read_rsa
-from bulkcert.formats.pkcs12.schemes import read_algorithm
-from bulkcert.formats.pkcs12.structure import (
+from bulkcert.formats.ber import (
     CONTEXT_0_CONSTRUCTED,
     OBJECT_IDENTIFIER,
     Allowance,
     Element,
     read,
 )
+from bulkcert.formats.pkcs12 import oids
+from bulkcert.formats.pkcs12.rsa import check_rsa, read_rsa
+from bulkcert.formats.pkcs12.schemes import read_algorithm
 from bulkcert.limits import Limits
 
 _RSA_KINDS = frozenset({oids.RSA_KEY, oids.RSA_PSS_KEY})

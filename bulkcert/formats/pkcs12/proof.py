@@ -1,7 +1,5 @@
 """The proof that a file held what one device needs: one sound key, and the certificate issued for it."""
 
-from __future__ import annotations  # `x509` may still be loading: it uses the BER reader of this package
-
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bulkcert.errors import KeyTooLarge, MalformedPkcs12, UnsupportedAlgorithm, WeakKey
+from bulkcert.formats.ber import Element
 from bulkcert.formats.pkcs12 import libcrypto
-from bulkcert.formats.pkcs12.structure import Element
 from bulkcert.limits import Limits
 
 _LARGEST_EXPONENT = 2**64  # more makes verifying slow; the library's OpenSSL refuses it too

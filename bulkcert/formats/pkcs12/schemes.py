@@ -7,9 +7,9 @@ seen; `charge` spends the work before each derivation.
 from typing import NamedTuple
 
 from bulkcert.errors import UnsupportedAlgorithm
+from bulkcert.formats.ber import INTEGER, OCTET_STRING, Element, broken
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.budget import Budget
-from bulkcert.formats.pkcs12.structure import INTEGER, OCTET_STRING, Element, broken
 
 _LONGEST_DIGEST = 64
 _LONGEST_MAC_KEY = 1024  # octets: no digest needs more than 64, but files with 256 are about

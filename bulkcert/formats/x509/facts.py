@@ -19,7 +19,7 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID, SignatureAlgorithmOID
 
 from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name
 from bulkcert.errors import MalformedCertificate, MalformedPkcs12
-from bulkcert.formats.pkcs12.structure import SEQUENCE, Allowance, Element
+from bulkcert.formats.ber import SEQUENCE, Allowance, Element
 from bulkcert.formats.x509.extensions import (
     NOTHING_READ,
     AlternativeName,

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from bulkcert.certificates import Name
-from bulkcert.formats.pkcs12.structure import SEQUENCE, Element
+from bulkcert.formats.ber import SEQUENCE, Element
 from bulkcert.formats.x509.reader import BIT_STRING, naming, read_oid
 
 _SET = 0x31

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bulkcert.certificates import WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly
+from bulkcert.formats.ber import MOST_TRAILING
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
@@ -19,7 +20,6 @@ from bulkcert.formats.pkcs12.decoding import decode
 from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.pfx import DEEPEST_SAFES, read_pfx
-from bulkcert.formats.pkcs12.structure import MOST_TRAILING
 from bulkcert.formats.pkcs12.visible import count_visible
 from bulkcert.limits import Limits
 from bulkcert.secret import Secret
@@ -303,9 +303,9 @@ def an_issuer(name: str, key: ec.EllipticCurvePrivateKey, issuer) -> x509.Certif
     )
 
 
-def test_of_two_certificates_on_one_key_the_one_that_ends_last_is_meant():
+def test_of_two_certificates_on_one_key_the_one_that_begins_last_is_meant():
     key = an_ec_key()
-    old, new = (a_certificate(key, not_after=NOW + days * DAY) for days in (10, 400))
+    old, new = (a_certificate(key, not_before=NOW - days * DAY) for days in (30, 10))
     for order in ((old, new), (new, old)):
         bags = [certificate_bag(der(each)) for each in order]
 

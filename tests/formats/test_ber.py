@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.pkcs12.structure import (
+from bulkcert.formats.ber import (
     DEEPEST,
     MOST_ELEMENTS,
     OCTET_STRING,
