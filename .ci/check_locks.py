@@ -71,16 +71,8 @@ def check_control(pip: Path, wheels: Path, place: Path) -> None:
     """Take away what protects a lock; raises `SystemExit` where pip does not mind."""
     bare = place / "bare.lock"
     bare.write_text(re.sub(r"\[.*?\]==", "==", LOCKS[-1].read_text()))
-    command = [
-        str(pip),
-        "-m",
-        "pip",
-        *INSTALL,
-        "--dry-run",
-        "--ignore-installed",
-        "--find-links",
-        str(wheels),
-    ]
+    options = (*INSTALL, "--dry-run", "--ignore-installed", "--find-links", str(wheels), "-r", str(bare))
+    command = [str(pip), "-m", "pip", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0 or "--require-hashes" not in done.stderr:
         sys.exit(f"a lock without extras was installed with its dependencies:\n{done.stderr}")
