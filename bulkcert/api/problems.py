@@ -58,6 +58,8 @@ STATUS: dict[type[Refusal], int] = {
     errors.NotFit: 422,  # and all below it: why a certificate has no profile under a policy
     errors.ItemRefusal: 422,  # and all below it: where a request is about one item alone
     errors.TooManyRequests: 429,
+    errors.SpoolFull: 429,
+    errors.TooManyChecks: 429,
     errors.HeadTooLarge: 431,
     errors.InternalFault: 500,
     errors.StillRunning: 503,

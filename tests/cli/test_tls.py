@@ -88,6 +88,7 @@ def server(tmp_path: Path):
     thread.join()
 
 
+@pytest.mark.live  # the clients go by the real clock
 def test_clients_trust_the_certificate_as_their_only_anchor(server: int, tmp_path: Path) -> None:
     url, anchor = f"https://localhost:{server}/", str(tmp_path / "certificate.pem")
 
@@ -100,6 +101,7 @@ def test_clients_trust_the_certificate_as_their_only_anchor(server: int, tmp_pat
         client.connect(("127.0.0.1", server))
 
 
+@pytest.mark.live  # openssl goes by the real clock
 @pytest.mark.parametrize("options", [["-CAfile"], ["-x509_strict", "-CAfile"]])
 def test_openssl_verifies_the_certificate_by_itself(tmp_path: Path, options: list[str]) -> None:
     make_certificate(tmp_path, [])

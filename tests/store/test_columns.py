@@ -122,6 +122,7 @@ LONGEST = {
     "mdm_commands.lease": UUID,
     "mdm_commands.status": longest(CommandStatus),
     "mdm_events.digest": SHA256,
+    "traces.id": "0" * 32,
 }
 LIMITED = {
     f"{table.name}.{column.name}": column.type.length
