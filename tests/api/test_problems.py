@@ -32,8 +32,8 @@ def subclasses(kind: type[Refusal]) -> Iterator[type[Refusal]]:
 
 
 def a_refusal(kind: type[Refusal]) -> Refusal:
-    if kind is errors.TooManyRequests:
-        return errors.TooManyRequests("Too many.", retry_after=7)
+    if issubclass(kind, errors.TooManyRequests):
+        return kind("Too many.", retry_after=7)
     if kind is errors.StillRunning:
         return errors.StillRunning("It goes on.", request_id="42")
     return kind("It is so.", (Fault("there", "It is wrong."),))
