@@ -1,6 +1,8 @@
 """Connections and transactions, on SQLite and on PostgreSQL."""
 
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,8 +95,8 @@ def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPool
     # Driver transactions off: `_begin` says whether a transaction writes, so that readers never wait.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()
+    _use_wal(cursor)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",  # a commit that was answered survives a power loss
         "secure_delete=ON",  # deleted rows are overwritten with zeros
         "foreign_keys=ON",
@@ -103,6 +105,22 @@ def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPool
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:  # noqa: ANN401 - the driver's
+    """Switch a database to WAL; wait while another connection does so, for SQLite itself does not wait here.
+
+    Raises `sqlite3.OperationalError` where it is busy for more than `BUSY_SECONDS`.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _begin(connection: Connection) -> None:

@@ -150,6 +150,22 @@ def test_every_connection_has_its_pragmas(store: Store, pragma: str, value: obje
             connection.close()
 
 
+def test_a_new_database_is_waited_for_while_another_process_writes_its_first_page(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # not WAL yet: switching fails at once, without the busy timeout
+    ended = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    ended.start()
+    store = Store(f"sqlite:///{path}")
+
+    with transaction(store.engine, writing=True) as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+    ended.join()
+    other.close()
+    store.close()
+
+
 def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'missing' / 'store.sqlite3'}")
 
