@@ -14,7 +14,7 @@ import structlog
 from bulkcert.certificates import Certificate, CertificateState
 from bulkcert.deployer.profile import DeviceChain, ProfileMaker
 from bulkcert.errors import BrokenSeal, NotFound, Refusal
-from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertificate
+from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, OtherCertificate
 from bulkcert.events import Event, EventType
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.identities import DeviceIdentity
@@ -27,6 +27,9 @@ from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
 from bulkcert.vault import Vault
+
+LONGEST_LEASE = timedelta(days=1)
+"""For a lease, and again from when the device is first reported to have taken the profile."""
 
 log = structlog.get_logger()
 
@@ -217,13 +220,20 @@ class Deployments:
         return Event(EventType.KEY_RELEASED, self._now(), deployer, facts)
 
     def report_delivered(self, deployment_id: int, token: str, deployer: str, seconds: int) -> Deployment:
-        """Note that the device took the profile; the lease goes on for `seconds`, until it is seen there."""
+        """Note that the device took the profile; the lease goes on for `seconds`, until it is seen there.
+
+        Told again, it goes on to `LONGEST_LEASE` after the first time at most. Raises `NotReleased` where no
+        profile ever left for the device.
+        """
         with self._store.writing() as tx:
             now = tx.time(self._now)
             held = tx.deployments.held(deployment_id, token, deployer, now)
             if held.certificate_id is None:
                 raise OtherCertificate("The policy is to be taken off this device, not installed.")
-            self._outcomes.deliver(tx, held, now + timedelta(seconds=seconds), deployer)
+            _check_released(held)
+            told = held.delivered_at if held.state is DeploymentState.DELIVERED else None
+            until = min(now + timedelta(seconds=seconds), (told or now) + LONGEST_LEASE)
+            self._outcomes.deliver(tx, held, until, deployer, since=told)
             return tx.deployments.find(held.id)
 
     def report_installed(
@@ -231,7 +241,8 @@ class Deployments:
     ) -> Deployment:  # fmt: skip
         """Note that the device has the wanted certificate. fingerprint_sha256: of what was seen there.
 
-        Raises `OtherCertificate` where that is not the wanted one; the deployment stays as it is.
+        Raises `OtherCertificate` where that is not the wanted one, and `NotReleased` where no profile
+        left for the device; the deployment stays as it is.
         """
         with self._store.writing() as tx:
             now = tx.time(self._now)
@@ -243,6 +254,7 @@ class Deployments:
                 raise OtherCertificate(
                     "The device has another certificate than the one that is wanted there."
                 )
+            _check_released(held)
             self._outcomes.install(tx, held, deployer)
             return tx.deployments.find(held.id)
 
@@ -294,6 +306,12 @@ def _read(tx: Transaction, lease: Lease, policies: dict[int, KeptPolicy]) -> tup
     if deployment.policy_id not in policies:
         policies[deployment.policy_id] = tx.policies.find(deployment.policy_id)
     return policies[deployment.policy_id], tx.device_keys.find_sealed(deployment.certificate_id)
+
+
+def _check_released(held: Deployment) -> None:
+    """Raise `NotReleased` where no profile ever left for a device that is said to have one."""
+    if held.handed_at is None:
+        raise NotReleased("No profile of this deployment has left the service.")
 
 
 def _leaf(key: KeptKey) -> Certificate:

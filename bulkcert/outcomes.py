@@ -25,9 +25,15 @@ class Outcomes:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
 
-    def deliver(self, tx: Transaction, held: Deployment, until: datetime, actor: str) -> None:
-        """Note that the device took the profile; the lease goes on until it is seen there."""
-        tx.deployments.deliver(held.id, until, tx.time(self._now))
+    def deliver(
+        self, tx: Transaction, held: Deployment, until: datetime, actor: str, since: datetime | None = None
+    ) -> None:
+        """Note that the device took the profile; the lease goes on until it is seen there.
+
+        since: when the device took it, where that was told before.
+        """
+        now = tx.time(self._now)
+        tx.deployments.deliver(held.id, until, since or now, now)
         self._tell(tx, EventType.DEPLOYMENT_DELIVERED, held, actor)
 
     def install(self, tx: Transaction, held: Deployment, actor: str) -> None:

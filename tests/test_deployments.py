@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.deployer.profile import ProfileMaker
-from bulkcert.deployments import Deployments, Handout
+from bulkcert.deployments import LONGEST_LEASE, Deployments, Handout
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.errors.policies import LeaseLost, NotFit, OtherCertificate
 from bulkcert.events import EventType
@@ -70,6 +70,7 @@ def install_all(verbs: Verbs) -> None:
         if lease.action is Action.REMOVE:
             deployments.report_removed(found.id, lease.token, "d")
         else:
+            deployments.release(found.id, lease.token, "d")
             deployments.report_delivered(found.id, lease.token, "d", 60)
             fingerprint = fingerprint_of(verbs, found.certificate_id)
             deployments.report_installed(found.id, lease.token, "d", fingerprint)
@@ -395,3 +396,25 @@ def test_a_deletion_ends_deployments_and_takes_profiles_off_where_that_is_asked_
     verbs.inventory.delete([A], None, verbs.caller, removes=removes)
 
     assert states(verbs) == {A: expected, B: "installed"}
+
+
+def test_a_lease_ends_a_day_after_the_delivery_however_often_that_is_told(verbs: Verbs) -> None:
+    create(verbs)
+    verbs.import_bundle(a_bundle([A]))
+    deployments = deployments_of(verbs)
+    [lease] = deployments.lease(1, 60, "d")
+    number = lease.deployment.id
+    deployments.release(number, lease.token, "d")
+    first = deployments.report_delivered(number, lease.token, "d", 3600)
+    for _ in range(50):
+        verbs.clock.pass_by(seconds=1800)
+        try:
+            told = deployments.report_delivered(number, lease.token, "d", 86_400)
+        except LeaseLost:
+            break
+        assert told.delivered_at == first.delivered_at
+        assert told.leased_until is not None
+        assert first.delivered_at is not None
+        assert told.leased_until <= first.delivered_at + LONGEST_LEASE
+
+    assert len(deployments.lease(1, 60, "e")) == 1

@@ -101,10 +101,18 @@ def _admit() -> None:
         return
     session = current.service().access.find_session(verify_token(shown_token()))
     g.caller = Caller(session.principal_id, session.login, session.token_id, session.scopes)
-    if not session.scopes or not requirement.scopes <= session.scopes:
+    if not session.scopes:
         g.missing_scopes = requirement.scopes
-        wanted = " ".join(sorted(requirement.scopes)) or "any scope"
-        raise InsufficientScope(f"The token does not carry what this path needs: {wanted}.")
+        raise InsufficientScope("The token does not carry what this path needs: any scope.")
+    require(*requirement.scopes)
+
+
+def require(*scopes: Scope) -> None:
+    """Raise `InsufficientScope` unless the caller's token carries all of these scopes."""
+    if not set(scopes) <= g.caller.scopes:
+        g.missing_scopes = frozenset(scopes)
+        wanted = " ".join(sorted(scopes))
+        raise InsufficientScope(f"The token does not carry what this request needs: {wanted}.")
 
 
 # --- where the token stands -------------------------------------------------------------------------

@@ -35,6 +35,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.RepeatedEvent: 409,
     errors.LastOwner: 409,
     errors.LeaseLost: 409,
+    errors.NotReleased: 409,
     errors.OtherCertificate: 409,
     errors.ReportPruned: 410,
     errors.BundleTooLarge: 413,

@@ -71,6 +71,15 @@ class LeaseLost(RequestRefusal):
     remedy = "Drop what was begun, and lease again: the deployment may have changed."
 
 
+class NotReleased(RequestRefusal):
+    """The deployment is reported as delivered or installed, and its profile never left the service."""
+
+    code = "not_released"
+    remedy = (
+        "Get the profile (POST /api/v1/deployments/{id}/profile) and install that, or report what failed."
+    )
+
+
 class OtherCertificate(RequestRefusal):
     """What is reported of a deployment is not what is wanted on the device."""
 

@@ -27,7 +27,8 @@ class Deployment:
 
     certificate_id: what is wanted there; None where nothing is. installed_certificate_id: what the device was
     last seen to have of this policy. attempts: how often it was leased since it was wanted. not_before: when
-    it may be leased next; None where only a change or a retry brings it back.
+    it may be leased next; None where only a change or a retry brings it back. handed_at: when a profile left
+    last for the device; None where none ever did.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Deployment:
     updated_at: datetime
     delivered_at: datetime | None
     installed_at: datetime | None
+    handed_at: datetime | None
 
 
 class Action(StrEnum):

@@ -135,14 +135,16 @@ class Deployments:
             .values(handed_at=now, updated_at=now)
         )
 
-    def deliver(self, deployment_id: int, leased_until: datetime, now: datetime) -> None:
+    def deliver(
+        self, deployment_id: int, leased_until: datetime, delivered_at: datetime, now: datetime
+    ) -> None:  # fmt: skip
         """Note that a device has taken the profile; the lease goes on until it is seen there."""
         self._set(
             deployment_id,
             now,
             state=DeploymentState.DELIVERED,
             leased_until=leased_until,
-            delivered_at=now,
+            delivered_at=delivered_at,
         )
 
     def install(self, deployment_id: int, now: datetime) -> None:
@@ -291,4 +293,5 @@ def _deployment(row: Row[Any]) -> Deployment:
         updated_at=row.updated_at,
         delivered_at=row.delivered_at,
         installed_at=row.installed_at,
+        handed_at=row.handed_at,
     )

@@ -143,6 +143,7 @@ def test_the_fingerprint_is_read_with_colons_and_in_capitals(caller: ApiCaller, 
     fingerprint = listed(caller)[0]["fingerprint_sha256"]
     written = bytes.fromhex(fingerprint).hex(":").upper()
 
+    assert profile(caller, item).status_code == 200
     assert report(caller, item, "installed", certificate_sha256=written).status_code == 200
 
 
@@ -490,3 +491,29 @@ def test_a_form_can_ask_for_it_too(
 @pytest.mark.parametrize("bad", ["true", 1, None])
 def test_a_word_for_it_that_is_no_boolean_is_refused(refused: ApiCaller, bad: object) -> None:
     assert code_of(delete(refused, FIRST, remove_from_devices=bad)) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("state", ["delivered", "installed"])
+def test_who_may_not_release_cannot_say_that_a_device_has_what_it_never_got(
+    caller: ApiCaller, item: dict[str, Any], state: str
+) -> None:
+    give_back = report(caller, item, "failed")
+    caller.post(f"{PATH}/{item['deployment']['id']}/retry")
+    assert give_back.status_code == 200
+    liar = client_of(caller, ["deployments:write", "deployments:read"])
+    [taken] = lease(liar)
+    shown = {"certificate_sha256": listed(caller)[0]["fingerprint_sha256"]} if state == "installed" else {}
+
+    assert code_of(report(liar, taken, state, **shown)) == (403, "insufficient_scope")
+    assert states(caller) == {"leased": 1}
+
+
+@pytest.mark.parametrize("state", ["delivered", "installed"])
+def test_nobody_says_that_a_device_has_what_never_left(
+    caller: ApiCaller, item: dict[str, Any], state: str
+) -> None:
+    shown = {"certificate_sha256": listed(caller)[0]["fingerprint_sha256"]} if state == "installed" else {}
+
+    assert code_of(report(caller, item, state, **shown)) == (409, "not_released")
+    assert profile(caller, item).status_code == 200
+    assert report(caller, item, state, **shown).status_code == 200

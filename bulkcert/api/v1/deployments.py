@@ -15,6 +15,9 @@ from bulkcert.principals import Scope
 _DEFAULT_CODE = "deployer_failed"
 _DEFAULT_DETAIL = "The deployer did not say why."
 
+_OF_RELEASED = frozenset({DeploymentState.DELIVERED, DeploymentState.INSTALLED})
+"""Reports that are believed of a caller who could get the profile, and of no other."""
+
 blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
 
 
@@ -71,6 +74,8 @@ def report(deployment_id: str) -> Response:
     """Note what became of a deployment in hand."""
     read_query(schemas.Nothing())
     told = read_json(deployment_schemas.Report())
+    if told["state"] in _OF_RELEASED:
+        auth.require(Scope.KEYS_RELEASE)
     return _answer(_note(ids.number(deployment_id), told, current.caller().login))
 
 

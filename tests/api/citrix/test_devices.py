@@ -279,6 +279,7 @@ def test_a_device_says_how_its_deployments_stand(door, kept, service, caller):
     [lease] = service.deployments.lease(1, 60, "d")
     number, token = lease.deployment.id, lease.token
     assert counts(door) == (2, 0, 0)
+    service.deployments.release(number, token, "d")
     service.deployments.report_delivered(number, token, "d", 60)
     assert counts(door) == (2, 0, 0)
     wanted = service.inventory.find(lease.deployment.certificate_id)
