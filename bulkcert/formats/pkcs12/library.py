@@ -1,6 +1,5 @@
 """Opening by the library's loader: for what is too rare to be decoded here."""
 
-import warnings
 
 from cryptography.exceptions import UnsupportedAlgorithm as NotInTheLibrary
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
@@ -36,15 +35,13 @@ def open_with_library(
     charge_derivations(pfx, budget)
     if len(keys := set(visible_keys(pfx))) > 1:
         raise SeveralPrivateKeys(f"The file holds {len(keys)} private keys.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "could not be parsed as DER": a tenth of the files in use
-        try:
-            loaded = pkcs12.load_pkcs12(data, _spell(password, place))
-        except ValueError as error:
-            _check_visible_certificates(pfx)
-            raise _refusal(str(error), place) from None
-        except NotInTheLibrary:
-            raise UnsupportedAlgorithm("The private key is of a kind that is not read.") from None
+    try:
+        loaded = pkcs12.load_pkcs12(data, _spell(password, place))
+    except ValueError as error:
+        _check_visible_certificates(pfx)
+        raise _refusal(str(error), place) from None
+    except NotInTheLibrary:
+        raise UnsupportedAlgorithm("The private key is of a kind that is not read.") from None
     key = loaded.key
     found = [loaded.cert] if loaded.cert else []
     found += loaded.additional_certs

@@ -5,7 +5,6 @@ The library reads lazily, so every look at a certificate may still find it malfo
 """
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -132,11 +131,10 @@ def forget() -> None:
 @lru_cache(maxsize=_CACHED_CERTIFICATES)
 def read(der: bytes) -> Reading:
     """Return the content of a certificate, or raise `MalformedCertificate`."""
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            return _take(der)
-        except _REFUSALS:
-            return read_by_ourselves(der)
+    try:
+        return _take(der)
+    except _REFUSALS:
+        return read_by_ourselves(der)
 
 
 def _take(der: bytes) -> Reading:
