@@ -116,11 +116,12 @@ def _use_wal(cursor: Any) -> None:  # noqa: ANN401 - the driver's
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
-            return
         except sqlite3.OperationalError as failure:
             if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

@@ -1,6 +1,5 @@
 """Opening by the library's loader: for what is too rare to be decoded here."""
 
-
 from cryptography.exceptions import UnsupportedAlgorithm as NotInTheLibrary
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
