@@ -1,6 +1,7 @@
 """Keep the opened certificates of one chunk, inside one transaction, by the rules of replacing.
 
-- The same certificate again is `unchanged`; a superseded one again becomes current (`replaced`).
+- The same certificate again is `unchanged`; a superseded one again becomes current (`replaced`). Either
+  gets the chain of the file where that is better than its own.
 - A public key belongs to one device identity (`duplicate_key`). The same public key twice in one bundle
   fails both items, so the first is withdrawn when the second is found, in whichever chunk that is.
 - An item that a deletion has failed meanwhile is left alone.
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.certificates import CertificateFacts, CertificateState, OpenedCertificate, WarningCode
+from bulkcert.chain_rank import ChainLink, is_better_chain
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.events import Event, EventType
 from bulkcert.identities import DeviceIdentity
@@ -27,6 +29,7 @@ from bulkcert.store.certificates import NewCertificate, Standing
 from bulkcert.store.items import KeptItem
 from bulkcert.vault import Place, Vault
 
+_BETTER_CHAIN = "The chain of this file is better than the one that was kept, and has taken its place."
 _TWICE = "The same key pair stands in this bundle more than once{where}."
 
 
@@ -61,6 +64,7 @@ class Keeping:
         self._twins: dict[str, list[KeptItem]] = {}
         self._twins_seen: set[int] = set()
         self._chain_ids: dict[str, int] = {}
+        self._chains: dict[int, list[ChainLink]] = {}  # of the certificates that come again
         self._ids: Iterator[int] = iter(())
         self._new: list[NewCertificate] = []
         self._new_owners: dict[str, DeviceIdentity] = {}
@@ -75,8 +79,11 @@ class Keeping:
         assert self._request.identity_type is not None
         self._items = waiting
         identities = [item.identity for at, item in waiting.items() if at in opened and item.identity]
-        for standing in self._tx.certificates.standings(self._request.identity_type, identities):
+        standings = self._tx.certificates.standings(self._request.identity_type, identities)
+        for standing in standings:
             self._devices.setdefault(standing.identity, _Device([])).standings.append(standing)
+        came = {found.leaf.facts.fingerprint_sha256 for found in opened.values()}
+        self._chains = self._tx.chains.find([s.id for s in standings if s.fingerprint_sha256 in came])
         keys = [found.leaf.facts.public_key_sha256 for found in opened.values()]
         self._owners = self._tx.device_keys.owners(keys)
         for kept in self._tx.items.of_keys(self._request.id, keys):
@@ -174,18 +181,19 @@ class Keeping:
         current, same = device.current, device.find(facts.fingerprint_sha256)
         detail = " ".join(opened.remarks) or None
         result = Result(Outcome.UNCHANGED, None, detail, warnings, None, facts.fingerprint_sha256)
-        if current is not None and same is current:
-            self._end(position, replace(result, certificate_id=current.id), facts.public_key_sha256)
-            return
-        if current is not None and self._request.on_conflict is OnConflict.KEEP:
-            detail = "The device has another certificate already, which was kept."
+        if current is not None and same is not current and self._request.on_conflict is OnConflict.KEEP:
             kept = replace(
                 result,
-                detail=detail,
+                detail="The device has another certificate already, which was kept.",
                 certificate_id=current.id,
                 fingerprint_sha256=current.fingerprint_sha256,
             )
             self._end(position, kept, facts.public_key_sha256)
+            return
+        if same is not None and self._improve_chain(same, opened):
+            result = replace(result, detail=" ".join((*opened.remarks, _BETTER_CHAIN)))
+        if current is not None and same is current:
+            self._end(position, replace(result, certificate_id=current.id), facts.public_key_sha256)
             return
         if same is None and facts.public_key_sha256 in self._owners:
             warnings = (*warnings, WarningCode.KEY_REUSED)
@@ -198,6 +206,15 @@ class Keeping:
         result = replace(result, outcome=outcome, certificate_id=certificate_id, warnings=warnings)
         self._record(outcome, identity, result)
         self._end(position, result, facts.public_key_sha256, current.id if current else None)
+
+    def _improve_chain(self, same: Standing, opened: OpenedCertificate) -> bool:
+        """Give a certificate that came again the chain of this file where that is better; tell whether."""
+        new = [_link(self._chain_ids, certificate.facts) for certificate in opened.chain]
+        if same.id not in self._chains or not is_better_chain(new, self._chains[same.id], self._now):
+            return False
+        self._tx.chains.replace(same.id, [link.id for link in new])
+        self._chains[same.id] = new
+        return True
 
     def _make_current(
         self, identity: DeviceIdentity, device: _Device, same: Standing | None, opened: OpenedCertificate
@@ -315,6 +332,11 @@ class Keeping:
                 },
             )
         )
+
+
+def _link(ids: Mapping[str, int], facts: CertificateFacts) -> ChainLink:
+    is_root = facts.subject.text == facts.issuer.text
+    return ChainLink(ids[facts.fingerprint_sha256], facts.not_before, facts.not_after, is_root)
 
 
 def _names(opened: OpenedCertificate, identity: DeviceIdentity) -> bool:

@@ -10,7 +10,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in p
 
 VALUES = frozenset(
     "errors secret identities certificates reports events expiry principals limits entries releases passwords"
-    " idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints".split()
+    " idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),

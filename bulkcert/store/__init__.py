@@ -21,6 +21,7 @@ from bulkcert.events import Event
 from bulkcert.store import sequences
 from bulkcert.store.access import Keys, Throttles
 from bulkcert.store.certificates import Certificates
+from bulkcert.store.chains import Chains
 from bulkcert.store.chunks import Chunks
 from bulkcert.store.deployments import Deployments
 from bulkcert.store.device_keys import DeviceKeys
@@ -84,6 +85,11 @@ class Transaction:
     def certificates(self) -> Certificates:
         """Certificates that are kept."""
         return Certificates(self._connection)
+
+    @cached_property
+    def chains(self) -> Chains:
+        """Chains of device certificates."""
+        return Chains(self._connection)
 
     @cached_property
     def device_keys(self) -> DeviceKeys:
