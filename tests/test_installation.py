@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_a_master_key_without_its_database_does_not_ask_for_init(run: Run, data_
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_newer_schema_is_told_in_a_sentence(run: Run, data_dir: Path, command: str) -> None:
-    with sqlite3.connect(data_dir / "bulkcert.sqlite3") as connection:
+    with closing(sqlite3.connect(data_dir / "bulkcert.sqlite3", isolation_level=None)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0099'")
     connection.close()
     done = run(command, data_dir)

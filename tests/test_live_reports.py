@@ -1,6 +1,7 @@
 """Reports over the wire: a client sees whether one is whole."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -25,7 +26,9 @@ def an_import_with_a_broken_item(service: LiveService) -> str:
     rows = [
         (answer.json()["id"], at, f"{at}.p12", "failed" if at < FAR else "broken") for at in range(1, FAR + 1)
     ]
-    with sqlite3.connect(service.data_dir / "bulkcert.sqlite3", timeout=30) as database:
+    with closing(
+        sqlite3.connect(service.data_dir / "bulkcert.sqlite3", timeout=30, isolation_level=None)
+    ) as database:
         database.executemany(
             "INSERT INTO items (request_id, position, file, outcome) VALUES (?, ?, ?, ?)", rows
         )

@@ -1,6 +1,7 @@
 """A release is on disk before its first byte is anywhere else, or there is none (promise P14)."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_the_event_is_in_the_file_before_anything_is_returned(
     found: list[int] = []
 
     def made(*values: object) -> object:
-        with sqlite3.connect(tmp_path / "store.sqlite3") as other:
+        with closing(sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)) as other:
             query = "SELECT count(*) FROM events WHERE number = ?"
             found.append(other.execute(query, (int(EventType.KEY_RELEASED),)).fetchone()[0])
         other.close()

@@ -261,7 +261,7 @@ class Unavailable(RequestRefusal):
     """The database does not answer in time; nothing was kept."""
 
     code = "unavailable"
-    remedy = "Try again in a moment; if it lasts, look at /health/ready and the log."
+    remedy = "Try again in a moment. If it lasts, see whether the database runs and can be reached: the log says more."
 
 
 class Contended(Unavailable):

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
 
 
 def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
-    with sqlite3.connect(data_dir / "bulkcert.sqlite3") as connection:
+    with closing(sqlite3.connect(data_dir / "bulkcert.sqlite3", isolation_level=None)) as connection:
         connection.execute("UPDATE signing_keys SET public_pem = 'another'")
     done = CliRunner().invoke(check)
 
@@ -58,10 +59,12 @@ def test_what_is_missing_is_named_with_its_path(data_dir: Path, lost: str) -> No
     assert f"BULKCERT_DATA_DIR is set to {data_dir}." in done.output
 
 
-def test_workers_and_proxies_need_no_certificate(data_dir: Path) -> None:
-    shutil.rmtree(data_dir / "tls")
+@pytest.mark.parametrize(("option", "needless"), [("--no-tls", ["tls"]), ("--worker", ["tls", "spool"])])
+def test_proxies_and_workers_need_less(data_dir: Path, option: str, needless: list[str]) -> None:
+    for name in needless:
+        shutil.rmtree(data_dir / name)
 
-    assert CliRunner().invoke(check, ["--no-tls"]).exit_code == 0
+    assert CliRunner().invoke(check, [option]).exit_code == 0
 
 
 def test_where_there_is_no_service_nothing_says_that_init_makes_the_rest(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_keys_are_read_from_standard_input_and_kept_sealed(config: Config) -> No
     assert "key" not in shown.lower().replace("restart", "")
     files = [path.read_bytes() for path in config.data_dir.rglob("*") if path.is_file()]
     assert all(b"the api key" not in each and b"the webhook key" not in each for each in files)
-    with sqlite3.connect(config.data_dir / "bulkcert.sqlite3") as database:
+    with closing(sqlite3.connect(config.data_dir / "bulkcert.sqlite3", isolation_level=None)) as database:
         [facts] = database.execute("SELECT facts FROM events WHERE number = 4030").fetchall()
     assert facts == ('{"url": "https://mdm.example.com"}',)
     service = connect(config)
