@@ -864,28 +864,30 @@ def test_the_counting_rule_holds_for_every_bundle(
     tmp_path_factory: pytest.TempPathFactory, caller, vault, data
 ) -> None:
     path: Path = tmp_path_factory.mktemp("counting")
-    store = Store(f"sqlite:///{path / 'store.sqlite3'}")
-    migration.upgrade(store)
-    clock = Clock(NOW)
-    verbs = make_verbs(store, vault, clock, caller)
-    names = data.draw(
-        st.lists(
-            st.sampled_from(["A12BC3D4EFGH", "b12bc3d4efgh", "B12BC3D4EFGH", "bad", "C12BC3D4EFGH"]),
-            min_size=1,
-            max_size=5,
-            unique=True,
+    with closing(Store(f"sqlite:///{path / 'store.sqlite3'}")) as store:
+        migration.upgrade(store)
+        clock = Clock(NOW)
+        verbs = make_verbs(store, vault, clock, caller)
+        names = data.draw(
+            st.lists(
+                st.sampled_from(["A12BC3D4EFGH", "b12bc3d4efgh", "B12BC3D4EFGH", "bad", "C12BC3D4EFGH"]),
+                min_size=1,
+                max_size=5,
+                unique=True,
+            )
         )
-    )
-    entries = {f"{name}.p12": KINDS[data.draw(st.sampled_from(sorted(KINDS)))](name) for name in names}
-    lines = data.draw(st.lists(st.sampled_from([*names, "D12BC3D4EFGH", "worse"]), max_size=6))
-    entries["credential.txt"] = "".join(f"{line}.p12={PASSWORD}\n" for line in lines).encode()
-    for junk in data.draw(st.lists(st.sampled_from(["readme.md", "__MACOSX/._a", ".DS_Store"]), unique=True)):
-        entries[junk] = b""
-    request = verbs.import_bundle(a_zip(entries, zipfile.ZIP_STORED))
-    counts = request.counts
-    ended = counts.created + counts.replaced + counts.unchanged + counts.failed
+        entries = {f"{name}.p12": KINDS[data.draw(st.sampled_from(sorted(KINDS)))](name) for name in names}
+        lines = data.draw(st.lists(st.sampled_from([*names, "D12BC3D4EFGH", "worse"]), max_size=6))
+        entries["credential.txt"] = "".join(f"{line}.p12={PASSWORD}\n" for line in lines).encode()
+        for junk in data.draw(
+            st.lists(st.sampled_from(["readme.md", "__MACOSX/._a", ".DS_Store"]), unique=True)
+        ):
+            entries[junk] = b""
+        request = verbs.import_bundle(a_zip(entries, zipfile.ZIP_STORED))
+        counts = request.counts
+        ended = counts.created + counts.replaced + counts.unchanged + counts.failed
 
-    assert counts.total == ended + counts.ignored == len(verbs.items(request)) + counts.ignored
-    assert counts.done == ended
-    assert request.state.is_finished
-    store.close()
+        assert counts.total == ended + counts.ignored == len(verbs.items(request)) + counts.ignored
+        assert counts.done == ended
+        assert request.state.is_finished
+        store.close()
