@@ -890,4 +890,3 @@ def test_the_counting_rule_holds_for_every_bundle(
         assert counts.total == ended + counts.ignored == len(verbs.items(request)) + counts.ignored
         assert counts.done == ended
         assert request.state.is_finished
-        store.close()
