@@ -340,8 +340,15 @@ def _link(ids: Mapping[str, int], facts: CertificateFacts) -> ChainLink:
 
 
 def _names(opened: OpenedCertificate, identity: DeviceIdentity) -> bool:
-    """Tell whether a certificate names the device, in its subject or an alternative name."""
+    """Tell whether a certificate names the device, in its subject or an alternative name.
+
+    Of one whose names are shown in part, the bytes are searched: ASCII letters are the same in every
+    string type but BMPString, which puts a zero octet before each (X.690 §8.23).
+    """
     facts = opened.leaf.facts
-    return any(
-        identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)
-    )
+    if any(identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)):
+        return True
+    if not facts.is_in_part:
+        return False
+    upper = opened.leaf.der.upper()
+    return identity.value.encode() in upper or identity.value.encode("utf-16-be") in upper

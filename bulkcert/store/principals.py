@@ -84,7 +84,7 @@ class Principals:
         if cursor is not None:
             query = query.where(principals.c.id > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(principals.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _principal(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _principal(row)) for row in rows), limit)
 
     def count_owners(self) -> int:
         """Count the users who may do everything and are not disabled."""

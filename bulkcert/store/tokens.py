@@ -62,7 +62,7 @@ class Tokens:
         if cursor is not None:
             query = query.where(tokens.c.id > cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(tokens.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _session(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _session(row)) for row in rows), limit)
 
     def touch(self, token_id: str, now: datetime) -> None:
         """Note that a token was used."""
