@@ -161,6 +161,21 @@ class Certificate:
     facts: CertificateFacts
 
 
+def names_device(certificate: Certificate, identity: DeviceIdentity) -> bool:
+    """Return whether a certificate names a device, in its subject or an alternative name.
+
+    Of one whose names are shown in part, the bytes are searched: ASCII letters are the same in every
+    string type but BMPString, which puts a zero octet before each (X.690 §8.23).
+    """
+    facts = certificate.facts
+    if any(identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)):
+        return True
+    if not facts.is_in_part:
+        return False
+    upper = certificate.der.upper()
+    return identity.value.encode() in upper or identity.value.encode("utf-16-be") in upper
+
+
 class WarningCode(enum.StrEnum):
     """What is odd about an item that did not fail."""
 

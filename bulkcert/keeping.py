@@ -14,7 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bulkcert.certificates import CertificateFacts, CertificateState, OpenedCertificate, WarningCode
+from bulkcert.certificates import (
+    CertificateFacts,
+    CertificateState,
+    OpenedCertificate,
+    WarningCode,
+    names_device,
+)
 from bulkcert.chain_rank import ChainLink, is_better_chain
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.events import Event, EventType
@@ -123,7 +129,7 @@ class Keeping:
         if refusal is not None:
             self._end(position, failure(refusal), facts.public_key_sha256)
             return
-        if not _names(opened, identity):
+        if not names_device(opened.leaf, identity):
             warnings = (*warnings, WarningCode.IDENTITY_NOT_IN_CERTIFICATE)
         if lookalike := find_lookalike(identity):
             warnings = (*warnings, lookalike)
@@ -337,18 +343,3 @@ class Keeping:
 def _link(ids: Mapping[str, int], facts: CertificateFacts) -> ChainLink:
     is_root = facts.subject.text == facts.issuer.text
     return ChainLink(ids[facts.fingerprint_sha256], facts.not_before, facts.not_after, is_root)
-
-
-def _names(opened: OpenedCertificate, identity: DeviceIdentity) -> bool:
-    """Tell whether a certificate names the device, in its subject or an alternative name.
-
-    Of one whose names are shown in part, the bytes are searched: ASCII letters are the same in every
-    string type but BMPString, which puts a zero octet before each (X.690 §8.23).
-    """
-    facts = opened.leaf.facts
-    if any(identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)):
-        return True
-    if not facts.is_in_part:
-        return False
-    upper = opened.leaf.der.upper()
-    return identity.value.encode() in upper or identity.value.encode("utf-16-be") in upper

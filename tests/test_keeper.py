@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulkcert import keeping
 from bulkcert.certificates import (
     CertificateFilter,
     CertificateState,
     OpenedCertificate,
     WarningCode,
+    names_device,
     show_in_part,
 )
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
@@ -305,7 +305,7 @@ def test_a_device_is_found_among_names_that_are_not_shown(names: list[str], is_n
 
     assert leaf.facts.is_in_part
     identity = DeviceIdentity(IdentityType.SERIAL_NUMBER, A)
-    assert keeping._names(replace(opened, leaf=leaf), identity) is is_named
+    assert names_device(leaf, identity) is is_named
 
 
 def test_a_choice_among_certificates_stands_in_the_detail_of_the_item(verbs: Verbs) -> None:

@@ -36,6 +36,11 @@ class Policies:
         ).one()
         return _kept(row)
 
+    def count(self) -> int:
+        """Count the policies that are not deleted."""
+        query = sa.select(sa.func.count()).select_from(vpn_policies).where(_ALIVE)
+        return int(self._connection.execute(query).scalar_one())
+
     def replace(self, policy_id: int, policy: VpnPolicy, now: datetime) -> KeptPolicy:
         """Put a policy in the place of another; raises `NotFound` or `AlreadyExists`."""
         self._refuse_name(policy.name, policy_id)
