@@ -5,11 +5,28 @@ then stored in clear columns, so nothing is decrypted or parsed again to list.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.secret import Secret
+
+LONGEST_TEXT = 2048
+"""Bytes (UTF-8) of a subject, an issuer or an alternative name that are shown."""
+
+LONGEST_ATTRIBUTE = 512
+"""Bytes of one attribute of a name that are shown. RFC 5280 §A.1 allows 255 characters at most."""
+
+MOST_NAMES = 100
+"""Alternative names of one certificate that are shown."""
+
+LONGEST_NAMES = 8192
+"""Bytes of all alternative names of one certificate that are shown."""
+
+LONGEST_SERIAL_NUMBER = 4300
+"""Digits. Python reads and writes no longer number; RFC 5280 §4.1.2.2 allows 49 digits (20 octets)."""
+
+_MARK = "…"
 
 
 class KeyType(enum.StrEnum):
@@ -51,6 +68,8 @@ class CertificateFacts:
     fingerprint_sha256: of the DER certificate, 64 lower-case hex digits. public_key_sha256: of the DER
     SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), 64 hex digits. serial_number: decimal digits (up to 20
     octets, more than a database integer holds). key_size: bits. Times are aware, in UTC.
+    names_left_out: number of alternative names that are not in subject_alternative_names. is_cut: whether a
+    text is shorter than in the certificate; it ends in "…" then (see `show_in_part`).
     """
 
     fingerprint_sha256: str
@@ -64,6 +83,74 @@ class CertificateFacts:
     key_type: KeyType
     key_size: int
     signature_algorithm: str
+    names_left_out: int = 0
+    is_cut: bool = False
+
+    @property
+    def names_total(self) -> int:
+        """Return the number of alternative names in the certificate that have a text."""
+        return len(self.subject_alternative_names) + self.names_left_out
+
+    @property
+    def is_in_part(self) -> bool:
+        """Return whether the certificate holds more names or longer texts than are here."""
+        return self.is_cut or self.names_left_out > 0
+
+
+def show_in_part(facts: CertificateFacts) -> CertificateFacts:
+    """Return facts whose texts take 24 KiB at most, whatever the certificate holds.
+
+    A longer text is cut and ends in "…"; alternative names beyond the first hundred or beyond 8 KiB are left
+    out. The bytes of the certificate stay whole elsewhere. Facts that are in part already stay as they are.
+    """
+    subject, issuer = _cut_name(facts.subject), _cut_name(facts.issuer)
+    names = _cut_names(facts.subject_alternative_names)
+    algorithm = _cut(facts.signature_algorithm, LONGEST_ATTRIBUTE)
+    shown = subject, issuer, names, algorithm
+    if shown == (facts.subject, facts.issuer, facts.subject_alternative_names, facts.signature_algorithm):
+        return facts
+    are_names_cut = names != facts.subject_alternative_names[: len(names)]
+    return replace(
+        facts,
+        subject=subject,
+        issuer=issuer,
+        subject_alternative_names=names,
+        signature_algorithm=algorithm,
+        names_left_out=facts.names_total - len(names),
+        is_cut=facts.is_cut
+        or are_names_cut
+        or (subject, issuer, algorithm) != (facts.subject, facts.issuer, facts.signature_algorithm),
+    )
+
+
+def _cut_name(name: Name) -> Name:
+    attributes = {
+        member: value and _cut(value, LONGEST_ATTRIBUTE)
+        for member, value in vars(name).items()
+        if member != "text"
+    }
+    return Name(_cut(name.text, LONGEST_TEXT), **attributes)
+
+
+def _cut_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    shown: list[str] = []
+    left = LONGEST_NAMES
+    for name in names[:MOST_NAMES]:
+        text = _cut(name, LONGEST_TEXT)
+        left -= len(text.encode(errors="replace"))
+        if left < 0:
+            break
+        shown.append(text)
+    return tuple(shown)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most // 4:  # a character takes four bytes at most
+        return text
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - len(_MARK.encode())].decode(errors="ignore") + _MARK
 
 
 @dataclass(frozen=True)
@@ -72,6 +159,21 @@ class Certificate:
 
     der: bytes
     facts: CertificateFacts
+
+
+def names_device(certificate: Certificate, identity: DeviceIdentity) -> bool:
+    """Return whether a certificate names a device, in its subject or an alternative name.
+
+    Of one whose names are shown in part, the bytes are searched: ASCII letters are the same in every
+    string type but BMPString, which puts a zero octet before each (X.690 §8.23).
+    """
+    facts = certificate.facts
+    if any(identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)):
+        return True
+    if not facts.is_in_part:
+        return False
+    upper = certificate.der.upper()
+    return identity.value.encode() in upper or identity.value.encode("utf-16-be") in upper
 
 
 class WarningCode(enum.StrEnum):

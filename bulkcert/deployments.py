@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bulkcert.certificates import Certificate, CertificateState
+from bulkcert.certificates import Certificate, CertificateState, show_in_part
 from bulkcert.deployer.profile import DeviceChain, ProfileMaker
 from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, OtherCertificate
@@ -94,7 +94,7 @@ class Deployments:
         with self._store.reading() as tx:
             policy = tx.policies.find(policy_id)
             key = tx.device_keys.find_sealed(certificate_id)
-        if not policy.policy.serves(key.identity, _leaf(key).facts.issuer.text):
+        if not policy.policy.serves(key.identity, show_in_part(_leaf(key).facts).issuer.text):
             raise NotServed("The policy is for other devices, or for certificates of another issuer.")
         content = self._make_content(policy, key)
         facts = {

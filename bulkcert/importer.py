@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.bundle_checks import BundleChecks
-from bulkcert.entries import Entry, pack
+from bulkcert.bundle_entries import Read, read_portions
+from bulkcert.entries import pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests
 from bulkcert.events import Event, EventType
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
@@ -195,7 +196,7 @@ class Importer:
         now = self._now()
         request = _new_request(demand, bundle, now)
         with self._new_spool(demand.caller.login) as spool:
-            work = self._prepare(bundle, spool)
+            work = self._prepare(bundle, spool, demand.caller.login)
             spool.seek(0)
             with self._store.writing() as tx:
                 # Looked up again where nobody else can write: the same may have come twice at once.
@@ -218,27 +219,22 @@ class Importer:
         if every.bytes >= limits.waiting_bytes_of_all:
             raise TooManyRequests("Too much work is waiting for the workers.", _RETRY_SECONDS)
 
-    def _prepare(self, bundle: Bundle, spool: BinaryIO) -> list[_Portion]:
+    def _prepare(self, bundle: Bundle, spool: BinaryIO, owner: str) -> list[_Portion]:
         """Read and seal every entry, outside any transaction: the database is not kept waiting for a zip."""
         portions = list(_portions(bundle.items))
         with self._store.writing() as tx:
             chunk_ids = tx.draw_ids("chunks", len(portions))
+        read = read_portions(bundle, portions, lambda: self._new_spool(owner))
         return [
-            self._prepare_portion(bundle, some, chunk_id, spool)
-            for some, chunk_id in zip(portions, chunk_ids, strict=True)
+            self._prepare_portion(some, chunk_id, found, spool)
+            for some, chunk_id, found in zip(portions, chunk_ids, read, strict=True)
         ]
 
     def _prepare_portion(
-        self, bundle: Bundle, some: Sequence[BundleItem], chunk_id: int, spool: BinaryIO
+        self, some: Sequence[BundleItem], chunk_id: int, found: Read, spool: BinaryIO
     ) -> _Portion:  # fmt: skip
-        entries: list[Entry] = []
-        failed: dict[int, Result] = {}
-        for bundled in some:
-            found = _read(bundle, bundled)
-            if isinstance(found, Entry):
-                entries.append(found)
-            else:
-                failed[bundled.position] = failure(found)
+        entries, refused = found
+        failed = {position: failure(refusal) for position, refusal in refused.items()}
         sealed_bytes = 0
         if entries:
             sealed_bytes = spool.write(self._vault.seal(pack(entries), chunk_place(chunk_id)))
@@ -311,16 +307,6 @@ def _new_request(demand: _Demand, bundle: Bundle, now: datetime) -> BulkRequest:
         finished_at=None,
         validate_only=demand.order.validate_only,
     )
-
-
-def _read(bundle: Bundle, item: BundleItem) -> Entry | ItemRefusal:
-    if item.refusal is not None:
-        return item.refusal
-    assert item.password is not None
-    try:
-        return Entry(item.position, bundle.read(item), item.password)
-    except ItemRefusal as refusal:
-        return refusal
 
 
 def _portions(items: Sequence[BundleItem]) -> Iterator[Sequence[BundleItem]]:

@@ -14,7 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bulkcert.certificates import CertificateFacts, CertificateState, OpenedCertificate, WarningCode
+from bulkcert.certificates import (
+    CertificateFacts,
+    CertificateState,
+    OpenedCertificate,
+    WarningCode,
+    names_device,
+)
 from bulkcert.chain_rank import ChainLink, is_better_chain
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.events import Event, EventType
@@ -123,7 +129,7 @@ class Keeping:
         if refusal is not None:
             self._end(position, failure(refusal), facts.public_key_sha256)
             return
-        if not _names(opened, identity):
+        if not names_device(opened.leaf, identity):
             warnings = (*warnings, WarningCode.IDENTITY_NOT_IN_CERTIFICATE)
         if lookalike := find_lookalike(identity):
             warnings = (*warnings, lookalike)
@@ -337,11 +343,3 @@ class Keeping:
 def _link(ids: Mapping[str, int], facts: CertificateFacts) -> ChainLink:
     is_root = facts.subject.text == facts.issuer.text
     return ChainLink(ids[facts.fingerprint_sha256], facts.not_before, facts.not_after, is_root)
-
-
-def _names(opened: OpenedCertificate, identity: DeviceIdentity) -> bool:
-    """Tell whether a certificate names the device, in its subject or an alternative name."""
-    facts = opened.leaf.facts
-    return any(
-        identity.value in text.upper() for text in (facts.subject.text, *facts.subject_alternative_names)
-    )

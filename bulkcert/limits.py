@@ -44,3 +44,4 @@ class Limits:
     spool_bytes: int = _limit(2 * 1024**3, "bytes that uploads under way of one user or client may take")
     spool_bytes_of_all: int = _limit(8 * 1024**3, "bytes that all uploads under way may take")
     waiting_requests: int = _limit(64, "requests that may wait for their import at the same time")
+    policies: int = _limit(200, "VPN policies")

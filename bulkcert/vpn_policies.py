@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from bulkcert.errors import LimitReached
 from bulkcert.events import Event, EventType
+from bulkcert.limits import Limits
 from bulkcert.policies import VpnPolicy
 from bulkcert.policies.deployments import KeptPolicy
 from bulkcert.principals import Caller
@@ -13,16 +15,24 @@ from bulkcert.store.locks import KEEPING
 
 
 class VpnPolicies:
-    """The VPN policies of the service."""
+    """The VPN policies of the service. most: how many there may be."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], datetime], most: int = Limits.policies
+    ) -> None:  # fmt: skip
         self._store = store
         self._now = now
+        self._most = most
 
     def create(self, policy: VpnPolicy, caller: Caller) -> KeptPolicy:
-        """Keep a new policy, and plan its deployments; raises `AlreadyExists` for a name that is taken."""
+        """Keep a new policy, and plan its deployments.
+
+        Raises `AlreadyExists` for a name that is taken, `LimitReached` where there are enough.
+        """
         with self._store.writing() as tx:
             tx.lock(KEEPING)
+            if tx.policies.count() >= self._most:
+                raise LimitReached(f"There are {self._most} VPN policies, and no more may be made.")
             now = self._now()
             kept = tx.policies.insert(policy, caller.login, now)
             self._record(tx, EventType.POLICY_CREATED, kept, caller)

@@ -128,7 +128,7 @@ def connect(config: Config, now: Clock = utc_now) -> Service:
         inventory=Inventory(store, vault, limits, now, checks),
         requests=BulkRequests(store),
         workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
-        vpn_policies=VpnPolicies(store, now),
+        vpn_policies=VpnPolicies(store, now, limits.policies),
         deployments=Deployments(store, vault, make_profiles(config, now), now),
         devices=Devices(store),
         mdm=make_mdm(store, vault, now, _mdm_rules(config)),

@@ -13,11 +13,19 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import CertificateFilter, CertificateState, OpenedCertificate, WarningCode
+from bulkcert.certificates import (
+    CertificateFilter,
+    CertificateState,
+    OpenedCertificate,
+    WarningCode,
+    names_device,
+    show_in_part,
+)
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
 from bulkcert.events import EventType
 from bulkcert.file_kinds import FileKind
-from bulkcert.identities import IdentityType
+from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.key_seals import open_key
 from bulkcert.reports import BulkRequest, Item, OnConflict, RequestState
@@ -283,6 +291,21 @@ def test_an_item_that_is_kept_gets_its_warnings(
     request = verbs.import_bundle(a_bundle([A], files={A: pkcs12}))
 
     assert warnings(verbs, request) == {A: expected}
+
+
+@pytest.mark.parametrize(
+    ("names", "is_named"), [([A.lower()], True), ([], False)], ids=["among the names", "nowhere"]
+)
+def test_a_device_is_found_among_names_that_are_not_shown(names: list[str], is_named: bool) -> None:
+    many = [f"{number}.example" for number in range(300)]
+    key = an_ec_key()
+    made = a_certificate(key, "x", dns_names=[*many, *names])
+    opened = open_pkcs12(a_pkcs12(A, key=key, certificate=made), Secret(PASSWORD.encode()))
+    leaf = replace(opened.leaf, facts=show_in_part(opened.leaf.facts))
+
+    assert leaf.facts.is_in_part
+    identity = DeviceIdentity(IdentityType.SERIAL_NUMBER, A)
+    assert names_device(leaf, identity) is is_named
 
 
 def test_a_choice_among_certificates_stands_in_the_detail_of_the_item(verbs: Verbs) -> None:

@@ -1,6 +1,7 @@
 """What goes over the pipes, and what is believed of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -140,3 +141,52 @@ def test_random_json_is_no_answer(value):
 def test_an_endless_nesting_is_no_answer():
     with pytest.raises(ValueError):
         read_answer(NUMBER, PREFIX + b"[" * 100_000)
+
+
+def test_what_a_child_says_is_bounded():
+    """Code that runs in the child says what it likes; rows and answers stay small."""
+    facts = ANSWER["leaf"]["facts"] | {
+        "subject": {"text": "s" * 10**6},
+        "signature_algorithm": "a" * 10**6,
+        "subject_alternative_names": ["n" * 1000] * 1000,
+    }
+    said = ANSWER | {
+        "leaf": ANSWER["leaf"] | {"facts": facts},
+        "warnings": ["no_client_auth"] * 10**5,
+        "remarks": ["r" * 2000] * 1000,
+        "chain": ANSWER["chain"] * 3000,
+    }
+    found = read_answer(NUMBER, PREFIX + json.dumps(said).encode())
+
+    assert len(repr(found.leaf.facts)) < 24 * 1024
+    assert found.leaf.facts.names_total == 1000
+    assert len(found.warnings) == 1
+    assert sum(map(len, found.remarks)) <= 20_000
+    assert len(found.chain) == 1000
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("serial_number", "9" * 4301),
+        ("serial_number", "x"),
+        ("names_left_out", -1),
+        ("names_left_out", 10**9),
+    ],
+)
+def test_numbers_of_another_form_are_not_believed(member, value):
+    leaf = ANSWER["leaf"] | {"facts": ANSWER["leaf"]["facts"] | {member: value}}
+
+    with pytest.raises(ValueError, match="number"):
+        read_answer(NUMBER, PREFIX + json.dumps(ANSWER | {"leaf": leaf}).encode())
+
+
+def test_names_cross_in_part():
+    names = tuple(f"{number}.example" for number in range(14_000))
+    leaf = replace(OPENED.leaf, facts=replace(OPENED.leaf.facts, subject_alternative_names=names))
+    answer = write_answer(NUMBER, replace(OPENED, leaf=leaf))
+    facts = read_answer(NUMBER, answer[4:]).leaf.facts
+
+    assert len(answer) < 10_000
+    assert facts.subject_alternative_names == names[:100]
+    assert facts.names_total == 14_000

@@ -34,6 +34,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.AlreadyFinished: 409,
     errors.RepeatedEvent: 409,
     errors.LastOwner: 409,
+    errors.LimitReached: 409,
     errors.LeaseLost: 409,
     errors.NotReleased: 409,
     errors.OtherCertificate: 409,

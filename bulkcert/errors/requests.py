@@ -174,6 +174,13 @@ class AlreadyExists(RequestRefusal):
     remedy = "Choose another name."
 
 
+class LimitReached(RequestRefusal):
+    """There are as many VPN policies, users or clients already as there may be."""
+
+    code = "limit_reached"
+    remedy = "Delete a policy that nothing needs, or use an account that exists (docs/operations.md, Limits)."
+
+
 class LastOwner(RequestRefusal):
     """The last user with the role owner would be disabled or lose the role; nobody could administer then."""
 

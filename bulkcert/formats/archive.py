@@ -9,6 +9,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO
 
 from bulkcert.errors import (
@@ -23,6 +24,7 @@ from bulkcert.formats.zip_records import (
     CHUNK,
     LOCAL_HEADER,
     SPLIT_MARKERS,
+    Content,
     Entry,
     Window,
     find_directory,
@@ -58,6 +60,7 @@ class Archive:
     """A zip that passed every check of its structure.
 
     file: seekable, open for as long as the archive is used; its `read(n)` gives n bytes but at the end.
+    is_in_order: whether the contents lie in the order of the directory.
     Raises NotAZip, MalformedZip, UnsupportedZip, EncryptedZip, BundleTooLarge or TooManyEntries.
     """
 
@@ -80,7 +83,7 @@ class Archive:
         """Read one entry of the directory again, by its `record`."""
         return read_entry(self._listing, self._directory, record)
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry | Content) -> bytes:
         """Give the whole content of an entry: exactly `entry.size` bytes, with the right CRC.
 
         The caller has compared `entry.size` with its limit. Raises UnreadableEntry.
@@ -135,6 +138,7 @@ class Archive:
                 f"The zip's end record counts {self._directory.count} entries, "
                 f"its directory holds {len(offsets)}."
             )
+        self.is_in_order = all(one < other for one, other in pairwise(offsets))
         self._check_contents(offsets, sizes, hashes)
 
     def _check_contents(self, offsets: "array[int]", sizes: "array[int]", hashes: "array[int]") -> None:

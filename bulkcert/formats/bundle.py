@@ -12,16 +12,17 @@ import copy
 import enum
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from bulkcert.errors import EmptyBundle, MalformedPkcs12
+from bulkcert.errors import EmptyBundle, ItemRefusal, MalformedPkcs12
 from bulkcert.formats.archive import Archive, UnreadableEntry
 from bulkcert.formats.credentials import parse_credentials
 from bulkcert.formats.credentials_file import CredentialsFileChoice
 from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip, shown
 from bulkcert.formats.joining import BundleItem, Join
-from bulkcert.formats.zip_records import Entry
+from bulkcert.formats.zip_records import Content, Entry
 from bulkcert.identities import IdentityType
 from bulkcert.limits import Limits
 
@@ -49,8 +50,37 @@ class Bundle:
         """
         if item.refusal is not None:
             raise copy.copy(item.refusal)  # several items share one, and raising adds a traceback to it
+        return self._read(self._archive.entry(self._records[item.position]))
+
+    @property
+    def is_in_order(self) -> bool:
+        """Return whether the entries lie in the zip in the order of the items."""
+        return self._archive.is_in_order
+
+    def read_all(self) -> Iterator[tuple[BundleItem, bytes | ItemRefusal]]:
+        """Yield each item without a refusal, with its content or why there is none, in the order of the zip.
+
+        The zip is read once, from its beginning to its end, however its directory is ordered.
+        """
+        numbers = array("Q")  # five for each entry: tuples of them would take 30 MB
+        positions = array("L")
+        entries = (entry for entry in self._archive.entries() if _kind_of(entry) in _ITEM_KINDS)
+        for item, entry in zip(self.items, entries, strict=False):  # items without an entry come last
+            if item.refusal is None:
+                positions.append(item.position)
+                numbers.extend(
+                    (entry.header_offset, entry.method, entry.crc, entry.compressed_size, entry.size)
+                )
+        for at in sorted(range(len(positions)), key=lambda at: numbers[5 * at]):
+            try:
+                found: bytes | ItemRefusal = self._read(Content(*numbers[5 * at : 5 * at + 5]))
+            except MalformedPkcs12 as refusal:
+                found = refusal
+            yield self.items[positions[at]], found
+
+    def _read(self, entry: Entry | Content) -> bytes:
         try:
-            return self._archive.read(self._archive.entry(self._records[item.position]))
+            return self._archive.read(entry)
         except UnreadableEntry as damage:
             raise MalformedPkcs12(f"The entry is damaged: {damage}.") from None
 
@@ -77,7 +107,7 @@ def read_bundle(
     records = array("Q")
     for entry in archive.entries():
         kind = _kind_of(entry)
-        if kind in {_Kind.PKCS12, _Kind.ZIP}:
+        if kind in _ITEM_KINDS:
             join.add(entry, is_nested_zip=kind is _Kind.ZIP)
             records.append(entry.record)
     return Bundle(join.items(), kinds[_Kind.OTHER] - 1, archive, records)
@@ -98,6 +128,9 @@ class _Kind(enum.Enum):
     PKCS12 = enum.auto()
     ZIP = enum.auto()
     OTHER = enum.auto()
+
+
+_ITEM_KINDS = frozenset({_Kind.PKCS12, _Kind.ZIP})
 
 
 def _kind_of(entry: Entry) -> _Kind:

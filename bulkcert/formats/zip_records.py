@@ -65,6 +65,16 @@ class Directory:
         return self.count == (entries if self.is_zip64 else entries & 0xFFFF)
 
 
+class Content(NamedTuple):
+    """Where the content of an entry lies, and what it must be. Sizes are in bytes."""
+
+    header_offset: int
+    method: int
+    crc: int
+    compressed_size: int
+    size: int
+
+
 class Entry(NamedTuple):
     """One entry as the central directory describes it; a tuple, since a bundle makes many short-lived ones.
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import struct
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -10,12 +11,14 @@ from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
 from bulkcert.certificates import (
+    LONGEST_SERIAL_NUMBER,
     Certificate,
     CertificateFacts,
     KeyType,
     Name,
     OpenedCertificate,
     WarningCode,
+    show_in_part,
 )
 from bulkcert.errors import ItemRefusal
 from bulkcert.file_kinds import FileKind
@@ -29,9 +32,13 @@ _NUMBER = struct.Struct(">Q")
 _MOMENT = struct.Struct(">d")
 _LONGEST_ANSWER = 8 * 1024**2
 _LONGEST_DETAIL = 1000
+_MOST_REMARKS = 20
+_MOST_LINKS = 1000
+_SERIAL_NUMBER = re.compile(rf"-?[0-9]{{1,{LONGEST_SERIAL_NUMBER}}}")
 _REMEMBERED = 64  # certificates of chains: a fleet shares a few
 _LONGEST_REMEMBERED = 64 * 1024
 _REFUSALS = {refusal.code: refusal for refusal in ItemRefusal.__subclasses__()}
+_COUNTS = range(_LONGEST_ANSWER)
 BEGUN = _LENGTH.pack(0)
 """The empty frame, by which the child says that it begins with the next file."""
 
@@ -131,17 +138,23 @@ def _read_result(content: bytes) -> OpenedCertificate | ItemRefusal:
             return _REFUSALS[answer["code"]](_text(answer["detail"])[:_LONGEST_DETAIL], found=found)
         return OpenedCertificate(
             leaf=_certificate(answer["leaf"]),
-            chain=tuple(_link(_text(link)) for link in _of_type(answer["chain"], list)),
+            chain=tuple(_link(_text(link)) for link in _of_type(answer["chain"], list)[:_MOST_LINKS]),
             private_key=Secret(base64.b64decode(_text(answer["private_key"]), validate=True)),
             chain_is_complete=_of_type(answer["chain_is_complete"], bool),
             allows_client_auth=_of_type(answer["allows_client_auth"], bool),
             opened_by=_text(answer["opened_by"]),
-            warnings=tuple(WarningCode(_text(word)) for word in _of_type(answer["warnings"], list)),
-            remarks=tuple(_text(one)[:_LONGEST_DETAIL] for one in _of_type(answer["remarks"], list)),
+            warnings=_read_warnings(answer["warnings"]),
+            remarks=tuple(
+                _text(one)[:_LONGEST_DETAIL] for one in _of_type(answer["remarks"], list)[:_MOST_REMARKS]
+            ),
         )
     except (KeyError, TypeError, AttributeError, RecursionError):
         msg = "the answer is not of the right form"
         raise ValueError(msg) from None
+
+
+def _read_warnings(words: object) -> tuple[WarningCode, ...]:
+    return tuple(dict.fromkeys(WarningCode(_text(word)) for word in _of_type(words, list)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -161,11 +174,12 @@ def _read_link(text: str) -> Certificate:
 
 
 def _certificate_to_json(certificate: Certificate) -> dict[str, Any]:
-    facts = dict(vars(certificate.facts))
-    facts["not_before"] = certificate.facts.not_before.isoformat()
-    facts["not_after"] = certificate.facts.not_after.isoformat()
-    facts["subject"] = vars(certificate.facts.subject)
-    facts["issuer"] = vars(certificate.facts.issuer)
+    shown = show_in_part(certificate.facts)
+    facts = dict(vars(shown))
+    facts["not_before"] = shown.not_before.isoformat()
+    facts["not_after"] = shown.not_after.isoformat()
+    facts["subject"] = vars(shown.subject)
+    facts["issuer"] = vars(shown.issuer)
     return {"der": _to_base64(certificate.der), "facts": facts}
 
 
@@ -184,7 +198,10 @@ def _certificate(answer: dict[str, Any]) -> Certificate:
     if members["fingerprint_sha256"] != hashlib.sha256(der).hexdigest():
         msg = "the fingerprint is another certificate's"
         raise ValueError(msg)
-    return Certificate(der, CertificateFacts(**members))
+    if not _SERIAL_NUMBER.fullmatch(members["serial_number"]) or members["names_left_out"] not in _COUNTS:
+        msg = "a number is not of the right form"
+        raise ValueError(msg)
+    return Certificate(der, show_in_part(CertificateFacts(**members)))
 
 
 def _name(answer: dict[str, Any]) -> Name:

@@ -1,6 +1,5 @@
 """Certificates that are kept: of devices, and of their chains."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,13 +15,12 @@ from bulkcert.certificates import (
     CertificateState,
     ChainCertificate,
     DeviceCertificate,
-    KeyType,
-    Name,
 )
 from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Page
 from bulkcert.store import cursors, lists
+from bulkcert.store.certificate_facts import LISTED, read_facts, write_columns, write_names
 from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
@@ -30,7 +28,8 @@ from bulkcert.store.traces import Traces
 
 DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves
-_LISTED = tuple(column for column in certificates.c if column.name not in {"der", "sealed_private_key"})
+
+_Listed = tuple[Row[Any], CertificateFacts]
 
 _FEW = 5000
 """Certificates that are looked up by their end; to read so many ids from an index takes milliseconds."""
@@ -83,7 +82,7 @@ class Certificates:
                 "import_id": import_id,
                 "created_at": now,
             }
-            | _columns(each.leaf)
+            | write_columns(each.leaf)
             for each in new
         ]
         self._connection.execute(sa.insert(certificates), rows)
@@ -110,7 +109,7 @@ class Certificates:
         """Keep certificates of chains, each under its new id."""
         rows = [
             {"id": number, "kind": _CHAIN, "state": CertificateState.CURRENT, "created_at": now}
-            | _columns(certificate)
+            | write_columns(certificate)
             for number, certificate in new.items()
         ]
         if rows:
@@ -178,11 +177,12 @@ class Certificates:
     def find(self, certificate_id: int) -> DeviceCertificate:
         """Look a device certificate up, or raise `NotFound`."""
         row = self._connection.execute(
-            sa.select(*_LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == DEVICE)
+            sa.select(*LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == DEVICE)
         ).first()
         if row is None:
             raise NotFound("There is no such certificate.")
-        return self._with_chains([row])[0]
+        [(_, _, listed)] = self._listed([row])
+        return self._with_chains([listed])[0]
 
     def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
         """List device certificates in the order they came."""
@@ -190,12 +190,13 @@ class Certificates:
         after = 0 if cursor is None else cursors.read_number(cursor)
         if (few := self._few_that_end(wanted, after)) is not None:
             wanted = replace(wanted, expires_before=None, state=None)
-            query = sa.select(*_LISTED).where(certificates.c.id.in_(numbers(self._connection, few)))
+            query = sa.select(*LISTED).where(certificates.c.id.in_(numbers(self._connection, few)))
         else:
-            query = sa.select(*_LISTED).where(certificates.c.kind == DEVICE, certificates.c.id > after)
+            query = sa.select(*LISTED).where(certificates.c.kind == DEVICE, certificates.c.id > after)
         query = query.where(*_conditions(wanted))
         rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
-        return cursors.page([(found.id, found) for found in self._with_chains(rows)], limit)
+        page = cursors.page(self._listed(rows), limit)
+        return Page(tuple(self._with_chains(page.items)), page.next_cursor)
 
     def _few_that_end(self, wanted: CertificateFilter, after: int) -> list[int] | None:
         """Find the ids of those that end before the moment, where they are few; else None.
@@ -219,17 +220,29 @@ class Certificates:
             .join(certificates, certificates.c.id == certificate_chains.c.certificate_id)
             .where(certificates.c.state == CertificateState.CURRENT)
         )
-        query = sa.select(*_LISTED).where(certificates.c.kind == _CHAIN, certificates.c.id.in_(needed))
+        query = sa.select(*LISTED).where(certificates.c.kind == _CHAIN, certificates.c.id.in_(needed))
         if cursor is not None:
             query = query.where(certificates.c.id > cursors.read_number(cursor))
-        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1))
-        return cursors.page(
-            [(row.id, ChainCertificate(row.id, _facts(row), row.created_at)) for row in rows], limit
-        )
+        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
+        page = cursors.page(self._listed(rows), limit)
+        found = (ChainCertificate(row.id, facts, row.created_at) for row, facts in page.items)
+        return Page(tuple(found), page.next_cursor)
 
-    def _with_chains(self, rows: Sequence[Row[Any]]) -> list[DeviceCertificate]:
+    def _listed(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[int, int, _Listed]]:
+        """Yield id, size in bytes, and row with facts of rows of `LISTED`; long names one row at a time."""
+        for row in rows:
+            names = row.names
+            if names is None:
+                query = sa.select(certificates.c.names).where(certificates.c.id == row.id)
+                names = self._connection.execute(query).scalar_one()
+            facts = read_facts(row, names)
+            if row.names is None:
+                names = write_names(facts)
+            yield row.id, cursors.MEMBERS_BYTES + len(row.serial_number) + len(names), (row, facts)
+
+    def _with_chains(self, listed: Sequence[_Listed]) -> list[DeviceCertificate]:
         chains: dict[int, list[int]] = {}
-        for some in portions([row.id for row in rows]):
+        for some in portions([row.id for row, _ in listed]):
             links = self._connection.execute(
                 sa.select(certificate_chains)
                 .where(certificate_chains.c.certificate_id.in_(some))
@@ -237,7 +250,7 @@ class Certificates:
             )
             for link in links:
                 chains.setdefault(link.certificate_id, []).append(link.chain_id)
-        return [_device_certificate(row, tuple(chains.get(row.id, ()))) for row in rows]
+        return [_device_certificate(row, facts, tuple(chains.get(row.id, ()))) for row, facts in listed]
 
 
 def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
@@ -268,46 +281,6 @@ def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return certificates.c.id.in_(sa.select(_SAME.c.id).where(*conditions))
 
 
-def _columns(certificate: Certificate) -> dict[str, Any]:
-    facts = certificate.facts
-    names = {
-        "subject": vars(facts.subject),
-        "issuer": vars(facts.issuer),
-        "subject_alternative_names": facts.subject_alternative_names,
-    }
-    return {
-        "fingerprint_sha256": facts.fingerprint_sha256,
-        "public_key_sha256": facts.public_key_sha256,
-        "serial_number": facts.serial_number,
-        "subject": facts.subject.text,
-        "issuer": facts.issuer.text,
-        "names": json.dumps(names),
-        "not_before": facts.not_before,
-        "not_after": facts.not_after,
-        "key_type": facts.key_type,
-        "key_size": facts.key_size,
-        "signature_algorithm": facts.signature_algorithm,
-        "der": certificate.der,
-    }
-
-
-def _facts(row: Row[Any]) -> CertificateFacts:
-    names = json.loads(row.names)
-    return CertificateFacts(
-        fingerprint_sha256=row.fingerprint_sha256,
-        public_key_sha256=row.public_key_sha256,
-        serial_number=row.serial_number,
-        subject=Name(**names["subject"]),
-        issuer=Name(**names["issuer"]),
-        subject_alternative_names=tuple(names["subject_alternative_names"]),
-        not_before=row.not_before,
-        not_after=row.not_after,
-        key_type=KeyType(row.key_type),
-        key_size=row.key_size,
-        signature_algorithm=row.signature_algorithm,
-    )
-
-
 def _standing(identity_type: IdentityType, row: Row[Any]) -> Standing:
     identity = DeviceIdentity(identity_type, row.identity)
     return Standing(
@@ -315,12 +288,14 @@ def _standing(identity_type: IdentityType, row: Row[Any]) -> Standing:
     )
 
 
-def _device_certificate(row: Row[Any], chain_ids: tuple[int, ...]) -> DeviceCertificate:
+def _device_certificate(
+    row: Row[Any], facts: CertificateFacts, chain_ids: tuple[int, ...]
+) -> DeviceCertificate:  # fmt: skip
     return DeviceCertificate(
         id=row.id,
         identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
         state=CertificateState(row.state),
-        facts=_facts(row),
+        facts=facts,
         chain_ids=chain_ids,
         import_id=row.import_id,
         created_at=row.created_at,

@@ -1,21 +1,46 @@
-"""Cursors: an opaque word that says where a listing goes on."""
+"""Pages of listings, bounded in rows and in bytes, and cursors: opaque words that say where one goes on."""
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import TypeVar
+import json
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Row
 
 from bulkcert.errors import MalformedRequest
 from bulkcert.reports import Page
 
 T = TypeVar("T")
 
+PAGE_BYTES = 4 * 1024**2
+"""Bytes of JSON in a page, about. Ordinary items are under 2 KiB, so that a thousand of them fit."""
 
-def page(found: Sequence[tuple[str | int, T]], limit: int) -> Page[T]:
-    """Make a page of `limit` out of up to `limit + 1` found (key, item) pairs."""
-    shown = found[:limit]
-    more = len(found) > limit
-    return Page(tuple(item for _, item in shown), _write(str(shown[-1][0])) if more else None)
+MEMBERS_BYTES = 1024
+"""Bytes of an item besides its texts: member names, numbers and times."""
+
+
+def page(found: Iterable[tuple[str | int, int, T]], limit: int, most_bytes: int = PAGE_BYTES) -> Page[T]:
+    """Return a page of up to `limit` items, or of as many as take `most_bytes`, but of one at least.
+
+    found: key, size in bytes and item of each row from the page's first on, up to `limit + 1` of them. No
+    more are taken than the page needs, so that rows may be read while it is filled.
+    """
+    shown: list[T] = []
+    last: str | int = ""
+    taken = 0
+    for key, size, item in found:
+        taken += size
+        if len(shown) == limit or (shown and taken > most_bytes):
+            return Page(tuple(shown), _write(str(last)))
+        shown.append(item)
+        last = key
+    return Page(tuple(shown), None)
+
+
+def size_of(row: Row[Any]) -> int:
+    """Return about how many bytes a row takes as an item of JSON, escapes counted."""
+    return MEMBERS_BYTES + len(json.dumps([value for value in row if isinstance(value, str)]))
 
 
 def _write(key: str) -> str:

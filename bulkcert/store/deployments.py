@@ -46,7 +46,7 @@ class Deployments:
         if cursor is not None:
             query = query.where(deployments.c.id > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(deployments.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _deployment(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _deployment(row)) for row in rows), limit)
 
     def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
         """Count deployments by state; states without any are left out."""

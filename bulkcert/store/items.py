@@ -64,7 +64,7 @@ class Items:
         if cursor is not None:
             query = query.where(items.c.position > cursors.read_number(cursor, _LAST_POSITION))
         rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
-        return cursors.page([(row.position, _item(row)) for row in rows], limit)
+        return cursors.page(((row.position, cursors.size_of(row), _item(row)) for row in rows), limit)
 
     def waiting(self, request_id: str, positions: Sequence[int]) -> dict[int, Item]:
         """Read those of the given items that have no result yet, and hold their rows."""

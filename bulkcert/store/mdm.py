@@ -128,8 +128,9 @@ class Mdm:
         query = sa.select(mdm_identities).where(mdm_identities.c.contender_udid.is_not(None))
         if cursor is not None:
             query = query.where(key > cursors.read_text(cursor))
-        found = [_pin(row) for row in self._connection.execute(query.order_by(key).limit(limit + 1))]
-        return cursors.page([(f"{pin.identity.type}.{pin.identity.value}", pin) for pin in found], limit)
+        rows = self._connection.execute(query.order_by(key).limit(limit + 1))
+        found = ((f"{row.identity_type}.{row.identity}", cursors.size_of(row), _pin(row)) for row in rows)
+        return cursors.page(found, limit)
 
     def contend(self, identity: DeviceIdentity, udid: str) -> None:
         """Note that another device claims an identity."""

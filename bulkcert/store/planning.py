@@ -41,11 +41,15 @@ class Planning:
         """
         if not identities:
             return
-        query = sa.select(vpn_policies).where(vpn_policies.c.identity_type == identity_type)
-        if not removes:  # what a deleted policy left on devices is only taken off
-            query = query.where(vpn_policies.c.deleted_at.is_(None))
-        found = self._connection.execute(query)
-        for row in found.all():
+        column = vpn_policies.c
+        concerned: list[sa.ColumnElement[bool]] = [column.deleted_at.is_(None)]
+        if removes:  # what a deleted policy left on devices is only taken off
+            is_left = deployments.c.state != DeploymentState.REMOVED
+            concerned.append(sa.exists().where(deployments.c.policy_id == column.id, is_left))
+        query = sa.select(column.id).where(column.identity_type == identity_type, sa.or_(*concerned))
+        # One after the other: a document may have a megabyte.
+        for policy_id in self._connection.execute(query.order_by(column.id)).scalars().all():
+            row = self._connection.execute(sa.select(vpn_policies).where(column.id == policy_id)).one()
             self._plan(row, identities, now, removes=removes)
 
     def plan_policy(self, policy_id: int, now: datetime, *, removes: bool = False) -> None:

@@ -14,6 +14,9 @@ from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import vpn_policies
 
+_PAGE_BYTES = 1024**2
+"""A document that was read takes many times its bytes in memory."""
+
 _ALIVE = vpn_policies.c.deleted_at.is_(None)
 
 
@@ -32,6 +35,11 @@ class Policies:
             .returning(*vpn_policies.c)
         ).one()
         return _kept(row)
+
+    def count(self) -> int:
+        """Count the policies that are not deleted."""
+        query = sa.select(sa.func.count()).select_from(vpn_policies).where(_ALIVE)
+        return int(self._connection.execute(query).scalar_one())
 
     def replace(self, policy_id: int, policy: VpnPolicy, now: datetime) -> KeptPolicy:
         """Put a policy in the place of another; raises `NotFound` or `AlreadyExists`."""
@@ -61,11 +69,17 @@ class Policies:
 
     def page(self, limit: int, cursor: str | None) -> Page[KeptPolicy]:
         """List policies in the order they came."""
-        query = sa.select(vpn_policies).where(_ALIVE)
+        # Sizes first: a document may have a megabyte, and a driver may fetch every row of a result at once.
+        column = vpn_policies.c
+        query = sa.select(column.id, sa.func.length(column.document)).where(_ALIVE)
         if cursor is not None:
-            query = query.where(vpn_policies.c.id > cursors.read_number(cursor))
-        rows = self._connection.execute(query.order_by(vpn_policies.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _kept(row)) for row in rows], limit)
+            query = query.where(column.id > cursors.read_number(cursor))
+        sizes = self._connection.execute(query.order_by(column.id).limit(limit + 1))
+        fitting = cursors.page(((number, size, number) for number, size in sizes), limit, _PAGE_BYTES)
+        rows = self._connection.execute(
+            sa.select(vpn_policies).where(column.id.in_(fitting.items)).order_by(column.id)
+        )
+        return Page(tuple(_kept(row) for row in rows), fitting.next_cursor)
 
     def _refuse_name(self, name: str, but_of: int | None) -> None:
         query = sa.select(vpn_policies.c.id).where(vpn_policies.c.name == name, _ALIVE)

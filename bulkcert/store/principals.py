@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.errors import NotFound
+from bulkcert.errors import LimitReached, NotFound
 from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
 from bulkcert.reports import Page
 from bulkcert.store import cursors
@@ -22,6 +22,10 @@ class User:
     password_hash: str
 
 
+_MOST_OF_A_KIND = 10_000
+_MOST_SECRETS = 10
+
+
 class Principals:
     """Keep users and clients."""
 
@@ -29,7 +33,7 @@ class Principals:
         self._connection = connection
 
     def insert_user(self, login: str, password_hash: str, role: Role, now: datetime) -> Principal:
-        """Keep a new user; its login must be free (`has_login`)."""
+        """Keep a new user; its login must be free (`has_login`). Raises `LimitReached`."""
         return self._insert(
             kind=PrincipalKind.USER,
             login=login,
@@ -40,18 +44,18 @@ class Principals:
         )
 
     def insert_client(self, client_id: str, name: str, scopes: frozenset[Scope], now: datetime) -> Principal:
-        """Keep a new client."""
+        """Keep a new client. Raises `LimitReached`."""
         words = " ".join(sorted(scopes))
         return self._insert(
             kind=PrincipalKind.CLIENT, login=client_id, name=name, scopes=words, created_at=now
         )
 
-    def _insert(self, **values: Any) -> Principal:  # noqa: ANN401 - columns
-        row = self._connection.execute(
-            sa.insert(principals)
-            .values(values | {"is_disabled": False, "tokens_valid_from": values["created_at"]})
-            .returning(*principals.c)
-        ).one()
+    def _insert(self, *, kind: PrincipalKind, **values: Any) -> Principal:  # noqa: ANN401 - columns
+        number = sa.select(sa.func.count()).select_from(principals).where(principals.c.kind == kind)
+        if self._connection.execute(number).scalar_one() >= _MOST_OF_A_KIND:
+            raise LimitReached(f"There are {_MOST_OF_A_KIND} {kind}s, and no more may be made.")
+        values |= {"kind": kind, "is_disabled": False, "tokens_valid_from": values["created_at"]}
+        row = self._connection.execute(sa.insert(principals).values(values).returning(*principals.c)).one()
         return _principal(row)
 
     def has_login(self, login: str) -> bool:
@@ -84,7 +88,7 @@ class Principals:
         if cursor is not None:
             query = query.where(principals.c.id > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(principals.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _principal(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _principal(row)) for row in rows), limit)
 
     def count_owners(self) -> int:
         """Count the users who may do everything and are not disabled."""
@@ -131,10 +135,18 @@ class ClientSecrets:
         self._connection = connection
 
     def insert(self, principal_id: int, digest: str, now: datetime) -> None:
-        """Keep the digest of a new secret."""
+        """Keep the digest of a new secret; of those before, the last nine stay."""
         self._connection.execute(
             sa.insert(client_secrets).values(digest=digest, principal_id=principal_id, created_at=now)
         )
+        column = client_secrets.c
+        oldest = (
+            sa.select(column.digest)
+            .where(column.principal_id == principal_id)
+            .order_by(column.expires_at.is_not(None), column.created_at.desc(), column.digest)
+            .offset(_MOST_SECRETS)
+        )
+        self._connection.execute(sa.delete(client_secrets).where(column.digest.in_(oldest)))
 
     def end(self, principal_id: int, at: datetime) -> None:
         """Let every secret of a client that has no earlier end, end at a time."""

@@ -121,7 +121,7 @@ class Requests:
         if cursor is not None:
             query = query.where(bulk_requests.c.id < cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(bulk_requests.c.id.desc()).limit(limit + 1))
-        return cursors.page([(row.id, _request(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _request(row)) for row in rows), limit)
 
     def start(self, request_id: str, now: datetime) -> bool:
         """Note that work on a request has begun; False where it had begun before."""

@@ -11,6 +11,9 @@ from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import principals, tokens
 
+MOST_OF_ONE = 1000
+"""Tokens of one user or client; a client that needs more may use one token for many requests."""
+
 
 class Tokens:
     """Issue, find, list and revoke tokens."""
@@ -19,7 +22,7 @@ class Tokens:
         self._connection = connection
 
     def insert(self, session: Session) -> None:
-        """Insert a new token of its principal's generation.
+        """Insert a new token of its principal's generation; of those before, the newest 999 stay.
 
         The principal's row must be locked (`Principals.find` with `lock`), or a change of it may be missed.
         """
@@ -35,6 +38,14 @@ class Tokens:
                 last_used_at=session.issued_at,
             )
         )
+        column = tokens.c
+        oldest = (
+            sa.select(column.id)
+            .where(column.principal_id == session.principal_id, column.id != session.token_id)
+            .order_by(column.issued_at.desc(), column.id)
+            .offset(MOST_OF_ONE - 1)
+        )
+        self._connection.execute(sa.delete(tokens).where(column.id.in_(oldest)))
 
     def find(
         self, token_id: str, now: datetime, used_after: datetime | None
@@ -62,7 +73,7 @@ class Tokens:
         if cursor is not None:
             query = query.where(tokens.c.id > cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(tokens.c.id).limit(limit + 1))
-        return cursors.page([(row.id, _session(row)) for row in rows], limit)
+        return cursors.page(((row.id, cursors.size_of(row), _session(row)) for row in rows), limit)
 
     def touch(self, token_id: str, now: datetime) -> None:
         """Note that a token was used."""

@@ -44,6 +44,8 @@ def test_a_certificate_is_shown_with_what_it_says(caller: ApiCaller, worker: Wor
         "key_type": "EC",
         "key_size": 256,
         "subject_alternative_names": certificate["subject_alternative_names"],
+        "subject_alternative_names_total": 1,
+        "shown_in_part": False,
         "signature_algorithm": certificate["signature_algorithm"],
         "import_id": done["id"],
         "superseded_at": None,

@@ -212,6 +212,8 @@ class Certificate(Schema):
     key_type = fields.String(attribute="facts.key_type")
     key_size = fields.Integer(attribute="facts.key_size")
     subject_alternative_names = fields.List(fields.String(), attribute="facts.subject_alternative_names")
+    subject_alternative_names_total = fields.Integer(attribute="facts.names_total")
+    shown_in_part = fields.Boolean(attribute="facts.is_in_part")
     signature_algorithm = fields.String(attribute="facts.signature_algorithm")
     chain = fields.List(fields.String(), attribute="chain_ids")
     import_id = fields.String()
