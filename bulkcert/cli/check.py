@@ -17,7 +17,9 @@ _SLOW = "Python's own loop (libcrypto cannot be reached: opening takes some 1.4 
 
 @click.command()
 @click.option("--no-tls", is_flag=True, help="As with `serve`: no certificate is needed.")
-@click.option("--worker", is_flag=True, help="As for `worker`: neither spool folder nor certificate is needed.")
+@click.option(
+    "--worker", is_flag=True, help="As for `worker`: neither spool folder nor certificate is needed."
+)
 @click.pass_context
 def check(context: click.Context, *, no_tls: bool, worker: bool) -> None:
     """Check settings, database, schema, master key, spool folder and TLS certificate."""
@@ -28,7 +30,9 @@ def check(context: click.Context, *, no_tls: bool, worker: bool) -> None:
         passes &= bool(_passes("keys fit their rows", lambda: check_rows(config)))
     if passes is not None:
         passes &= worker or bool(_passes("spool folder can be written", lambda: check_spool(config)))
-        passes &= no_tls or worker or bool(_passes("TLS certificate and key", lambda: check_tls_files(config)))
+        passes &= (
+            no_tls or worker or bool(_passes("TLS certificate and key", lambda: check_tls_files(config)))
+        )
         passes &= bool(_passes("confinement of opened files", lambda: str(check_confinement(config))))
     engine = kdf.engine()
     click.echo(f"     key derivation: {engine if engine == 'libcrypto' else _SLOW}")

@@ -268,7 +268,7 @@ class Unavailable(RequestRefusal):
     """The database does not answer in time; nothing was kept."""
 
     code = "unavailable"
-    remedy = "Try again in a moment. If it lasts, see whether the database runs and can be reached: the log says more."
+    remedy = "Try again in a moment. If it lasts, see whether the database runs (the log says more)."
 
 
 class Contended(Unavailable):
