@@ -133,7 +133,7 @@ def _times(ask: Ask, wanted: list[CertificateFilter], rows: int, questions: int)
         asked, after = wanted[number % len(wanted)], chance.randrange(rows)
         # Where nothing ends before then, there is no second page.
         is_first = asked.expires_before == fleet.MADE or chance.random() < _FIRST
-        cursor = None if is_first else cursors.page([(after, None), (after, None)], 1).next_cursor
+        cursor = None if is_first else cursors.page([(after, 0, None), (after, 0, None)], 1).next_cursor
         started = time.perf_counter()
         ask(asked, cursor)
         times.append((time.perf_counter() - started) * 1000)

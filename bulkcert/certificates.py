@@ -103,6 +103,8 @@ def show_in_part(facts: CertificateFacts) -> CertificateFacts:
     A longer text is cut and ends in "…"; alternative names beyond the first hundred or beyond 8 KiB are left
     out. The bytes of the certificate stay whole elsewhere. Facts that are in part already stay as they are.
     """
+    if _is_short(facts):
+        return facts
     subject, issuer = _cut_name(facts.subject), _cut_name(facts.issuer)
     names = _cut_names(facts.subject_alternative_names)
     algorithm = _cut(facts.signature_algorithm, LONGEST_ATTRIBUTE)
@@ -120,6 +122,17 @@ def show_in_part(facts: CertificateFacts) -> CertificateFacts:
         is_cut=facts.is_cut
         or are_names_cut
         or (subject, issuer, algorithm) != (facts.subject, facts.issuer, facts.signature_algorithm),
+    )
+
+
+def _is_short(facts: CertificateFacts) -> bool:
+    """Return whether nothing can be too long, as in nearly every certificate (a character has four bytes)."""
+    names, most = facts.subject_alternative_names, LONGEST_ATTRIBUTE // 4
+    texts = (*vars(facts.subject).values(), *vars(facts.issuer).values(), facts.signature_algorithm)
+    return (
+        len(names) <= MOST_NAMES
+        and sum(map(len, names)) <= LONGEST_TEXT // 4
+        and all(text is None or len(text) <= most for text in texts)
     )
 
 
