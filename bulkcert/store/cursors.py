@@ -39,8 +39,10 @@ def page(found: Iterable[tuple[str | int, int, T]], limit: int, most_bytes: int 
 
 
 def size_of(row: Row[Any]) -> int:
-    """Return about how many bytes a row takes as an item of JSON, escapes counted."""
-    return MEMBERS_BYTES + len(json.dumps([value for value in row if isinstance(value, str)]))
+    """Return about how many bytes a row takes as an item of JSON: quotes may take as much again."""
+    text = "".join([value for value in row if isinstance(value, str)])
+    is_plain = text.isascii() and text.isprintable()
+    return MEMBERS_BYTES + (len(text) if is_plain else len(json.dumps(text)))
 
 
 def _write(key: str) -> str:
