@@ -72,6 +72,21 @@ def test_certificates_are_compared_at_the_moment_of_the_caller(moment, expected)
     assert "belong to its key" in opened.remarks[0]
 
 
+def test_a_certificate_that_is_all_names_is_kept_whole_and_shown_in_part(make_opener):
+    """As many names as fit into a file of 64 KiB; in a list of a thousand they made 350 MB."""
+    key = an_ec_key()
+    made = a_certificate(key, "x", dns_names=[f"{number:x}" for number in range(9000)])
+    content = a_pkcs12(key=key, certificate=made)
+    [opened] = make_opener().open_all([(content, GOOD[1])])
+
+    assert len(content) <= Limits().pkcs12_bytes
+    assert opened.leaf.der == der(made)
+    assert opened.leaf.facts.names_total == 9000
+    assert opened.leaf.facts.subject_alternative_names == tuple(f"{number:x}" for number in range(100))
+    assert opened.leaf.facts.is_in_part
+    assert len(repr(opened.leaf.facts)) < 24 * 1024
+
+
 def test_results_come_in_the_order_of_the_files(make_opener):
     wrong = (GOOD[0], Secret(b"wrong"))
     garbage = (b"garbage", Secret(b""))
