@@ -240,7 +240,11 @@ class Run:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
-    settings = {"BULKCERT_WAIT_SECONDS": "1", "BULKCERT_PUBLIC_URL": "https://localhost"}
+    settings = {
+        "BULKCERT_WAIT_SECONDS": "1",
+        "BULKCERT_PUBLIC_URL": "https://localhost",
+        "BULKCERT_LIMIT_POLICIES": "100000",  # each example makes one
+    }
     with LiveService(tmp_path_factory.mktemp("contract") / "data", settings) as service:
         yield service
 
