@@ -42,7 +42,9 @@ def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
     assert done.exit_code == 1
-    assert "FAIL keys fit their rows: Not as the service wrote them: signing key " in done.output
+    assert (
+        "FAIL rows are as the service wrote them: Not as the service wrote them: signing key " in done.output
+    )
 
 
 @pytest.mark.parametrize("lost", [
