@@ -105,7 +105,7 @@ class Accounts:
         """Disable a user; its tokens end at once. Raises `NotFound`, `LastOwner`, `InsufficientScope`."""
         with self._store.writing() as tx:
             tx.lock(_OWNERS)
-            user = self._lock_for(tx, PrincipalKind.USER, login, caller)
+            user = self._lock_for(tx, PrincipalKind.USER, login, caller, takes_forged=True)
             self._keep_an_owner(tx, user)
             return self._disable(tx, user, EventType.USER_DISABLED, actor)
 
@@ -240,7 +240,7 @@ class Accounts:
     def disable_client(self, client_id: str, actor: str, caller: Caller | None = None) -> Principal:
         """Disable a client; its tokens end at once. Raises `NotFound`, `InsufficientScope`."""
         with self._store.writing() as tx:
-            client = self._lock_for(tx, PrincipalKind.CLIENT, client_id, caller)
+            client = self._lock_for(tx, PrincipalKind.CLIENT, client_id, caller, takes_forged=True)
             return self._disable(tx, client, EventType.CLIENT_DISABLED, actor)
 
     # --- sessions ---
@@ -268,17 +268,28 @@ class Accounts:
             return tx.principals.page(kind, limit, cursor)
 
     def _disable(self, tx: Transaction, principal: Principal, event: EventType, actor: str) -> Principal:
-        if principal.is_disabled:
+        if principal.is_disabled and tx.principals.is_genuine(principal.kind, principal.login):
             return principal
         now = self._now()
         tx.principals.disable(principal.id, now)
         tx.events.append(Event(event, now, actor, {"login": principal.login}))
         return tx.principals.find(principal.kind, principal.login)
 
-    def _lock_for(self, tx: Transaction, kind: PrincipalKind, login: str, caller: Caller | None) -> Principal:
-        """Lock a principal for a change by a caller who is live; only their like change owners."""
+    def _lock_for(
+        self,
+        tx: Transaction,
+        kind: PrincipalKind,
+        login: str,
+        caller: Caller | None,
+        *,
+        takes_forged: bool = False,
+    ) -> Principal:
+        """Lock a principal for a change by a caller who is live; only their like change owners.
+
+        takes_forged: as in `store.principals.Principals.find`.
+        """
         self._check_live(tx, caller)
-        principal = tx.principals.find(kind, login, lock=True)
+        principal = tx.principals.find(kind, login, lock=True, takes_forged=takes_forged)
         if principal.role is Role.OWNER:
             _check_within(principal.scopes, caller)
         return principal
@@ -290,8 +301,7 @@ class Accounts:
             raise Unauthenticated("The token was revoked or has ended.")
 
     def _keep_an_owner(self, tx: Transaction, user: Principal) -> None:
-        is_owner = user.role is Role.OWNER and not user.is_disabled
-        if is_owner and tx.principals.count_owners() == 1:
+        if tx.principals.owners() == {user.id}:
             raise LastOwner("This is the last user with the role owner.")
 
 

@@ -26,7 +26,7 @@ from bulkcert.errors import (
     WrongMasterKey,
     reason_of,
 )
-from bulkcert.integrity import CHECK, CHECK_PLACE
+from bulkcert.integrity import CHECK, CHECK_PLACE, VaultSigner
 from bulkcert.store import Store, migration
 from bulkcert.store.engine import PoolLimits
 from bulkcert.vault import Vault, read_key_file
@@ -49,7 +49,8 @@ def _open(config: Config) -> tuple[Store, Vault]:
     try:
         migration.check(store)
         _check_complete(config, store)
-        return store, open_vault(config, store)
+        vault = open_vault(config, store)
+        return store.signed_by(VaultSigner(vault)), vault
     except BaseException:
         store.close()
         raise

@@ -117,7 +117,8 @@ class MdmDevice:
 class Pin:
     """Which device an identity belongs to. contender_udid: another that claims it, until that is decided.
 
-    refused_udids: those that were decided against, the last of them.
+    refused_udids: those that were decided against, the last of them. is_forged: whether the row is
+    not as the service wrote it.
     """
 
     identity: DeviceIdentity
@@ -125,3 +126,4 @@ class Pin:
     pinned_at: datetime
     contender_udid: str | None
     refused_udids: tuple[str, ...] = ()
+    is_forged: bool = False

@@ -1,6 +1,7 @@
-"""Bind every sealed key to its row after an upgrade, and find the rows that were altered by hand."""
+"""Bind sealed keys to their rows and sign rows after an upgrade, and find rows that were altered by hand."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from bulkcert.errors import BrokenSeal
 from bulkcert.integrity import CHECK, demands_binding, seal_check
@@ -15,9 +16,10 @@ _BATCH = 500
 
 
 def bind_keys(store: Store, vault: Vault) -> int:
-    """Bind every sealed key to its row, and demand it from then on; returns how many keys were sealed anew.
+    """Bind every sealed key to its row, sign the rows that are to be, and demand both from then on.
 
-    What is there is believed, for the last time. It may be interrupted and run again, and beside a service of
+    Returns how many keys were sealed anew. What is there is believed, for the last time: where it is demanded
+    already, nothing is signed. It may be interrupted and run again, and beside a service of
     this release; one of an earlier release must have been stopped. A key that does not open is left as it is.
     """
     sealed_anew, after = 0, 0
@@ -29,14 +31,23 @@ def bind_keys(store: Store, vault: Vault) -> int:
         if last is None:
             break
         after = last
+    while _sign_some(store):
+        pass
     with store.writing() as tx:
         tx.lock(KEEPING)  # nobody keeps a certificate meanwhile
         after = 0
         while (found := _bind_some(tx, vault, after))[0] is not None:  # what came behind the walk
             after = found[0]
             sealed_anew += found[1]
-        tx.keys.replace_check(CHECK, seal_check(vault))
+        if not tx.signatures.are_demanded():
+            tx.signatures.sign_rest()
+            tx.keys.replace_check(CHECK, seal_check(vault))
     return sealed_anew
+
+
+def _sign_some(store: Store) -> int:
+    with store.writing() as tx:
+        return 0 if tx.signatures.are_demanded() else tx.signatures.sign_some()
 
 
 def _bind_some(tx: Transaction, vault: Vault, after: int) -> tuple[int | None, int]:
@@ -52,10 +63,18 @@ def _bind_some(tx: Transaction, vault: Vault, after: int) -> tuple[int | None, i
     return (found[-1].id if found else None), len(bound)
 
 
-def find_forged(store: Store, vault: Vault) -> Iterator[str]:
-    """Yield which keys do not fit their rows, or are not bound where that is demanded. Nothing is changed."""
+def is_finished(store: Store) -> bool:
+    """Tell whether rows must be signed; until then `find_forged` finds none that is not."""
+    with store.reading() as tx:
+        return tx.signatures.are_demanded()
+
+
+def find_forged(store: Store, vault: Vault, now: datetime) -> Iterator[str]:
+    """Yield which rows are not as the service wrote them, as far as that is demanded. Nothing is changed."""
     with store.reading() as tx:
         must_be_bound = demands_binding(tx, vault)
+        if tx.signatures.are_demanded():
+            yield from tx.signatures.forged(now)
     yield from _forged_keys(store, vault, must_be_bound=must_be_bound)
     for key_id in SigningKeys(store, vault).find_forged():
         yield f"signing key {key_id}"

@@ -31,14 +31,14 @@ from bulkcert.installation import (
     open_installation,
     open_vault,
 )
-from bulkcert.integrity import CHECK, seal_check
+from bulkcert.integrity import CHECK, VaultSigner, seal_check
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
-from bulkcert.proofs import bind_keys, find_forged
+from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.secret import Secret
@@ -254,18 +254,24 @@ def check_start(config: Config) -> bool:
     """
     store, vault = open_installation(config)
     try:
-        return make_mdm(store, vault, utc_now, _mdm_rules(config)).servers.find() is not None
+        return make_mdm(store, vault, utc_now, _mdm_rules(config)).servers.is_set()
     finally:
         store.close()
 
 
-def check_rows(config: Config) -> None:
-    """Raise `ForgedRows` where keys or their rows were altered by hand; raises as `connect` does, too."""
+def check_rows(config: Config) -> str:
+    """Raise `ForgedRows` where rows were altered by hand; raises as `connect` does, too.
+
+    Returns whether all of them are demanded to be signed.
+    """
     store, vault = open_installation(config)
     try:
-        if forged := list(islice(find_forged(store, vault), _MOST_NAMED + 1)):
+        if forged := list(islice(find_forged(store, vault, utc_now()), _MOST_NAMED + 1)):
             more = " and more" if len(forged) > _MOST_NAMED else ""
             raise ForgedRows(f"Not as the service wrote them: {', '.join(forged[:_MOST_NAMED])}{more}.")
+        return (
+            "all of them" if is_finished(store) else "keys only, until `bulkcert db upgrade --finish` is run"
+        )
     finally:
         store.close()
 
@@ -319,7 +325,7 @@ def _initialise(store: Store, config: Config, administrator_password: Secret, no
             write_key_file(key_file, (new_master_key(),))
         vault = Vault(read_key_file(key_file))
         access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
-        access.begin(tx, ADMINISTRATOR, administrator_password)
+        access.begin(tx.signed_by(VaultSigner(vault)), ADMINISTRATOR, administrator_password)
         tx.keys.insert_check(CHECK, seal_check(vault))
         tx.events.append(Event(EventType.INSTANCE_INITIALISED, now(), "system"))
     return True

@@ -15,6 +15,7 @@ from bulkcert.errors import ItemRefusal
 from bulkcert.formats import pkcs12
 from bulkcert.identities import IdentityType
 from bulkcert.importer import Importer
+from bulkcert.integrity import VaultSigner
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.limits import Limits
@@ -132,18 +133,18 @@ def vault() -> Vault:
 
 @pytest.fixture
 def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: Vault
 ) -> Iterator[Store]:  # fmt: skip
     """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
     if os.environ.get("TESTS_ON") == "postgresql":
         monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
         yield request.getfixturevalue("postgres_store")
         return
-    yield from sqlite_stores(tmp_path)
+    yield from sqlite_stores(tmp_path, vault)
 
 
-def sqlite_stores(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+def sqlite_stores(tmp_path: Path, vault: Vault) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}", signer=VaultSigner(vault))
     migration.upgrade(store)
     yield store
     store.close()
@@ -169,23 +170,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=BOTH)
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def any_store(request: pytest.FixtureRequest, tmp_path: Path, vault: Vault) -> Iterator[Store]:
     """A store with the tables of this release, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        yield from sqlite_stores(tmp_path)
+        yield from sqlite_stores(tmp_path, vault)
     else:
-        yield from postgres_stores(request.getfixturevalue("postgres"))
+        yield from postgres_stores(request.getfixturevalue("postgres"), vault)
 
 
 @pytest.fixture
-def postgres_store(postgres: Cluster) -> Iterator[Store]:
+def postgres_store(postgres: Cluster, vault: Vault) -> Iterator[Store]:
     """The same on PostgreSQL alone."""
-    yield from postgres_stores(postgres)
+    yield from postgres_stores(postgres, vault)
 
 
-def postgres_stores(cluster: Cluster) -> Iterator[Store]:
+def postgres_stores(cluster: Cluster, vault: Vault) -> Iterator[Store]:
     url = cluster.lend_database()
-    store = Store(url)
+    store = Store(url, signer=VaultSigner(vault))
     yield store
     store.close()
     cluster.take_back(url)

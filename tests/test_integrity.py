@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.errors import BrokenSeal
-from bulkcert.integrity import CHECK, demands_binding, seal_check
+from bulkcert.integrity import CHECK, Demand, demands_binding, seal_check
 from bulkcert.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.releaser import Releaser
@@ -40,7 +40,7 @@ def release(verbs: Verbs, certificate_id: int) -> None:
 
 
 def forged(verbs: Verbs) -> list[str]:
-    return list(find_forged(verbs.store, verbs.vault))
+    return list(find_forged(verbs.store, verbs.vault, verbs.clock()))
 
 
 def execute(store: Store, statement: sa.Executable) -> None:
@@ -51,7 +51,7 @@ def execute(store: Store, statement: sa.Executable) -> None:
 def be_of_an_earlier_release(verbs: Verbs) -> None:
     """Make the check that an earlier release made: it demands no binding."""
     with verbs.store.writing() as tx:
-        tx.keys.insert_check(CHECK, seal_check(verbs.vault, is_demanded=False))
+        tx.keys.insert_check(CHECK, seal_check(verbs.vault, Demand.NOTHING))
 
 
 def swap(store: Store, *columns: str) -> None:

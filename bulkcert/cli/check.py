@@ -27,7 +27,7 @@ def check(context: click.Context, *, no_tls: bool, worker: bool) -> None:
     click.echo(f"     data directory: {config.data_dir}")
     passes = _passes("database, schema and master key", lambda: check_start(config))
     if passes:
-        passes &= bool(_passes("keys fit their rows", lambda: check_rows(config)))
+        passes &= bool(_passes("rows are as the service wrote them", lambda: check_rows(config)))
     if passes is not None:
         passes &= worker or bool(_passes("spool folder can be written", lambda: check_spool(config)))
         passes &= (

@@ -72,6 +72,16 @@ class MdmUncertain(MdmFault):
     remedy = "Look at the MDM server's log. Nothing is lost: a command is never carried out twice."
 
 
+class MdmForged(MdmFault):
+    """The address of the MDM server, or the device of an identity, was altered in the database by hand."""
+
+    code = "mdm_forged"
+    remedy = (
+        "Run `bulkcert check`, which names the rows. Set the MDM server again with `bulkcert mdm set`, or"
+        " confirm the device with `bulkcert mdm confirm`. Treat it as tampering until it is explained."
+    )
+
+
 class MdmRefused(MdmFault):
     """The MDM server refused a command."""
 

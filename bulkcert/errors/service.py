@@ -118,7 +118,10 @@ class BrokenSeal(Refusal):
 
 
 class ForgedRows(Refusal):
-    """Keys in the database, or their rows, were altered or swapped by hand, and not by the service."""
+    """Rows in the database were altered or swapped by hand, and not by the service."""
 
     code = "forged_row"
-    remedy = "Restore the rows from a backup; treat it as tampering until it is explained."
+    remedy = (
+        "Restore the rows from a backup, or see docs/operations.md;"
+        " treat it as tampering until it is explained."
+    )

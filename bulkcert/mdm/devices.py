@@ -43,15 +43,17 @@ class MdmDevices:
     def confirm(self, identity: DeviceIdentity, udid: str, actor: str) -> Pin:
         """Say which device an identity belongs to; what waited for that is ready again.
 
-        Raises `NoContest` where the identity is not known, or this device never claimed it.
+        Raises `NoContest` where the identity is not known, or this device never claimed it. A pin that was
+        altered by hand is made anew.
         """
         with self._store.writing() as tx:
             pin = tx.mdm.pinned(identity, hold=True)
-            if pin is None or udid not in {pin.udid, pin.contender_udid}:
+            if pin is None or not _is_claimant(tx, pin, udid):
                 raise NoContest("No device of this UDID claims this identity now.")
             now = tx.time(self._now)
             other = _other(pin, udid)
-            refused = [each for each in (*pin.refused_udids, other) if each and each != udid]
+            before = () if pin.is_forged else pin.refused_udids
+            refused = [each for each in (*before, other) if each and each != udid]
             tx.mdm.confirm(identity, udid, refused, now)
             for deployment in tx.deployments.of_device(identity):
                 if deployment.state is DeploymentState.CONFLICT:
@@ -140,6 +142,8 @@ class MdmDevices:
         pin = tx.mdm.pinned(identity, hold=is_news)
         if pin is None or not is_news or pin.udid == udid or pin.contender_udid is not None:
             return
+        if pin.is_forged:  # noting a contender would sign it
+            return
         if udid in pin.refused_udids:  # it says so again; that was decided
             return
         tx.mdm.contend(identity, udid)
@@ -151,6 +155,14 @@ class MdmDevices:
 
 def _facts(identity: DeviceIdentity, udid: str) -> dict[str, object]:
     return {"identity_type": identity.type, "identity": identity.value, "udid": udid}
+
+
+def _is_claimant(tx: Transaction, pin: Pin, udid: str) -> bool:
+    """Tell whether a device claims an identity; where the pin is forged, by the device's own word alone."""
+    if not pin.is_forged:
+        return udid in {pin.udid, pin.contender_udid}
+    device = tx.mdm.device(udid)
+    return device is not None and pin.identity in device.claims.identities()
 
 
 def _other(pin: Pin, udid: str) -> str | None:

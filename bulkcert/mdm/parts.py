@@ -60,7 +60,7 @@ def make_carrier(
 ) -> Carrier:
     """Put a carrier together; raises `MdmNotConfigured` or `BadSettings` where it could do nothing."""
     servers = MdmServers(store, vault, now, allows_http=rules.allows_http)
-    if servers.find() is None:
+    if not servers.is_set():
         raise MdmNotConfigured("No MDM server is set.")
     tls = _trust(rules.ca_file)
 

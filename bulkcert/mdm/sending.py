@@ -13,7 +13,14 @@ import structlog
 from bulkcert.deployer.profile import NAMESPACE, profile_identifier
 from bulkcert.deployments import Deployments, Handout
 from bulkcert.errors import Refusal
-from bulkcert.errors.mdm import MdmFault, MdmRefused, MdmUnauthorised, MdmUncertain, MdmUnreachable
+from bulkcert.errors.mdm import (
+    MdmFault,
+    MdmForged,
+    MdmRefused,
+    MdmUnauthorised,
+    MdmUncertain,
+    MdmUnreachable,
+)
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import hold, write_command
 from bulkcert.mdm_words import DEPLOYER, CommandStatus, MdmCommand, RequestType
@@ -22,7 +29,7 @@ from bulkcert.policies.deployments import Action, Deployment, Lease
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 
-FAULTS = tuple(kind.code for kind in (MdmUnreachable, MdmUnauthorised, MdmUncertain))
+FAULTS = tuple(kind.code for kind in (MdmUnreachable, MdmUnauthorised, MdmUncertain, MdmForged))
 """The codes of deployments that wait for an MDM server that takes no commands."""
 
 _RELEASED_AT_ONCE = 10
@@ -145,8 +152,25 @@ class Sender:
         installs = [each for each in commands if each.request_type is RequestType.INSTALL_PROFILE]
         if not installs:
             return {}
-        made = self._deployments.release_all([_lease(each, batch.held) for each in installs], DEPLOYER)
-        return {command.uuid: handout for command, handout in zip(installs, made, strict=True)}
+        strays = self._refuse_strays(installs)
+        wanted = [each for each in installs if each.uuid not in strays]
+        made = self._deployments.release_all([_lease(each, batch.held) for each in wanted], DEPLOYER)
+        return strays | {command.uuid: handout for command, handout in zip(wanted, made, strict=True)}
+
+    def _refuse_strays(self, installs: Sequence[MdmCommand]) -> dict[str, Handout | Refusal]:
+        """Fail deployments whose command is for a device that their identity is not provably pinned to."""
+        ids = [each.deployment_id for each in installs if each.deployment_id is not None]
+        with self._store.reading() as tx:
+            proven = tx.mdm_leases.proven_udids(ids)
+        strays = [each for each in installs if proven.get(each.deployment_id or 0) != each.udid]
+        if not strays:
+            return {}
+        refusal = MdmForged("The device is not the one that the service pinned to this identity.")
+        with self._store.writing() as tx:
+            for command in strays:
+                if (held := hold(tx, command, tx.time(self._now) + 2 * self._wait)) is not None:
+                    self._outcomes.fail(tx, held, refusal.code, refusal.detail, DEPLOYER)
+        return {each.uuid: refusal for each in strays}
 
     def _send(
         self, client: NanoMdm, batch: _Batch, command: MdmCommand, handouts: Mapping[str, Handout | Refusal]

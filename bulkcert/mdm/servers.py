@@ -81,8 +81,13 @@ class MdmServers:
             tx.events.append(Event(EventType.MDM_SERVER_CHANGED, now, actor, {"url": url}))
         self._store.scrub()
 
+    def is_set(self) -> bool:
+        """Tell whether a server was set."""
+        with self._store.reading() as tx:
+            return tx.mdm.has_server(NANOMDM)
+
     def find(self) -> MdmServer | None:
-        """Find the server; None where none was set."""
+        """Find the server; None where none was set. Raises `MdmForged`."""
         with self._store.reading() as tx:
             return tx.mdm.server(NANOMDM)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.errors import Contended, NotFound
-from bulkcert.errors.mdm import RepeatedEvent, StaleEvent, WrongSignature
+from bulkcert.errors.mdm import MdmForged, RepeatedEvent, StaleEvent, WrongSignature
 from bulkcert.formats.nanomdm import MdmEvent, Topic, read_event
 from bulkcert.mdm.answers import Answers
 from bulkcert.mdm.devices import MdmDevices
@@ -51,7 +51,10 @@ class MdmWebhook:
         """
         if signature is None:
             raise WrongSignature("The webhook is not signed.")
-        server = self._servers.find()
+        try:
+            server = self._servers.find()
+        except MdmForged:  # whoever asks is not known yet
+            server = None
         if server is None:
             raise NotFound("There is nothing at this path.")
         mac = hmac.new(self._servers.webhook_key(server).reveal(), body, hashlib.sha256).digest()

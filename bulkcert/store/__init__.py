@@ -7,6 +7,7 @@
 A transaction commits when its block ends, and everything in it or nothing is kept.
 """
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -39,6 +40,7 @@ from bulkcert.store.planning import Planning
 from bulkcert.store.policies import Policies
 from bulkcert.store.principals import ClientSecrets, Principals
 from bulkcert.store.requests import Requests
+from bulkcert.store.signatures import RowSigner, Signatures
 from bulkcert.store.tokens import Tokens
 from bulkcert.store.traces import Traces, truncate_log, vacuum
 from bulkcert.store.workers import Workers
@@ -47,9 +49,21 @@ from bulkcert.store.workers import Workers
 class Transaction:
     """One transaction, with the parts of the store that it reaches."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signer: RowSigner | None = None) -> None:
         self._connection = connection
         self._appended: list[Event] = []
+        self._signer = signer
+
+    def signed_by(self, signer: RowSigner) -> "Transaction":
+        """Return the same transaction, which signs and verifies rows."""
+        signing = Transaction(self._connection, signer)
+        signing._appended = self._appended
+        return signing
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """MACs of rows."""
+        return Signatures(self._connection, self._signer)
 
     @property
     def appended(self) -> Sequence[Event]:
@@ -114,7 +128,7 @@ class Transaction:
     @cached_property
     def mdm(self) -> Mdm:
         """MDM servers and their devices."""
-        return Mdm(self._connection)
+        return Mdm(self._connection, self.signatures)
 
     @cached_property
     def mdm_commands(self) -> MdmCommands:
@@ -124,7 +138,7 @@ class Transaction:
     @cached_property
     def mdm_leases(self) -> MdmLeases:
         """Deployments in the hands of the built-in deployer."""
-        return MdmLeases(self._connection)
+        return MdmLeases(self._connection, self.signatures)
 
     @cached_property
     def planning(self) -> Planning:
@@ -139,17 +153,17 @@ class Transaction:
     @cached_property
     def principals(self) -> Principals:
         """Users and clients."""
-        return Principals(self._connection)
+        return Principals(self._connection, self.signatures)
 
     @cached_property
     def client_secrets(self) -> ClientSecrets:
         """Digests of the secrets of clients."""
-        return ClientSecrets(self._connection)
+        return ClientSecrets(self._connection, self.signatures)
 
     @cached_property
     def tokens(self) -> Tokens:
         """Tokens that were issued."""
-        return Tokens(self._connection)
+        return Tokens(self._connection, self.signatures)
 
     @cached_property
     def throttles(self) -> Throttles:
@@ -205,25 +219,38 @@ class Transaction:
 
 
 class Store:
-    """Everything that is kept, behind one engine."""
+    """Everything that is kept, behind one engine.
 
-    def __init__(self, url: str, limits: PoolLimits | None = None) -> None:
+    signer: signs and verifies rows (`store.signatures`); without one those are neither read nor written.
+    """
+
+    def __init__(self, url: str, limits: PoolLimits | None = None, signer: RowSigner | None = None) -> None:
         self.engine: Engine = make_engine(url, limits or PoolLimits())
+        self._signer = signer
         # SQLite has one writer: the others queue here, in turn and without holding a connection.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         self._listener = Listener(self.engine) if self.engine.dialect.name == "postgresql" else None
+
+    def signed_by(self, signer: RowSigner) -> "Store":
+        """Return the same store, with the same connections, which signs and verifies rows.
+
+        The key that signs is known only once what the store holds is read.
+        """
+        signing: Store = copy.copy(self)
+        signing._signer = signer
+        return signing
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Read in one consistent view; never waits for a writer."""
         with transaction(self.engine, writing=False) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._signer)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Read and write; commits at the end of the block, or keeps nothing where it raises."""
         with self._my_turn(), transaction(self.engine, writing=True) as connection:
-            tx = Transaction(connection)
+            tx = Transaction(connection, self._signer)
             yield tx
         log_events(tx.appended)
 

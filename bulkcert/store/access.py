@@ -55,6 +55,10 @@ class Throttles:
         )
 
 
+MASTER_KEY_CHECK = "master_key"
+"""The id of the sealed check of the master key."""
+
+
 @dataclass(frozen=True)
 class KeptSigningKey:
     """A signing key with its private half sealed."""

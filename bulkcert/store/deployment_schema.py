@@ -61,6 +61,7 @@ mdm_servers = sa.Table(
     sa.Column("sealed_api_key", sa.LargeBinary, nullable=False),
     sa.Column("sealed_webhook_key", sa.LargeBinary, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
+    sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 mdm_devices = sa.Table(
@@ -86,6 +87,7 @@ mdm_identities = sa.Table(
     sa.Column("pinned_at", Time, nullable=False),
     sa.Column("contender_udid", sa.String(64)),
     sa.Column("refused_udids", sa.Text),  # whom an administrator decided against, with spaces between
+    sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 mdm_commands = sa.Table(

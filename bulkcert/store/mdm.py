@@ -1,18 +1,21 @@
 """MDM servers, what they tell of devices, and which device an identity is pinned to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from bulkcert.errors.mdm import MdmForged
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.mdm_words import Claims, MdmDevice, MdmServer, Pin
 from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.absent import insert_if_absent
 from bulkcert.store.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
+from bulkcert.store.signatures import Signatures
 from bulkcert.store.traces import Traces
 
 _MOST_NUMBERS = 4
@@ -25,31 +28,39 @@ _MOST_REFUSED = 20
 class Mdm:
     """Keep MDM servers, devices and pins."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
+        self._signatures = signatures
 
     # --- servers ---
 
     def server(self, server_id: str) -> MdmServer | None:
-        """Find how to talk to a server; None where it was not set."""
+        """Find how to talk to a server; None where it was not set. Raises `MdmForged`."""
         row = self._connection.execute(sa.select(mdm_servers).where(mdm_servers.c.id == server_id)).first()
         if row is None:
             return None
+        if not self._signatures.is_genuine(mdm_servers, row):
+            raise MdmForged("The row of the MDM server is not as the service wrote it.")
         return MdmServer(row.url, row.sealed_api_key, row.sealed_webhook_key, row.updated_at)
+
+    def has_server(self, server_id: str) -> bool:
+        """Tell whether a server was set."""
+        query = sa.select(mdm_servers.c.id).where(mdm_servers.c.id == server_id)
+        return self._connection.execute(query).first() is not None
 
     def set_server(self, server_id: str, server: MdmServer) -> None:
         """Keep how to talk to a server, in the place of what was known."""
         if self._connection.execute(sa.delete(mdm_servers).where(mdm_servers.c.id == server_id)).rowcount:
             Traces(self._connection).note()
-        self._connection.execute(
-            sa.insert(mdm_servers).values(
-                id=server_id,
-                url=server.url,
-                sealed_api_key=server.sealed_api_key,
-                sealed_webhook_key=server.sealed_webhook_key,
-                updated_at=server.updated_at,
-            )
-        )
+        values = {
+            "id": server_id,
+            "url": server.url,
+            "sealed_api_key": server.sealed_api_key,
+            "sealed_webhook_key": server.sealed_webhook_key,
+            "updated_at": server.updated_at,
+        }
+        mac = self._signatures.mac(mdm_servers, values)
+        self._connection.execute(sa.insert(mdm_servers).values({**values, "mac": mac}))
 
     # --- events ---
 
@@ -112,15 +123,23 @@ class Mdm:
             "identity": identity.value,
             "udid": udid,
             "pinned_at": now,
+            "contender_udid": None,
+            "refused_udids": None,
         }
+        row["mac"] = self._signatures.mac(mdm_identities, row)
         key = (mdm_identities.c.identity_type, mdm_identities.c.identity)
         return insert_if_absent(self._connection, mdm_identities, row, *key)
 
     def pinned(self, identity: DeviceIdentity, *, hold: bool = False) -> Pin | None:
         """Find who has an identity. hold: nobody else decides on it before the transaction ends."""
+        row = self._row(identity, hold=hold)
+        if row is None:
+            return None
+        return replace(_pin(row), is_forged=not self._signatures.is_genuine(mdm_identities, row))
+
+    def _row(self, identity: DeviceIdentity, *, hold: bool) -> Row[Any] | None:
         query = sa.select(mdm_identities).where(*_is(identity))
-        row = self._connection.execute(query.with_for_update() if hold else query).first()
-        return None if row is None else _pin(row)
+        return self._connection.execute(query.with_for_update() if hold else query).first()
 
     def contested(self, limit: int, cursor: str | None) -> Page[Pin]:
         """List the identities that two devices claim."""
@@ -133,25 +152,25 @@ class Mdm:
         return cursors.page(found, limit)
 
     def contend(self, identity: DeviceIdentity, udid: str) -> None:
-        """Note that another device claims an identity."""
-        self._connection.execute(
-            sa.update(mdm_identities).where(*_is(identity)).values(contender_udid=udid)
-        )  # fmt: skip
+        """Note that another device claims an identity, whose pin is not forged."""
+        self._set_pin(identity, contender_udid=udid)
 
     def confirm(
         self, identity: DeviceIdentity, udid: str, refused_udids: Sequence[str], now: datetime
     ) -> None:
         """Give an identity to a device for good; nobody contends for it any more."""
-        self._connection.execute(
-            sa.update(mdm_identities)
-            .where(*_is(identity))
-            .values(
-                udid=udid,
-                pinned_at=now,
-                contender_udid=None,
-                refused_udids=" ".join(refused_udids[-_MOST_REFUSED:]) or None,
-            )
+        self._set_pin(
+            identity,
+            udid=udid,
+            pinned_at=now,
+            contender_udid=None,
+            refused_udids=" ".join(refused_udids[-_MOST_REFUSED:]) or None,
         )
+
+    def _set_pin(self, identity: DeviceIdentity, **values: object) -> None:
+        row = self._row(identity, hold=True)
+        if row is not None:
+            self._signatures.update(mdm_identities, row, values)
 
 
 def _is(identity: DeviceIdentity) -> tuple[sa.ColumnElement[bool], ...]:

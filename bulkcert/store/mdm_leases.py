@@ -11,6 +11,7 @@ from bulkcert.mdm_words import DEPLOYER, CommandStatus
 from bulkcert.policies import DeploymentState
 from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR, READY
 from bulkcert.store.schema import deployments, mdm_commands, mdm_devices, mdm_identities
+from bulkcert.store.signatures import Signatures
 
 _COLUMN = deployments.c
 
@@ -27,14 +28,24 @@ class Held:
 class MdmLeases:
     """Renew, note and begin anew."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
+        self._signatures = signatures
 
     def udids(self, deployment_ids: Sequence[int]) -> dict[int, str]:
         """Tell which devices deployments are for."""
         query = sa.select(_COLUMN.id, mdm_identities.c.udid).select_from(_mapped())
         return {
             row.id: row.udid for row in self._connection.execute(query.where(_COLUMN.id.in_(deployment_ids)))
+        }
+
+    def proven_udids(self, deployment_ids: Sequence[int]) -> dict[int, str]:
+        """Tell which devices deployments are for, where the pin is not forged and nobody contends for it."""
+        query = sa.select(_COLUMN.id.label("deployment_id"), mdm_identities).select_from(_mapped())
+        return {
+            row.deployment_id: row.udid
+            for row in self._connection.execute(query.where(_COLUMN.id.in_(deployment_ids)))
+            if row.contender_udid is None and self._signatures.is_genuine(mdm_identities, row)
         }
 
     def renew(self, deployment_id: int, lease: str, until: datetime) -> bool:

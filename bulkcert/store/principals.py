@@ -1,4 +1,7 @@
-"""Users and clients, and the secrets of clients."""
+"""Users and clients, and the secrets of clients.
+
+Their rows are signed: one that is not as the service wrote it gives nobody anything.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +15,7 @@ from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
 from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import client_secrets, principals
+from bulkcert.store.signatures import Signatures
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ _MOST_SECRETS = 10
 class Principals:
     """Keep users and clients."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
+        self._signatures = signatures
 
     def insert_user(self, login: str, password_hash: str, role: Role, now: datetime) -> Principal:
         """Keep a new user; its login must be free (`has_login`). Raises `LimitReached`."""
@@ -56,6 +61,7 @@ class Principals:
             raise LimitReached(f"There are {_MOST_OF_A_KIND} {kind}s, and no more may be made.")
         values |= {"kind": kind, "is_disabled": False, "tokens_valid_from": values["created_at"]}
         row = self._connection.execute(sa.insert(principals).values(values).returning(*principals.c)).one()
+        self._signatures.update(principals, row, {})
         return _principal(row)
 
     def has_login(self, login: str) -> bool:
@@ -63,20 +69,32 @@ class Principals:
         query = sa.select(principals.c.id).where(principals.c.login == login)
         return self._connection.execute(query).first() is not None
 
-    def find(self, kind: PrincipalKind, login: str, *, lock: bool = False) -> Principal:
-        """Return a principal, exactly as its login is written, or raise `NotFound`.
+    def find(
+        self, kind: PrincipalKind, login: str, *, lock: bool = False, takes_forged: bool = False
+    ) -> Principal:
+        """Return a principal, exactly as its login is written, or raise `NotFound` or `ForgedRows`.
 
-        lock: whether its row is locked until the transaction ends.
+        lock: whether its row is locked until the transaction ends. takes_forged: whether a row that is not as
+        the service wrote it is returned too, for who only takes away.
         """
         row = self._row(kind, login, lock=lock)
         if row is None:
             raise NotFound(f"There is no such {kind}.")
+        if not takes_forged:
+            self._signatures.require(principals, row)
         return _principal(row)
 
+    def is_genuine(self, kind: PrincipalKind, login: str) -> bool:
+        """Tell whether there is a principal whose row is as the service wrote it."""
+        row = self._row(kind, login, lock=False)
+        return row is not None and self._signatures.is_genuine(principals, row)
+
     def find_user(self, login: str, *, lock: bool = False) -> User | None:
-        """Return a user with the hash of its password. lock: as in `find`."""
+        """Return a user with the hash of its password; None where its row is forged. lock: as in `find`."""
         row = self._row(PrincipalKind.USER, login, lock=lock)
-        return None if row is None else User(_principal(row), row.password_hash)
+        if row is None or not self._signatures.is_genuine(principals, row):
+            return None
+        return User(_principal(row), row.password_hash)
 
     def _row(self, kind: PrincipalKind, login: str, *, lock: bool) -> Row[Any] | None:
         query = sa.select(principals).where(principals.c.kind == kind, principals.c.login == login)
@@ -90,19 +108,17 @@ class Principals:
         rows = self._connection.execute(query.order_by(principals.c.id).limit(limit + 1))
         return cursors.page(((row.id, cursors.size_of(row), _principal(row)) for row in rows), limit)
 
-    def count_owners(self) -> int:
-        """Count the users who may do everything and are not disabled."""
-        return int(
-            self._connection.execute(
-                sa.select(sa.func.count()).where(
-                    principals.c.role == Role.OWNER, principals.c.is_disabled.is_(False)
-                )
-            ).scalar_one()
+    def owners(self) -> frozenset[int]:
+        """Return the ids of the users who may do everything and are not disabled."""
+        query = sa.select(principals).where(
+            principals.c.role == Role.OWNER, principals.c.is_disabled.is_(False)
         )
+        rows = self._connection.execute(query).all()
+        return frozenset(row.id for row in rows if self._signatures.is_genuine(principals, row))
 
     def disable(self, principal_id: int, now: datetime) -> None:
-        """Disable a principal; all of its tokens end."""
-        self._end_tokens(principal_id, now, is_disabled=True)
+        """Disable a principal, for good, even one whose row is forged; all of its tokens end."""
+        self._end_tokens(principal_id, now, takes_forged=True, is_disabled=True)
 
     def change_password(self, principal_id: int, password_hash: str, now: datetime) -> None:
         """Give a user another password; all of its tokens end."""
@@ -118,27 +134,36 @@ class Principals:
 
     def upgrade_hash(self, principal_id: int, password_hash: str) -> None:
         """Keep a stronger hash of the same password; tokens stay."""
-        self._update(principal_id, password_hash=password_hash)
+        self._signatures.update(principals, self._locked(principal_id), {"password_hash": password_hash})
 
-    def _end_tokens(self, principal_id: int, now: datetime, **values: Any) -> None:  # noqa: ANN401 - columns
-        next_generation = principals.c.generation + 1
-        self._update(principal_id, generation=next_generation, tokens_valid_from=now, **values)
+    def _end_tokens(
+        self, principal_id: int, now: datetime, *, takes_forged: bool = False, **values: object
+    ) -> None:
+        row = self._locked(principal_id, takes_forged=takes_forged)
+        ended = {"generation": row.generation + 1, "tokens_valid_from": now}
+        self._signatures.update(principals, row, ended | values)
 
-    def _update(self, principal_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
-        self._connection.execute(sa.update(principals).where(principals.c.id == principal_id).values(values))
+    def _locked(self, principal_id: int, *, takes_forged: bool = False) -> Row[Any]:
+        """Lock a principal's row for a change, which must not sign what somebody else wrote."""
+        query = sa.select(principals).where(principals.c.id == principal_id).with_for_update()
+        row = self._connection.execute(query).one()
+        if not takes_forged:
+            self._signatures.require(principals, row)
+        return row
 
 
 class ClientSecrets:
     """Digests of the secrets of clients. A client may have several while it changes over."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
+        self._signatures = signatures
 
     def insert(self, principal_id: int, digest: str, now: datetime) -> None:
         """Keep the digest of a new secret; of those before, the last nine stay."""
-        self._connection.execute(
-            sa.insert(client_secrets).values(digest=digest, principal_id=principal_id, created_at=now)
-        )
+        values = {"digest": digest, "principal_id": principal_id, "created_at": now, "expires_at": None}
+        mac = self._signatures.mac(client_secrets, values)
+        self._connection.execute(sa.insert(client_secrets).values({**values, "mac": mac}))
         column = client_secrets.c
         oldest = (
             sa.select(column.digest)
@@ -149,18 +174,20 @@ class ClientSecrets:
         self._connection.execute(sa.delete(client_secrets).where(column.digest.in_(oldest)))
 
     def end(self, principal_id: int, at: datetime) -> None:
-        """Let every secret of a client that has no earlier end, end at a time."""
-        later = client_secrets.c.expires_at.is_(None) | (client_secrets.c.expires_at > at)
-        self._connection.execute(
-            sa.update(client_secrets)
-            .where(client_secrets.c.principal_id == principal_id, later)
-            .values(expires_at=at)
-        )
+        """Let every secret of a client that has no earlier end, end at a time; one that is forged goes."""
+        own = sa.select(client_secrets).where(client_secrets.c.principal_id == principal_id)
+        for row in self._connection.execute(own.with_for_update()).all():
+            if not self._signatures.is_genuine(client_secrets, row):
+                self._connection.execute(
+                    sa.delete(client_secrets).where(client_secrets.c.digest == row.digest)
+                )
+            elif row.expires_at is None or row.expires_at > at:
+                self._signatures.update(client_secrets, row, {"expires_at": at})
 
     def lock_owner(self, client_id: str, digest: str, now: datetime) -> Principal | None:
         """Lock and return the enabled client whose secret, valid at `now`, has this digest."""
         query = (
-            sa.select(principals)
+            sa.select(principals, client_secrets)
             .join(client_secrets)
             .where(
                 principals.c.kind == PrincipalKind.CLIENT,
@@ -171,7 +198,10 @@ class ClientSecrets:
             )
         )
         row = self._connection.execute(query.with_for_update(of=principals)).first()
-        return None if row is None else _principal(row)
+        if row is None:
+            return None
+        is_genuine = all(self._signatures.is_genuine(table, row) for table in (principals, client_secrets))
+        return _principal(row) if is_genuine else None
 
 
 def _principal(row: Row[Any]) -> Principal:

@@ -92,6 +92,7 @@ principals = sa.Table(
     sa.Column("tokens_valid_from", Time, nullable=False),  # for releases before `generation`
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Time, nullable=False),
+    sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 client_secrets = sa.Table(
@@ -101,6 +102,7 @@ client_secrets = sa.Table(
     sa.Column("principal_id", Number, sa.ForeignKey("principals.id"), nullable=False, index=True),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time),
+    sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 tokens = sa.Table(
@@ -114,6 +116,7 @@ tokens = sa.Table(
     sa.Column("expires_at", Time, nullable=False, index=True),
     sa.Column("last_used_at", Time, nullable=False),
     sa.Column("revoked_at", Time),
+    sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 login_throttles = sa.Table(

@@ -10,6 +10,7 @@ from bulkcert.principals import Scope, Session
 from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import principals, tokens
+from bulkcert.store.signatures import Signatures
 
 MOST_OF_ONE = 1000
 """Tokens of one user or client; a client that needs more may use one token for many requests."""
@@ -18,8 +19,9 @@ MOST_OF_ONE = 1000
 class Tokens:
     """Issue, find, list and revoke tokens."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
+        self._signatures = signatures
 
     def insert(self, session: Session) -> None:
         """Insert a new token of its principal's generation; of those before, the newest 999 stay.
@@ -27,17 +29,17 @@ class Tokens:
         The principal's row must be locked (`Principals.find` with `lock`), or a change of it may be missed.
         """
         generation = sa.select(principals.c.generation).where(principals.c.id == session.principal_id)
-        self._connection.execute(
-            sa.insert(tokens).values(
-                id=session.token_id,
-                principal_id=session.principal_id,
-                scopes=" ".join(sorted(session.scopes)),
-                generation=generation.scalar_subquery(),
-                issued_at=session.issued_at,
-                expires_at=session.expires_at,
-                last_used_at=session.issued_at,
-            )
-        )
+        values = {
+            "id": session.token_id,
+            "principal_id": session.principal_id,
+            "scopes": " ".join(sorted(session.scopes)),
+            "generation": self._connection.execute(generation).scalar_one(),
+            "issued_at": session.issued_at,
+            "expires_at": session.expires_at,
+            "last_used_at": session.issued_at,
+        }
+        mac = self._signatures.mac(tokens, values)
+        self._connection.execute(sa.insert(tokens).values({**values, "mac": mac}))
         column = tokens.c
         oldest = (
             sa.select(column.id)
@@ -53,10 +55,14 @@ class Tokens:
         """Look up a token that is valid at `now`, with the time of its last use.
 
         A token is valid unless it has ended, was revoked, is of another generation than its principal,
-        belongs to a disabled principal, or was last used before `used_after`.
+        belongs to a disabled principal, or was last used before `used_after`; or its row or its principal's
+        is not as the service wrote it.
         """
-        row = self._connection.execute(_valid(now, used_after).where(tokens.c.id == token_id)).first()
-        return None if row is None else (_session(row), row.last_used_at)
+        query = _valid(now, used_after).add_columns(*_OTHERS).where(tokens.c.id == token_id)
+        row = self._connection.execute(query).first()
+        if row is None or not all(self._signatures.is_genuine(table, row) for table in (tokens, principals)):
+            return None
+        return _session(row), row.last_used_at
 
     def page(
         self,
@@ -89,6 +95,10 @@ class Tokens:
     def delete_ended(self, before: datetime) -> None:
         """Forget tokens that ended before a time."""
         self._connection.execute(sa.delete(tokens).where(tokens.c.expires_at < before))
+
+
+_OTHERS = tuple(column for column in principals.c if column is not principals.c.login)
+"""The columns of principals that `_valid` does not select."""
 
 
 def _valid(now: datetime, used_after: datetime | None) -> sa.Select[Any]:

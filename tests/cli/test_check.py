@@ -1,5 +1,6 @@
 """`bulkcert check` says what is wrong, and exits with 1 where something is."""
 
+import contextlib
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,9 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from bulkcert.cli.check import check
+from bulkcert.cli.db import upgrade
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.formats.pkcs12 import kdf
+from bulkcert.installation import open_installation
+from bulkcert.integrity import CHECK, Demand, seal_check
 from bulkcert.opening import Layers, Opener
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
@@ -42,7 +46,31 @@ def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
     assert done.exit_code == 1
-    assert "FAIL keys fit their rows: Not as the service wrote them: signing key " in done.output
+    assert (
+        "FAIL rows are as the service wrote them: Not as the service wrote them: signing key " in done.output
+    )
+
+
+def test_p32_users_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
+    with contextlib.closing(sqlite3.connect(data_dir / "bulkcert.sqlite3")) as connection, connection:
+        connection.execute("UPDATE principals SET password_hash = 'another'")
+    done = CliRunner().invoke(check)
+
+    assert done.exit_code == 1
+    assert "Not as the service wrote them: user administrator (id 1)." in done.output
+
+
+def test_an_upgrade_that_is_not_finished_is_told(data_dir: Path) -> None:
+    assert "ok   rows are as the service wrote them: all of them" in CliRunner().invoke(check).output
+    config = Config.from_environment({"BULKCERT_DATA_DIR": str(data_dir)})
+    store, vault = open_installation(config)
+    with store.writing() as tx:
+        tx.keys.replace_check(CHECK, seal_check(vault, Demand.KEYS))
+    store.close()
+    assert "keys only, until `bulkcert db upgrade --finish` is run" in CliRunner().invoke(check).output
+    assert "rows are signed; sealed anew: 0" in CliRunner().invoke(upgrade, ["--finish"]).output
+
+    assert "rows are as the service wrote them: all of them" in CliRunner().invoke(check).output
 
 
 @pytest.mark.parametrize("lost", [

@@ -122,6 +122,11 @@ LONGEST = {
     "mdm_commands.lease": UUID,
     "mdm_commands.status": longest(CommandStatus),
     "mdm_events.digest": SHA256,
+    "principals.mac": SHA256,
+    "client_secrets.mac": SHA256,
+    "tokens.mac": SHA256,
+    "mdm_servers.mac": SHA256,
+    "mdm_identities.mac": SHA256,
     "traces.id": "0" * 32,
 }
 LIMITED = {
