@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "bulkcert"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 VALUES = frozenset(
-    "errors secret identities certificates reports events expiry principals limits entries releases passwords"
-    " idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
+    "errors secret identities certificates reports events expiry principals logins limits entries releases"
+    " passwords idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),

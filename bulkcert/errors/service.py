@@ -62,6 +62,16 @@ class SchemaOutdated(StartRefusal):
     remedy = "Make a backup, and run `bulkcert db upgrade`."
 
 
+class LoginsCollide(StartRefusal):
+    """Logins that differ by case only, and are not disabled, would count as one."""
+
+    code = "logins_collide"
+    remedy = (
+        "With the release that ran before, disable all of them but one (`bulkcert user disable LOGIN`); then"
+        " run `bulkcert db upgrade` again."
+    )
+
+
 class SchemaNewer(StartRefusal):
     """The database was made, or upgraded, by a newer release."""
 

@@ -1,4 +1,4 @@
-"""Users and clients, and the secrets of clients."""
+"""Users and clients, and the secrets of clients. They are found by the keys of their logins (`logins`)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
+from bulkcert.logins import key_of
 from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
 from bulkcert.reports import Page
 from bulkcert.store import cursors
@@ -29,7 +30,7 @@ class Principals:
         self._connection = connection
 
     def insert_user(self, login: str, password_hash: str, role: Role, now: datetime) -> Principal:
-        """Keep a new user; its login must be free (`has_login`)."""
+        """Keep a new user; its login must be free (`find_login`)."""
         return self._insert(
             kind=PrincipalKind.USER,
             login=login,
@@ -47,20 +48,21 @@ class Principals:
         )
 
     def _insert(self, **values: Any) -> Principal:  # noqa: ANN401 - columns
-        row = self._connection.execute(
-            sa.insert(principals)
-            .values(values | {"is_disabled": False, "tokens_valid_from": values["created_at"]})
-            .returning(*principals.c)
-        ).one()
+        values |= {
+            "login_key": key_of(values["login"]),
+            "is_disabled": False,
+            "tokens_valid_from": values["created_at"],
+        }
+        row = self._connection.execute(sa.insert(principals).values(values).returning(*principals.c)).one()
         return _principal(row)
 
-    def has_login(self, login: str) -> bool:
-        """Tell whether a login is taken."""
-        query = sa.select(principals.c.id).where(principals.c.login == login)
-        return self._connection.execute(query).first() is not None
+    def find_login(self, login: str) -> str | None:
+        """Return the login of a user or client that this one is a spelling of; None where it is free."""
+        query = sa.select(principals.c.login).where(principals.c.login_key == key_of(login))
+        return self._connection.execute(query).scalar_one_or_none()
 
     def find(self, kind: PrincipalKind, login: str, *, lock: bool = False) -> Principal:
-        """Return a principal, exactly as its login is written, or raise `NotFound`.
+        """Return the principal of a login, however it is spelled, or raise `NotFound`.
 
         lock: whether its row is locked until the transaction ends.
         """
@@ -75,7 +77,8 @@ class Principals:
         return None if row is None else User(_principal(row), row.password_hash)
 
     def _row(self, kind: PrincipalKind, login: str, *, lock: bool) -> Row[Any] | None:
-        query = sa.select(principals).where(principals.c.kind == kind, principals.c.login == login)
+        is_named = principals.c.login_key == key_of(login)
+        query = sa.select(principals).where(principals.c.kind == kind, is_named)
         return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
@@ -152,7 +155,7 @@ class ClientSecrets:
             .join(client_secrets)
             .where(
                 principals.c.kind == PrincipalKind.CLIENT,
-                principals.c.login == client_id,
+                principals.c.login_key == key_of(client_id),
                 principals.c.is_disabled.is_(False),
                 client_secrets.c.digest == digest,
                 client_secrets.c.expires_at.is_(None) | (client_secrets.c.expires_at > now),
