@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from bulkcert.access import Passwords, digest_of
 from bulkcert.errors import (
     AlreadyExists,
+    CommonPassword,
     InsufficientScope,
     LastOwner,
     MalformedRequest,
@@ -25,6 +26,7 @@ from bulkcert.errors import (
     WrongCredentials,
 )
 from bulkcert.events import Event, EventType
+from bulkcert.frequent_passwords import is_frequent
 from bulkcert.logins import CLIENT_PREFIX, check_new_login
 from bulkcert.passwords import read_text, refuse_weak
 from bulkcert.principals import (
@@ -77,7 +79,7 @@ class Accounts:
     ) -> IssuedUser:
         """Make a user; a password is generated where none is given.
 
-        Raises `AlreadyExists`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        Raises `AlreadyExists`, `InsufficientScope`, and as `check_new_login` and `check_login_password` do.
         """
         check_new_login(login)
         _check_within(SCOPES_OF[role], caller)
@@ -127,7 +129,7 @@ class Accounts:
     ) -> IssuedUser:
         """Give a user another password (generated where None); its tokens end at once.
 
-        Raises `NotFound`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        Raises `NotFound`, `InsufficientScope`, and as `check_login_password` does.
         """
         given = _generated() if password is None else password
         check_login_password(given)
@@ -144,8 +146,8 @@ class Accounts:
         """Change the caller's own password; all of its tokens end.
 
         Whoever found a token must not learn the password by guessing: after five wrong ones, one a minute.
-        Raises `WrongCredentials` (a client has none either), `TooManyRequests`, `WeakPassword`,
-        `MalformedRequest`.
+        Raises `WrongCredentials` (a client has none either), `TooManyRequests`, and as
+        `check_login_password` does.
         """
         check_login_password(new)
         guesses = hashlib.sha256(f"password\x00{caller.principal_id}".encode()).hexdigest()
@@ -293,8 +295,14 @@ class Accounts:
 
 
 def check_login_password(password: Secret) -> None:
-    """Refuse a password that is easy to guess (`WeakPassword`) or no text (`MalformedRequest`)."""
-    refuse_weak(read_text(password, LONGEST_PASSWORD))
+    """Refuse a password that is easy to guess or no text.
+
+    Raises `CommonPassword`, `WeakPassword` or `MalformedRequest`.
+    """
+    text = read_text(password, LONGEST_PASSWORD)
+    refuse_weak(text)
+    if is_frequent(text):
+        raise CommonPassword("The password is one of the most common ones, or little more than one.")
 
 
 def _check_within(scopes: frozenset[Scope], caller: Caller | None) -> None:

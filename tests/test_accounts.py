@@ -12,6 +12,7 @@ from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.accounts import Accounts
 from bulkcert.errors import (
     AlreadyExists,
+    CommonPassword,
     InsufficientScope,
     InvalidScope,
     LastOwner,
@@ -132,6 +133,8 @@ def test_a_login_does_not_read_like_something_else(accounts: Accounts, login: st
         (b"", WeakPassword),
         (b"elevenchars", WeakPassword),
         (b"aaaabbbbcccc", WeakPassword),
+        (b"Qwerty123456", CommonPassword),
+        (b"Administrator1!", CommonPassword),
         (b"x1y2z" * 206, MalformedRequest),
         (b"correct horse \xff", MalformedRequest),
     ],

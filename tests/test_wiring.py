@@ -7,6 +7,7 @@ import pytest
 
 from bulkcert.config import Config
 from bulkcert.errors import (
+    BadSettings,
     DatabaseMissing,
     MasterKeyMissing,
     NotInitialised,
@@ -37,6 +38,17 @@ def test_init_makes_a_service_that_the_administrator_can_log_in_to(config: Confi
     assert service.access.log_in(ADMINISTRATOR, PASSWORD, "192.0.2.1").login == ADMINISTRATOR
     assert service.is_ready()
     service.close()
+
+
+@pytest.mark.parametrize("password", [b"elevenchars", b"Password1234", b"\xff" * 12])
+def test_init_takes_no_password_that_is_easy_to_guess_and_makes_nothing(
+    config: Config, password: bytes
+) -> None:
+    with pytest.raises(BadSettings) as refused:
+        initialise(config, Secret(password))
+
+    assert [fault.where for fault in refused.value.faults] == ["BULKCERT_ADMIN_PASSWORD"]
+    assert not config.data_dir.exists()
 
 
 def test_init_twice_changes_nothing(config: Config) -> None:
