@@ -330,7 +330,7 @@ def _initialise(store: Store, config: Config, administrator_password: Secret, no
             return False
         if not is_there(key_file):
             write_key_file(key_file, (new_master_key(),))
-        vault = Vault(read_key_file(key_file))
+        vault = Vault(read_key_file(key_file, may_be_shared=config.master_key_shared))
         access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
         access.begin(tx, ADMINISTRATOR, administrator_password)
         tx.keys.insert_check(CHECK, seal_check(vault))

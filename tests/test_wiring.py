@@ -1,5 +1,6 @@
 """The service starts on what `init` made, and on nothing else."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bulkcert.config import Config
 from bulkcert.errors import (
     BadSettings,
     DatabaseMissing,
+    MasterKeyExposed,
     MasterKeyMissing,
     NotInitialised,
     SchemaOutdated,
@@ -49,6 +51,18 @@ def test_init_takes_no_password_that_is_easy_to_guess_and_makes_nothing(
 
     assert [fault.where for fault in refused.value.faults] == ["BULKCERT_ADMIN_PASSWORD"]
     assert not config.data_dir.exists()
+
+
+def test_a_master_key_that_others_can_read_stops_the_start_unless_a_setting_allows_it(config: Config) -> None:
+    initialise(config, PASSWORD)
+    (config.data_dir / "master.key").chmod(0o640)
+
+    for start in (check_start, connect, make_work):
+        with pytest.raises(MasterKeyExposed, match="chmod 600"):
+            start(config)
+    with pytest.raises(MasterKeyExposed):
+        initialise(config, PASSWORD)
+    connect(dataclasses.replace(config, master_key_shared=True)).close()
 
 
 def test_init_twice_changes_nothing(config: Config) -> None:

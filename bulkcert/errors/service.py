@@ -48,6 +48,16 @@ class MasterKeyMissing(StartRefusal):
     )
 
 
+class MasterKeyExposed(StartRefusal):
+    """Others than its owner may read or write the file of the master key."""
+
+    code = "master_key_exposed"
+    remedy = (
+        "Take their access away with `chmod 600`; where the platform mounts the file so (secrets of Docker or"
+        " Kubernetes), set BULKCERT_MASTER_KEY_SHARED=true."
+    )
+
+
 class WrongMasterKey(StartRefusal):
     """The master key is not the one that this database was sealed with."""
 
