@@ -211,7 +211,7 @@ class Access:
         now = self._now()
         with self._store.writing() as tx:
             # A login that does not exist may be a password typed into the wrong field: it is not recorded.
-            actor = login if tx.principals.has_login(login) else "unknown"
+            actor = tx.principals.find_login(login) or "unknown"
             tx.events.append(Event(EventType.LOGIN_REFUSED, now, actor, {"source": source}))
         return WrongCredentials(_WRONG)
 

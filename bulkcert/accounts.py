@@ -9,7 +9,6 @@ service's own machine. actor: the name that events show.
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from datetime import datetime, timedelta
 from bulkcert.access import Passwords, digest_of
 from bulkcert.errors import (
     AlreadyExists,
+    CommonPassword,
     InsufficientScope,
     LastOwner,
     MalformedRequest,
@@ -26,6 +26,8 @@ from bulkcert.errors import (
     WrongCredentials,
 )
 from bulkcert.events import Event, EventType
+from bulkcert.frequent_passwords import is_frequent
+from bulkcert.logins import CLIENT_PREFIX, check_new_login
 from bulkcert.passwords import read_text, refuse_weak
 from bulkcert.principals import (
     SCOPES_OF,
@@ -44,10 +46,6 @@ from bulkcert.store import Store, Transaction
 
 LONGEST_PASSWORD = 1024
 LONGEST_NAME = 100
-
-_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
-_NOBODYS_LOGINS = {"system", "unknown"}
-"""Events name them as actors; the ones of commands (`cli:root`) have a colon, which no login has."""
 
 _FREE_GUESSES = 5
 _GUESS_DELAY = timedelta(seconds=60)
@@ -81,9 +79,9 @@ class Accounts:
     ) -> IssuedUser:
         """Make a user; a password is generated where none is given.
 
-        Raises `AlreadyExists`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        Raises `AlreadyExists`, `InsufficientScope`, and as `check_new_login` and `check_login_password` do.
         """
-        _check_login(login)
+        check_new_login(login)
         _check_within(SCOPES_OF[role], caller)
         given = _generated() if password is None else password
         check_login_password(given)
@@ -91,8 +89,8 @@ class Accounts:
         now = self._now()
         with self._store.writing() as tx:
             self._check_live(tx, caller)
-            if tx.principals.has_login(login):
-                raise AlreadyExists("There is a user of this login already.")
+            if (taken := tx.principals.find_login(login)) is not None:
+                raise AlreadyExists(f"There is a login {taken} already; logins that differ by case are one.")
             user = tx.principals.insert_user(login, password_hash, role, now)
             tx.events.append(Event(EventType.USER_CREATED, now, actor, {"login": login, "role": role}))
         return IssuedUser(user, given if password is None else None)
@@ -122,15 +120,16 @@ class Accounts:
             if role is not Role.OWNER:
                 self._keep_an_owner(tx, user)
             tx.principals.change_role(user.id, role, now)
-            tx.events.append(Event(EventType.ROLE_CHANGED, now, actor, {"login": login, "role": role}))
-            return tx.principals.find(PrincipalKind.USER, login)
+            facts = {"login": user.login, "role": role}
+            tx.events.append(Event(EventType.ROLE_CHANGED, now, actor, facts))
+            return tx.principals.find(PrincipalKind.USER, user.login)
 
     def set_password(
         self, login: str, password: Secret | None, actor: str, caller: Caller | None = None
     ) -> IssuedUser:
         """Give a user another password (generated where None); its tokens end at once.
 
-        Raises `NotFound`, `WeakPassword`, `MalformedRequest`, `InsufficientScope`.
+        Raises `NotFound`, `InsufficientScope`, and as `check_login_password` does.
         """
         given = _generated() if password is None else password
         check_login_password(given)
@@ -140,15 +139,15 @@ class Accounts:
             user = self._lock_for(tx, PrincipalKind.USER, login, caller)
             _check_within(user.scopes, caller)
             tx.principals.change_password(user.id, password_hash, now)
-            tx.events.append(Event(EventType.PASSWORD_CHANGED, now, actor, {"login": login}))
+            tx.events.append(Event(EventType.PASSWORD_CHANGED, now, actor, {"login": user.login}))
         return IssuedUser(user, given if password is None else None)
 
     def change_own_password(self, caller: Caller, current: Secret, new: Secret) -> None:
         """Change the caller's own password; all of its tokens end.
 
         Whoever found a token must not learn the password by guessing: after five wrong ones, one a minute.
-        Raises `WrongCredentials` (a client has none either), `TooManyRequests`, `WeakPassword`,
-        `MalformedRequest`.
+        Raises `WrongCredentials` (a client has none either), `TooManyRequests`, and as
+        `check_login_password` does.
         """
         check_login_password(new)
         guesses = hashlib.sha256(f"password\x00{caller.principal_id}".encode()).hexdigest()
@@ -205,7 +204,7 @@ class Accounts:
         now = self._now()
         with self._store.writing() as tx:
             self._check_live(tx, caller)
-            client = tx.principals.insert_client(f"client-{secrets.token_hex(8)}", name, scopes, now)
+            client = tx.principals.insert_client(_new_client_id(), name, scopes, now)
             tx.client_secrets.insert(client.id, digest_of(secret), now)
             facts = {"client_id": client.login, "name": name, "scopes": " ".join(sorted(scopes))}
             tx.events.append(Event(EventType.CLIENT_CREATED, now, actor, facts))
@@ -233,7 +232,7 @@ class Accounts:
             if overlap <= timedelta(0):  # the secret is taken to be known to others, and so are its tokens
                 tx.principals.end_tokens(client.id, now)
             tx.client_secrets.insert(client.id, digest_of(secret), now)
-            facts = {"client_id": client_id, "overlap_seconds": int(overlap.total_seconds())}
+            facts = {"client_id": client.login, "overlap_seconds": int(overlap.total_seconds())}
             tx.events.append(Event(EventType.CLIENT_SECRET_ROTATED, now, actor, facts))
         return IssuedClient(client, secret)
 
@@ -306,22 +305,20 @@ class Accounts:
 
 
 def check_login_password(password: Secret) -> None:
-    """Refuse a password that is easy to guess (`WeakPassword`) or no text (`MalformedRequest`)."""
-    refuse_weak(read_text(password, LONGEST_PASSWORD))
+    """Refuse a password that is easy to guess or no text.
+
+    Raises `CommonPassword`, `WeakPassword` or `MalformedRequest`.
+    """
+    text = read_text(password, LONGEST_PASSWORD)
+    refuse_weak(text)
+    if is_frequent(text):
+        raise CommonPassword("The password is one of the most common ones, or little more than one.")
 
 
 def _check_within(scopes: frozenset[Scope], caller: Caller | None) -> None:
     if caller is not None and (beyond := scopes - caller.scopes):
         raise InsufficientScope(
             f"That needs a token with all scopes of the account; yours lacks {' '.join(sorted(beyond))}."
-        )
-
-
-def _check_login(login: str) -> None:
-    # It stands in paths, and in events as the name of who did it: nothing that reads like another one.
-    if not _LOGIN.fullmatch(login) or login in _NOBODYS_LOGINS:
-        raise MalformedRequest(
-            "A login has 1 to 100 letters and digits (ASCII), and any of `.` `_` `@` `+` `-`."
         )
 
 
@@ -332,6 +329,10 @@ def _check_name(name: str) -> None:
 
 def _generated() -> Secret:
     return Secret(secrets.token_urlsafe(18).encode())
+
+
+def _new_client_id() -> str:
+    return CLIENT_PREFIX + secrets.token_hex(8)
 
 
 def _new_secret() -> Secret:

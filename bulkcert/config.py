@@ -123,6 +123,12 @@ class Config:
     master_key_file: Path | None = _setting(
         "MASTER_KEY_FILE", None, "the master key; default: master.key in the data directory", _path
     )
+    master_key_shared: bool = _setting(
+        "MASTER_KEY_SHARED",
+        False,
+        "`true`: the platform mounts the master key with access for others, which is refused otherwise",
+        _yes_or_no,
+    )
     tls_certificate_file: Path | None = _setting(
         "TLS_CERTIFICATE_FILE", None, "PEM chain of the HTTPS server; default: the one init made", _path
     )

@@ -93,7 +93,7 @@ def _check_complete(config: Config, store: Store) -> None:
 def open_vault(config: Config, store: Store) -> Vault:
     """Return the vault of an initialised database; refuses a master key that it was not sealed with.
 
-    Raises `MasterKeyMissing`, `NoAccess` or `WrongMasterKey` (promise P11).
+    Raises `MasterKeyMissing`, `MasterKeyExposed`, `NoAccess` or `WrongMasterKey` (promise P11).
     """
     key_file = master_key_file(config)
     if not is_there(key_file):
@@ -101,7 +101,7 @@ def open_vault(config: Config, store: Store) -> Vault:
             f"There is no master key at {key_file}, but the database at {config.database_name} was sealed"
             " with one."
         )
-    vault = Vault(read_key_file(key_file))
+    vault = Vault(read_key_file(key_file, may_be_shared=config.master_key_shared))
     with store.reading() as tx:
         sealed = tx.keys.check(CHECK)
     try:

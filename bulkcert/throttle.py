@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from bulkcert.errors import TooManyRequests
+from bulkcert.logins import key_of
 from bulkcert.slots import Slots
 from bulkcert.store import Store, Transaction
 
@@ -83,7 +84,7 @@ class LoginQueue:
 
 def _count_of_login(login: str, source: str) -> str:
     """Return the id under which failures of a login from a source are counted."""
-    return _digest(f"login\x00{network_of(source)}\x00{login}")
+    return _digest(f"login\x00{network_of(source)}\x00{key_of(login)}")
 
 
 def _count_of_source(source: str) -> str:

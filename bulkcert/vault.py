@@ -14,6 +14,7 @@ whose other columns were swapped do not open.
 import hashlib
 import hmac
 import os
+import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bulkcert.errors import BrokenSeal, MasterKeyMissing, NoAccess, WrongMasterKey, reason_of
+from bulkcert.errors import (
+    BrokenSeal,
+    MasterKeyExposed,
+    MasterKeyMissing,
+    NoAccess,
+    WrongMasterKey,
+    reason_of,
+)
 from bulkcert.secret import Secret
 
 PLACED, OWNED = b"\x01", b"\x02"
@@ -161,14 +169,15 @@ def write_key_file(path: Path, keys: tuple[MasterKey, ...]) -> None:
         os.close(directory)
 
 
-def read_key_file(path: Path) -> tuple[MasterKey, ...]:
-    """Read a key file.
+def read_key_file(path: Path, *, may_be_shared: bool = False) -> tuple[MasterKey, ...]:
+    """Read a key file. may_be_shared: whether others than its owner may have access to it.
 
-    Raises `MasterKeyMissing` where there is none, `NoAccess` where it cannot be read, and `WrongMasterKey`
-    where it holds something else. Each text names the path.
+    Raises `MasterKeyMissing` where there is none, `NoAccess` where it cannot be read, `WrongMasterKey` where
+    it holds something else, and `MasterKeyExposed`. Each text names the path.
     """
     try:
         lines = path.read_bytes().split()
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise MasterKeyMissing(f"There is no master key at {path}.") from None
     except OSError as failure:
@@ -179,4 +188,9 @@ def read_key_file(path: Path) -> tuple[MasterKey, ...]:
         keys = ()
     if not keys or any(len(key) != 32 for key in keys):
         raise WrongMasterKey(f"{path} does not hold keys of 64 hex digits, one on each line.")
+    if mode & 0o077 and not may_be_shared:
+        raise MasterKeyExposed(
+            f"The master key {path} is open to others than its owner (mode {mode & 0o777:04o})."
+            f" Type: chmod 600 {shlex.quote(str(path))}"
+        )
     return tuple(MasterKey(Secret(key)) for key in keys)

@@ -9,16 +9,24 @@ from itertools import islice
 from typing import BinaryIO, cast
 
 from bulkcert.access import Access, Passwords, TokenRules
-from bulkcert.accounts import Accounts
+from bulkcert.accounts import Accounts, check_login_password
 from bulkcert.bulk_requests import BulkRequests
 from bulkcert.bundle_checks import BundleChecks
-from bulkcert.config import Config
+from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.deployments import Deployments
 from bulkcert.devices import Devices
 from bulkcert.draining import is_draining
-from bulkcert.errors import BadSettings, ForgedRows, StorageFull, Unavailable, reason_of
+from bulkcert.errors import (
+    BadSettings,
+    Fault,
+    ForgedRows,
+    RequestRefusal,
+    StorageFull,
+    Unavailable,
+    reason_of,
+)
 from bulkcert.events import Event, EventType
 from bulkcert.importer import WORK, Importer
 from bulkcert.installation import (
@@ -298,8 +306,13 @@ def initialise(config: Config, administrator_password: Secret, now: Clock = utc_
 
     A run that was interrupted is completed by the next one: what it would have printed is made in one
     transaction, with the check of the master key. Of several runs at once one does it, on whatever machine;
-    the others raise `MasterKeyMissing` where its master key is not here.
+    the others raise `MasterKeyMissing` where its master key is not here. Raises `BadSettings` for a password
+    that `check_login_password` refuses.
     """
+    try:
+        check_login_password(administrator_password)
+    except RequestRefusal as refusal:
+        raise BadSettings("Settings are wrong.", (Fault(ADMIN_PASSWORD, refusal.detail),)) from None
     with naming_data_dir(config):
         make_folders(config)
         store = make_store(config)
@@ -323,7 +336,7 @@ def _initialise(store: Store, config: Config, administrator_password: Secret, no
             return False
         if not is_there(key_file):
             write_key_file(key_file, (new_master_key(),))
-        vault = Vault(read_key_file(key_file))
+        vault = Vault(read_key_file(key_file, may_be_shared=config.master_key_shared))
         access = Access(store, vault, Passwords(), TokenRules(timedelta(0), None), now)
         access.begin(tx.signed_by(VaultSigner(vault)), ADMINISTRATOR, administrator_password)
         tx.keys.insert_check(CHECK, seal_check(vault))

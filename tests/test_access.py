@@ -59,7 +59,8 @@ def test_the_right_password_opens_a_session_with_the_scopes_of_the_role(access: 
     [
         ("administrator", WRONG),
         ("administrator", Secret(b"")),
-        ("Administrator", RIGHT),
+        ("administrator ", RIGHT),
+        ("аdministrator", RIGHT),  # a Cyrillic letter
         ("nobody", RIGHT),
         ("", RIGHT),
         ("administrator\x00", RIGHT),
@@ -179,6 +180,22 @@ def test_a_source_that_tries_many_logins_is_slowed_down_for_all(access: Access) 
 
     with pytest.raises(TooManyRequests):
         access.log_in("administrator", RIGHT, "192.0.2.1")
+
+
+@pytest.mark.parametrize("spelling", ["Administrator", "ADMINISTRATOR", "ａｄｍｉｎｉｓｔｒａｔｏｒ"])
+def test_spellings_of_a_login_are_one_for_people_events_and_the_throttle(
+    access: Access, store: Store, spelling: str
+) -> None:
+    assert access.log_in(spelling, RIGHT, "192.0.2.1").login == "administrator"
+    for _ in range(5):
+        with pytest.raises(WrongCredentials):
+            access.log_in(spelling, WRONG, "192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        access.log_in("administrator", RIGHT, "192.0.2.1")
+    with store.reading() as tx:
+        assert {event.actor for event in tx.events.list() if event.type == EventType.LOGIN_REFUSED} == {
+            "administrator"
+        }
 
 
 def test_a_success_forgets_the_failures_before_it(access: Access) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.accounts import Accounts
 from bulkcert.errors import (
     AlreadyExists,
+    CommonPassword,
     InsufficientScope,
     InvalidScope,
     LastOwner,
@@ -85,13 +87,40 @@ def test_a_generated_password_opens_the_door(accounts: Accounts, access: Access)
 
 def test_a_login_is_taken_once_by_users_and_clients_alike(accounts: Accounts) -> None:
     machine = accounts.create_client("x", SCOPES, "administrator")
-    for login in ("administrator", machine.client.login):
-        with pytest.raises(AlreadyExists):
-            accounts.create_user(login, Role.AUDITOR, RIGHT, "administrator")
+    with pytest.raises(AlreadyExists, match="There is a login administrator already"):
+        accounts.create_user("Administrator", Role.AUDITOR, RIGHT, "administrator")
+    with pytest.raises(MalformedRequest):
+        accounts.create_user(machine.client.login, Role.AUDITOR, RIGHT, "administrator")
+
+
+def test_a_user_or_client_is_changed_under_any_spelling_and_recorded_under_its_own(
+    accounts: Accounts, access: Access, store: Store
+) -> None:
+    accounts.create_user("Olga", Role.OPERATOR, RIGHT, "administrator")
+    machine = accounts.create_client("x", SCOPES, "administrator")
+    upper = machine.client.login.upper()
+
+    assert accounts.change_role("olga", Role.AUDITOR, "administrator").login == "Olga"
+    assert newest(store).facts["login"] == "Olga"
+    accounts.set_password("OLGA", OTHER, "administrator")
+    assert newest(store).facts["login"] == "Olga"
+    assert accounts.disable_user("oLGA", "administrator").is_disabled
+    accounts.rotate_client(upper, timedelta(hours=1), "administrator")
+    assert newest(store).facts["client_id"] == machine.client.login
+    session = access.log_in_client(upper, machine.secret, None, "192.0.2.1")
+    assert session.login == machine.client.login
+
+
+def test_two_spellings_of_a_login_made_at_the_same_moment_are_one_user(store: Store, clock: Clock) -> None:
+    with store.writing() as tx:
+        tx.principals.insert_user("olga", "hash", Role.AUDITOR, clock())
+    with pytest.raises(sa.exc.IntegrityError), store.writing() as tx:
+        tx.principals.insert_user("OLGA", "hash", Role.AUDITOR, clock())
 
 
 @pytest.mark.parametrize(
-    "login", ["", " olga", "cli:root", "system", "unknown", "a/b", "..", "olgä", "x" * 101]
+    "login",
+    ["", " olga", "cli:root", "system", "System", "unknown", "CLI", "Client-1", "a/b", "..", "x" * 101],
 )
 def test_a_login_does_not_read_like_something_else(accounts: Accounts, login: str) -> None:
     with pytest.raises(MalformedRequest):
@@ -104,6 +133,8 @@ def test_a_login_does_not_read_like_something_else(accounts: Accounts, login: st
         (b"", WeakPassword),
         (b"elevenchars", WeakPassword),
         (b"aaaabbbbcccc", WeakPassword),
+        (b"Qwerty123456", CommonPassword),
+        (b"Administrator1!", CommonPassword),
         (b"x1y2z" * 206, MalformedRequest),
         (b"correct horse \xff", MalformedRequest),
     ],

@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "bulkcert"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 VALUES = frozenset(
-    "errors secret identities certificates reports events expiry principals limits entries releases passwords"
-    " idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
+    "errors secret identities certificates reports events expiry principals logins limits entries releases"
+    " passwords idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),
@@ -31,7 +31,8 @@ ARROWS: dict[str, frozenset[str]] = {
     "signing_keys": VALUES | {"store", "vault"},
     "access": VALUES | {"signing_keys", "store", "throttle", "vault"},
     "bulk_requests": VALUES | {"store"},
-    "accounts": VALUES | {"access", "store"},
+    "accounts": VALUES | {"access", "frequent_passwords", "store"},
+    "frequent_passwords": frozenset(),
     "releaser": VALUES | {"formats", "key_seals", "store", "vault"},
     "bundle_checks": VALUES | {"slots"},
     "bundle_entries": VALUES | {"formats"},

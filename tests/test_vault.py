@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.errors import BrokenSeal, MasterKeyMissing, NoAccess, WrongMasterKey
+from bulkcert.errors import BrokenSeal, MasterKeyExposed, MasterKeyMissing, NoAccess, WrongMasterKey
 from bulkcert.secret import Secret
 from bulkcert.vault import MasterKey, Place, Vault, new_master_key, read_key_file, write_key_file
 
@@ -89,6 +89,21 @@ def test_a_key_file_is_read_as_it_was_written_and_only_its_owner_may(tmp_path: P
     assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         write_key_file(tmp_path / "master.key", keys)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o444, 0o602])
+def test_a_key_file_that_others_may_use_is_refused_by_name_unless_it_is_meant_so(
+    tmp_path: Path, mode: int
+) -> None:
+    path = tmp_path / "master key"
+    write_key_file(path, (KEY,))
+    path.chmod(mode)
+
+    with pytest.raises(MasterKeyExposed, match=rf"mode {mode:04o}.* chmod 600 '{path}'"):
+        read_key_file(path)
+    assert read_key_file(path, may_be_shared=True) == (KEY,)
+    path.chmod(0o400)
+    assert read_key_file(path) == (KEY,)
 
 
 @pytest.mark.parametrize("content", ["", "abc", "zz" * 32, "00" * 31, "é" * 64])

@@ -1,5 +1,6 @@
 """The service starts on what `init` made, and on nothing else."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from bulkcert.config import Config
 from bulkcert.errors import (
+    BadSettings,
     DatabaseMissing,
+    MasterKeyExposed,
     MasterKeyMissing,
     NotInitialised,
     SchemaOutdated,
@@ -37,6 +40,29 @@ def test_init_makes_a_service_that_the_administrator_can_log_in_to(config: Confi
     assert service.access.log_in(ADMINISTRATOR, PASSWORD, "192.0.2.1").login == ADMINISTRATOR
     assert service.is_ready()
     service.close()
+
+
+@pytest.mark.parametrize("password", [b"elevenchars", b"Password1234", b"\xff" * 12])
+def test_init_takes_no_password_that_is_easy_to_guess_and_makes_nothing(
+    config: Config, password: bytes
+) -> None:
+    with pytest.raises(BadSettings) as refused:
+        initialise(config, Secret(password))
+
+    assert [fault.where for fault in refused.value.faults] == ["BULKCERT_ADMIN_PASSWORD"]
+    assert not config.data_dir.exists()
+
+
+def test_a_master_key_that_others_can_read_stops_the_start_unless_a_setting_allows_it(config: Config) -> None:
+    initialise(config, PASSWORD)
+    (config.data_dir / "master.key").chmod(0o640)
+
+    for start in (check_start, connect, make_work):
+        with pytest.raises(MasterKeyExposed, match="chmod 600"):
+            start(config)
+    with pytest.raises(MasterKeyExposed):
+        initialise(config, PASSWORD)
+    connect(dataclasses.replace(config, master_key_shared=True)).close()
 
 
 def test_init_twice_changes_nothing(config: Config) -> None:

@@ -55,6 +55,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.UnknownIdentityType: 422,
     errors.EmptyList: 422,
     errors.WeakPassword: 422,
+    errors.CommonPassword: 422,
     errors.IdempotencyKeyReused: 422,
     errors.PolicyRefused: 422,
     errors.NotFit: 422,  # and all below it: why a certificate has no profile under a policy

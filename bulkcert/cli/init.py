@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import click
 
-from bulkcert import passwords
 from bulkcert.cli.tls import fingerprint, make_certificate, missing_names
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.errors import BadSettings, Fault
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
 
@@ -89,7 +87,4 @@ def _administrator_password() -> _Password:
     given = os.environ.get(ADMIN_PASSWORD)
     if given is None:
         return _Password(Secret(secrets.token_urlsafe(18).encode()), is_generated=True)
-    if len(given) < passwords.SHORTEST:
-        fault = Fault(ADMIN_PASSWORD, f"must have at least {passwords.SHORTEST} characters")
-        raise BadSettings("Settings are wrong.", (fault,))
     return _Password(Secret(given.encode(errors="surrogateescape")), is_generated=False)

@@ -167,6 +167,13 @@ class WeakPassword(RequestRefusal):
     remedy = "Use a longer password, or leave it out and have one generated."
 
 
+class CommonPassword(RequestRefusal):
+    """The password is one of the most common ones, whatever its case, repetitions, and digits around it."""
+
+    code = "common_password"
+    remedy = "Use a password that nobody else thinks of, or leave it out and have one generated."
+
+
 class AlreadyExists(RequestRefusal):
     """There is one of this name already: a user of this login, or a VPN policy."""
 

@@ -48,6 +48,16 @@ class MasterKeyMissing(StartRefusal):
     )
 
 
+class MasterKeyExposed(StartRefusal):
+    """Others than its owner may read or write the file of the master key."""
+
+    code = "master_key_exposed"
+    remedy = (
+        "Take their access away with `chmod 600`; where the platform mounts the file so (secrets of Docker or"
+        " Kubernetes), set BULKCERT_MASTER_KEY_SHARED=true."
+    )
+
+
 class WrongMasterKey(StartRefusal):
     """The master key is not the one that this database was sealed with."""
 
@@ -60,6 +70,16 @@ class SchemaOutdated(StartRefusal):
 
     code = "schema_outdated"
     remedy = "Make a backup, and run `bulkcert db upgrade`."
+
+
+class LoginsCollide(StartRefusal):
+    """Logins that differ by case only, and are not disabled, would count as one."""
+
+    code = "logins_collide"
+    remedy = (
+        "With the release that ran before, disable all of them but one (`bulkcert user disable LOGIN`); then"
+        " run `bulkcert db upgrade` again."
+    )
 
 
 class SchemaNewer(StartRefusal):

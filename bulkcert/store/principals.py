@@ -1,4 +1,4 @@
-"""Users and clients, and the secrets of clients.
+"""Users and clients, and the secrets of clients. They are found by the keys of their logins (`logins`).
 
 Their rows are signed: one that is not as the service wrote it gives nobody anything.
 """
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import LimitReached, NotFound
+from bulkcert.logins import key_of
 from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
 from bulkcert.reports import Page
 from bulkcert.store import cursors
@@ -38,7 +39,7 @@ class Principals:
         self._signatures = signatures
 
     def insert_user(self, login: str, password_hash: str, role: Role, now: datetime) -> Principal:
-        """Keep a new user; its login must be free (`has_login`). Raises `LimitReached`."""
+        """Keep a new user; its login must be free (`find_login`). Raises `LimitReached`."""
         return self._insert(
             kind=PrincipalKind.USER,
             login=login,
@@ -59,20 +60,25 @@ class Principals:
         number = sa.select(sa.func.count()).select_from(principals).where(principals.c.kind == kind)
         if self._connection.execute(number).scalar_one() >= _MOST_OF_A_KIND:
             raise LimitReached(f"There are {_MOST_OF_A_KIND} {kind}s, and no more may be made.")
-        values |= {"kind": kind, "is_disabled": False, "tokens_valid_from": values["created_at"]}
+        values |= {
+            "kind": kind,
+            "login_key": key_of(values["login"]),
+            "is_disabled": False,
+            "tokens_valid_from": values["created_at"],
+        }
         row = self._connection.execute(sa.insert(principals).values(values).returning(*principals.c)).one()
         self._signatures.update(principals, row, {})
         return _principal(row)
 
-    def has_login(self, login: str) -> bool:
-        """Tell whether a login is taken."""
-        query = sa.select(principals.c.id).where(principals.c.login == login)
-        return self._connection.execute(query).first() is not None
+    def find_login(self, login: str) -> str | None:
+        """Return the login of a user or client that this one is a spelling of; None where it is free."""
+        query = sa.select(principals.c.login).where(principals.c.login_key == key_of(login))
+        return self._connection.execute(query).scalar_one_or_none()
 
     def find(
         self, kind: PrincipalKind, login: str, *, lock: bool = False, takes_forged: bool = False
     ) -> Principal:
-        """Return a principal, exactly as its login is written, or raise `NotFound` or `ForgedRows`.
+        """Return the principal of a login, however it is spelled, or raise `NotFound` or `ForgedRows`.
 
         lock: whether its row is locked until the transaction ends. takes_forged: whether a row that is not as
         the service wrote it is returned too, for who only takes away.
@@ -97,7 +103,8 @@ class Principals:
         return User(_principal(row), row.password_hash)
 
     def _row(self, kind: PrincipalKind, login: str, *, lock: bool) -> Row[Any] | None:
-        query = sa.select(principals).where(principals.c.kind == kind, principals.c.login == login)
+        is_named = principals.c.login_key == key_of(login)
+        query = sa.select(principals).where(principals.c.kind == kind, is_named)
         return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
@@ -191,7 +198,7 @@ class ClientSecrets:
             .join(client_secrets)
             .where(
                 principals.c.kind == PrincipalKind.CLIENT,
-                principals.c.login == client_id,
+                principals.c.login_key == key_of(client_id),
                 principals.c.is_disabled.is_(False),
                 client_secrets.c.digest == digest,
                 client_secrets.c.expires_at.is_(None) | (client_secrets.c.expires_at > now),

@@ -84,6 +84,8 @@ principals = sa.Table(
     sa.Column("id", Number, primary_key=True, autoincrement=True),
     sa.Column("kind", sa.String(10), nullable=False),
     sa.Column("login", sa.String(200), nullable=False, unique=True),
+    # As `logins.key_of` makes it; none of a disabled principal whose login is a spelling of another's.
+    sa.Column("login_key", sa.String(200)),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("password_hash", sa.String(200)),
     sa.Column("role", sa.String(20)),
@@ -93,6 +95,7 @@ principals = sa.Table(
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("mac", sa.String(64)),  # see `signatures`
+    sa.Index("uq_principals_login_key", "login_key", unique=True),
 )
 
 client_secrets = sa.Table(

@@ -24,7 +24,7 @@ _BATCH = 500
 
 SIGNED: Mapping[sa.Table, tuple[str, ...]] = {
     principals: (
-        "id", "kind", "login", "password_hash", "role", "scopes", "is_disabled",
+        "id", "kind", "login", "login_key", "password_hash", "role", "scopes", "is_disabled",
         "tokens_valid_from", "generation",
     ),
     client_secrets: ("digest", "principal_id", "created_at", "expires_at"),

@@ -40,6 +40,12 @@ def test_a_login_is_exchanged_for_a_token(client: Client) -> None:
     assert ApiCaller(client, answer.json["access_token"]).get("/api/v1/limits").status_code == 200
 
 
+def test_a_login_may_be_written_in_any_case_at_both_doors(client: Client) -> None:
+    assert log_in(client, "ADMINISTRATOR")
+    order = {"login": "Administrator", "password": PASSWORD}
+    assert client.post("/xenmobile/api/v1/authentication/login", json=order).status_code == 200
+
+
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.DEPLOYER, Role.AUDITOR])
 def test_a_token_carries_the_scopes_of_its_role(client: Client, role: Role) -> None:
     answer = client.post("/api/v1/sessions", json={"login": role, "password": PASSWORD})
@@ -55,7 +61,7 @@ def test_a_token_carries_the_scopes_of_its_role(client: Client, role: Role) -> N
     [
         ("administrator", "wrong"),
         ("administrator", PASSWORD + " "),
-        ("Administrator", PASSWORD),
+        ("administrator ", PASSWORD),
         ("nobody", PASSWORD),
         ("administrator", "p" * 5000),
     ],

@@ -82,6 +82,7 @@ def test_a_login_is_taken_once(caller: ApiCaller, olga: ApiCaller) -> None:
         ({"password": "short"}, 422, "weak_password"),
         ({"password": "elevenchars"}, 422, "weak_password"),
         ({"password": "aaaabbbbcccc"}, 422, "weak_password"),
+        ({"password": "Qwerty123456"}, 422, "common_password"),
         ({"surprise": 1}, 400, "malformed_request"),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ from bulkcert.errors.root import Refusal
 from bulkcert.file_kinds import FileKind
 from bulkcert.identities import LONGEST as LONGEST_IDENTITY
 from bulkcert.identities import IdentityType
+from bulkcert.logins import LONGEST as LONGEST_LOGIN
 from bulkcert.mdm.commands import NANOMDM
 from bulkcert.mdm_words import CommandStatus, RequestType
 from bulkcert.policies import DeploymentState
@@ -29,7 +30,7 @@ UUID = "0b6f2c1e-7c9d-4f67-9d7c-3f0f7c1d9f11"
 SHA256 = "f" * 64
 IDENTITY = "X" * LONGEST_IDENTITY
 UDID = "X" * 64  # formats/nanomdm
-LOGIN = "x" * 100  # accounts: a pattern
+LOGIN = "x" * LONGEST_LOGIN
 ACTOR = "x" * LONGEST_ACTOR
 
 
@@ -52,6 +53,7 @@ LONGEST = {
     "signing_keys.id": "f" * 16,
     "principals.kind": longest(PrincipalKind),
     "principals.login": LOGIN,
+    "principals.login_key": LOGIN,
     "principals.name": "x" * LONGEST_NAME,
     "principals.password_hash": "$argon2id$v=19$m=19456,t=2,p=1$" + "x" * 22 + "$" + "x" * 43,
     "principals.role": longest(Role),

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from bulkcert.errors import DatabaseDamaged, NotInitialised, SchemaNewer, SchemaOutdated
+from bulkcert.errors import DatabaseDamaged, LoginsCollide, NotInitialised, SchemaNewer, SchemaOutdated
+from bulkcert.principals import PrincipalKind
 from bulkcert.store import Store, migration
 from bulkcert.store.schema import metadata
 
@@ -47,6 +49,47 @@ def test_machines_that_migrate_at_the_same_time_take_turns(database_url: str) ->
     migration.check(stores[0])
     for store in stores:
         store.close()
+
+
+_NEW_USER = (
+    "INSERT INTO principals (kind, login, name, is_disabled, tokens_valid_from, created_at)"
+    " VALUES ('user', :login, :login, :is_disabled, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+)
+
+
+def insert_users(store: Store, **disabled: bool) -> None:
+    """Take a database back to where logins had no keys, and insert users: their logins, and whether disabled."""
+    with store.engine.begin() as connection:
+        config = migration._alembic(connection)
+        command.downgrade(config, "0008")
+        for login, is_disabled in disabled.items():
+            connection.execute(sa.text(_NEW_USER), {"login": login, "is_disabled": is_disabled})
+
+
+def test_logins_that_became_one_stop_the_upgrade_by_name_and_nothing_is_changed(any_store: Store) -> None:
+    insert_users(any_store, olga=False, Olga=False, peter=False)
+
+    with pytest.raises(LoginsCollide, match=r"count as one from now on: olga and Olga\.$"):
+        migration.upgrade(any_store)
+    assert migration.revision(any_store) == "0008"
+    with any_store.engine.connect() as connection:
+        columns = {column["name"] for column in sa.inspect(connection).get_columns("principals")}
+    assert "login_key" not in columns
+
+    with any_store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE principals SET is_disabled = true WHERE login = 'Olga'")
+    migration.upgrade(any_store)
+    migration.check(any_store)
+
+
+def test_of_spellings_of_a_login_the_one_that_is_not_disabled_is_found(any_store: Store) -> None:
+    insert_users(any_store, OLGA=True, olga=False, Olga=True, Peter=True, peter=True)
+    migration.upgrade(any_store)
+
+    with any_store.reading() as tx:
+        assert tx.principals.find(PrincipalKind.USER, "OLGA").login == "olga"
+        assert tx.principals.find_login("peter") == "Peter"
+        assert len(tx.principals.page(PrincipalKind.USER, 10, None).items) == 5
 
 
 def test_a_database_without_tables_asks_for_init(database_url: str) -> None:

@@ -6,8 +6,6 @@ an error has to come before the status line, or show by the length (RFC 9112 §8
 secret: the file is an ordinary one without a name.
 """
 
-import csv
-import io
 import json
 import re
 import tempfile
@@ -29,7 +27,11 @@ COLUMNS = (
 )  # fmt: skip
 
 # OWASP, CSV injection: what makes a spreadsheet take a cell for a formula; the full-width forms do as well.
-_BEGINS_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+# A cell begins at its first character and, where something else than the comma separates, behind a semicolon,
+# a tab or a line break. Quotes and spaces before the formula do not hinder a spreadsheet there.
+_CELL_BEGINS = re.compile(rf"\A(?=[\t\r\n]|{_FORMULA})|(?<=[;\t\r\n])(?=[\"' ]*{_FORMULA})")
+_IS_QUOTED = re.compile(r'[,;"\t\r\n]')
 _CAN_STAND_IN_A_LINE = re.compile(r"[^=\r\n\0]+")
 
 _MOST_IN_MEMORY = 1024 * 1024
@@ -80,15 +82,16 @@ def retry_lines(failed: Pages) -> Iterator[str]:
 
 
 def write_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Write rows as CSV (RFC 4180), with a single quote before each cell that would be a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerows([_not_a_formula(cell) for cell in row] for row in rows)
-    return text.getvalue()
+    """Write rows as CSV (RFC 4180), with a single quote before each text that would be a formula.
+
+    Cells that hold a separator of other dialects (semicolon, tab) are in double quotes as well.
+    """
+    return "".join(",".join(map(_quoted, row)) + "\r\n" for row in rows)
 
 
-def _not_a_formula(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_BEGINS_FORMULA) else cell
+def _quoted(cell: str) -> str:
+    text = _CELL_BEGINS.sub("'", cell)
+    return '"' + text.replace('"', '""') + '"' if _IS_QUOTED.search(text) else text
 
 
 def _csv_pieces(report: Pages) -> Iterator[str]:
