@@ -21,7 +21,7 @@ from bulkcert.formats.entry_names import shown, without_suffix
 from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
 from bulkcert.identities import LONGEST
 from bulkcert.limits import Limits
-from bulkcert.misspellings import Misspelling, find_misspelling
+from bulkcert.misspellings import Misspelling, find_misspelling, name_character
 from bulkcert.secret import Secret
 
 LONGEST_LINE = 4096
@@ -32,6 +32,9 @@ _LONGEST_NAME = 256
 
 _BEFORE_A_NAME = "\"'\u201c\u201d\u201e\ufeff\u200b\u200e\u200f"
 _LEADING_NAME = re.compile(r"[0-9A-Za-z-]*")
+_NAME_AND_OTHER_SIGN = re.compile(r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z]+)?\s*([:\u2254\ua78a\ufe66\uff1a\uff1d])")
+"""A name and what people and input methods write for `=` behind it: colons, and other signs of equality."""
+
 _NO_LIMITS_GIVEN = Limits()
 
 
@@ -137,7 +140,13 @@ def _misspelt_formula(line: str) -> Misspelling | None:
 def _line_without_password(number: int, line: str) -> CredentialLine:
     """Make a line that has no `=`, saying what it is where that shows."""
     misspelling = find_misspelling(without_suffix(line.strip()))
-    reason = f" {misspelling.fault}" if misspelling else ""
+    reason = f" {misspelling.fault}" if misspelling else _name_other_sign(line)
     refusal = InvalidPassword(f"Line {number} of the credentials file has no '='.{reason}")
     found = _LEADING_NAME.match(line.strip().lstrip(_BEFORE_A_NAME))
     return CredentialLine(number, found.group()[:LONGEST] if found else "", None, refusal)
+
+
+def _name_other_sign(line: str) -> str:
+    """Return a sentence that names the sign in the place of `=`, or nothing."""
+    found = _NAME_AND_OTHER_SIGN.match(line.strip())
+    return f" In its place stands {name_character(found[1])}: write '='." if found else ""

@@ -121,7 +121,15 @@ def test_a_file_that_is_not_text_is_refused_with_the_line(content: bytes, says: 
     ("content", "written", "says"),
     [
         (b"\nA12BC3D4EFGH.p12 hunter2", "A12BC3D4EFGH", "Line 2 .* no '='"),
-        (b"\nA12BC3D4EFGH:hunter2", "A12BC3D4EFGH", "Line 2 .* no '='"),
+        (
+            b"\nA12BC3D4EFGH:hunter2",
+            "A12BC3D4EFGH",
+            r"Line 2 .* no '='. In its place stands U\+003A \(COLON\)",
+        ),
+        (b"\nA12BC3D4EFGH.p12 : hunter2", "A12BC3D4EFGH", r"Line 2 .* U\+003A \(COLON\): write '='"),
+        ("\nA12BC3D4EFGH.p12\uff1dhunter2".encode(), "A12BC3D4EFGH", r"Line 2 .* U\+FF1D \(FULLWIDTH EQUALS"),
+        ("\nA12BC3D4EFGH\uff1ahunter2".encode(), "A12BC3D4EFGH", r"Line 2 .* U\+FF1A \(FULLWIDTH COLON\)"),
+        (b"\nA12BC3D4EFGH hunter2:", "A12BC3D4EFGH", r"Line 2 .* no '='\.$"),
         (b"\nA12BC3D4EFGH", "A12BC3D4EFGH", "Line 2 .* no '='"),
         (b"\n# comment", "", "Line 2 .* no '='. This is a comment"),
         (b"\nSerial Number", "Serial", "Line 2 .* no '='. This is a header line"),
