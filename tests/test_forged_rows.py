@@ -101,12 +101,13 @@ def no_way_in(it: Instance, login: str = "olga", password: Secret = OLGAS) -> No
 
 def new_owner(it: Instance) -> None:
     row = it.row("administrator")
-    values = {"id": 99, "login": "mallory", "password_hash": PASSWORDS.hash(OLGAS)}
+    values = {"id": 99, "login": "mallory", "login_key": "mallory", "password_hash": PASSWORDS.hash(OLGAS)}
     it.execute(sa.insert(principals).values(row | values))
 
 
 ATTACKS: dict[str, tuple[Callable[[Instance], None], str]] = {
     "her role is owner": (lambda it: it.change("olga", role="owner"), "olga"),
+    "she is found as another": (lambda it: it.change("olga", login_key="service"), "olga"),
     "a role and its MAC": (
         lambda it: it.change("olga", role="owner", mac=it.row("administrator")["mac"]),
         "olga",
