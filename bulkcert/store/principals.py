@@ -63,6 +63,11 @@ class Principals:
         query = sa.select(principals.c.id).where(principals.c.login == login)
         return self._connection.execute(query).first() is not None
 
+    def is_disabled(self, principal_id: int) -> bool:
+        """Return whether a principal is disabled; its row is locked until the transaction ends."""
+        query = sa.select(principals.c.is_disabled).where(principals.c.id == principal_id).with_for_update()
+        return bool(self._connection.execute(query).scalar())
+
     def find(self, kind: PrincipalKind, login: str, *, lock: bool = False) -> Principal:
         """Return a principal, exactly as its login is written, or raise `NotFound`.
 
