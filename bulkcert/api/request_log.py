@@ -10,6 +10,7 @@ Whoever asks for a path that does not exist may have pasted a secret into it, so
 logged.
 """
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ _LONGEST_PARAMETER = 64
 
 _LONGEST_PATH = 200
 _LONGEST_SEGMENT = 24
+_CONVERTER = re.compile(r"<\w+(?:\([^)]*\))?:")
 _METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 _DECLARATION = "_bulkcert_secret_segments"
 
@@ -91,9 +93,14 @@ def _target() -> dict[str, object]:
         name: MASK if name in secret or len(str(value)) > _LONGEST_PARAMETER else str(value)
         for name, value in (request.view_args or {}).items()
     }
-    target: dict[str, object] = {"route": request.url_rule.rule, "parameters": parameters}
+    target: dict[str, object] = {"route": template_of(request.url_rule.rule), "parameters": parameters}
     import_id = current.import_id() or parameters.get("import_id")
     return target if import_id is None else {**target, "import_id": import_id}
+
+
+def template_of(rule: str) -> str:
+    """Return the template of a route without converters: `/imports/<import_id>`, however it is matched."""
+    return _CONVERTER.sub("<", rule)
 
 
 def _masked_path(path: str) -> str:

@@ -1,6 +1,7 @@
 """A request's log line has what is needed to follow it, and no secret."""
 
 import json
+import re
 
 import pytest
 from flask import Flask
@@ -68,6 +69,13 @@ def test_an_import_is_followed_by_its_id(caller: ApiCaller) -> None:
     assert (accepted["import_id"], accepted["actor"], accepted["total"]) == (import_id, "administrator", 1)
     assert (uploaded["import_id"], uploaded["route"]) == (import_id, "/api/v1/imports")
     assert (shown["import_id"], shown["parameters"]) == (import_id, {"import_id": import_id})
+    assert shown["route"] == "/api/v1/imports/<import_id>"
+
+
+def test_no_route_is_logged_with_its_converters(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        template = request_log.template_of(rule.rule)
+        assert re.findall("<([^>]*)>", template) == sorted(rule.arguments, key=rule.rule.index)
 
 
 def test_a_parameter_that_is_too_long_for_an_id_is_masked(client: Client) -> None:
