@@ -172,6 +172,15 @@ class Config:
         "with --behind-proxy: networks whose proxies are believed what they write into X-Forwarded-For",
         _networks,
     )
+    body_seconds: int = _setting(
+        "BODY_SECONDS",
+        10,
+        "seconds within which a body of up to 64 KiB must be there, and which a longer one may lag behind",
+        _positive,
+    )
+    body_rate: int = _setting(
+        "BODY_RATE", 16 * 1024, "bytes a second that an upload must send at least", _positive
+    )
     require_confinement: bool = _setting(
         "REQUIRE_CONFINEMENT",
         False,

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from bulkcert.bundle_checks import BundleChecks
 from bulkcert.bundle_entries import Read, read_portions
 from bulkcert.entries import pack
-from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests
+from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
 from bulkcert.events import Event, EventType
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.idempotency import IdempotencyKey
@@ -199,6 +199,8 @@ class Importer:
             work = self._prepare(bundle, spool, demand.caller.login)
             spool.seek(0)
             with self._store.writing() as tx:
+                if tx.principals.is_disabled(demand.caller.principal_id):
+                    raise Unauthenticated("The account was disabled meanwhile.")
                 # Looked up again where nobody else can write: the same may have come twice at once.
                 if (known := _find_known(tx, demand, now)) is not None:
                     return known
@@ -246,11 +248,8 @@ class Importer:
         """Keep items, chunks and events; returns the request where it is finished already."""
         now = request.created_at
         counts = request.counts
-        facts: dict[str, object] = {
-            "import_id": request.id,
-            "total": counts.total,
-            "ignored": counts.ignored,
-        }
+        facts: dict[str, object] = {"import_id": request.id, "total": counts.total}
+        facts["ignored"] = counts.ignored
         if request.validate_only:
             facts["validate_only"] = True
         tx.events.append(Event(EventType.IMPORT_ACCEPTED, now, request.requested_by, facts))

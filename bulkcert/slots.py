@@ -15,18 +15,18 @@ class Slots:
         self._condition = threading.Condition()
         self._held: Counter[str] = Counter()
 
-    def take(self, owner: str, seconds: float = 0) -> bool:
-        """Take a slot for an owner, waiting for one at most so long; return whether there was one."""
+    def take(self, owner: str, seconds: float = 0, amount: int = 1) -> bool:
+        """Take slots for an owner, waiting for them at most so long; return whether there were so many."""
         with self._condition:
-            if not self._condition.wait_for(lambda: self._is_free(owner), seconds):
+            if not self._condition.wait_for(lambda: self._is_free(owner, amount), seconds):
                 return False
-            self._held[owner] += 1
+            self._held[owner] += amount
             return True
 
-    def give_back(self, owner: str) -> None:
-        """Give back a slot that was taken."""
+    def give_back(self, owner: str, amount: int = 1) -> None:
+        """Give back slots that were taken."""
         with self._condition:
-            self._held[owner] -= 1
+            self._held[owner] -= amount
             if not self._held[owner]:
                 del self._held[owner]
             self._condition.notify_all()
@@ -41,5 +41,6 @@ class Slots:
         finally:
             self.give_back(owner)
 
-    def _is_free(self, owner: str) -> bool:
-        return self._held[owner] < self._most_of_owner and self._held.total() < self._most
+    def _is_free(self, owner: str, amount: int) -> bool:
+        is_free_for_owner = self._held[owner] + amount <= self._most_of_owner
+        return is_free_for_owner and self._held.total() + amount <= self._most

@@ -1,6 +1,7 @@
 """The doors over HTTP, and the app that they stand in."""
 
 import os
+from functools import partial
 
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -22,8 +23,10 @@ from bulkcert.api import (
     uploads,
     v1,
 )
-from bulkcert.api.client_address import ClientAddress
-from bulkcert.api.drain import Drain
+from bulkcert.api.bodies import Pace
+from bulkcert.api.client_address import ClientAddress, source_of
+from bulkcert.api.gateway import Gateway
+from bulkcert.api.streaming import Streaming
 from bulkcert.api.v1 import ids, oauth
 from bulkcert.config import Config
 from bulkcert.wiring import Service
@@ -41,6 +44,15 @@ def create_from_environment(*, behind_proxy: bool = False) -> Flask:
             ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=0), config.trusted_proxies
         )
     return app
+
+
+def create_gateway(*, behind_proxy: bool = False) -> Gateway:
+    """Make what a server calls, with the app that `create_from_environment` makes."""
+    app = create_from_environment(behind_proxy=behind_proxy)
+    config = current.service_of(app).config
+    trusted = config.trusted_proxies if behind_proxy else ()
+    pace = Pace(config.body_seconds, config.body_rate)
+    return Gateway(app, Streaming(app), partial(source_of, trusted=trusted), pace)
 
 
 def create_app(service: Service) -> Flask:
@@ -67,7 +79,6 @@ def create_app(service: Service) -> Flask:
     request_log.check_routes(app)
     connections.install(app)
     app.after_request(_harden)
-    app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

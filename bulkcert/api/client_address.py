@@ -30,10 +30,15 @@ class ClientAddress:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass a request on."""
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        if forwarded is not None:
-            environ["REMOTE_ADDR"] = find_client(environ.get("REMOTE_ADDR", ""), forwarded, self._trusted)
+        environ["REMOTE_ADDR"] = source_of(environ, self._trusted)
         return self._app(environ, start_response)
+
+
+def source_of(environ: "WSGIEnvironment", trusted: Sequence[Network]) -> str:
+    """Return the address of the client of a request."""
+    peer: str = environ.get("REMOTE_ADDR", "")
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+    return peer if forwarded is None else find_client(peer, forwarded, trusted)
 
 
 def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:

@@ -23,7 +23,12 @@ def keep(app: Flask, service: Service) -> None:
 
 def service() -> Service:
     """The service that this app is a door of."""
-    found: Service = current_app.extensions["bulkcert"]
+    return service_of(current_app)
+
+
+def service_of(app: Flask) -> Service:
+    """Return the service that an app is a door of."""
+    found: Service = app.extensions["bulkcert"]
     return found
 
 
@@ -37,6 +42,11 @@ def caller() -> Caller:
     """Whoever makes this request. Set by `auth` before every view that is not public."""
     found: Caller = g.caller
     return found
+
+
+def check_token() -> None:
+    """Raise `Unauthenticated` where the caller's token does not count any more."""
+    service().access.find_session(caller().token_id)
 
 
 def login() -> str | None:

@@ -1,8 +1,13 @@
 """Checks on the head of a request: no part of it is longer than a limit, and it names one host."""
 
+from typing import TYPE_CHECKING
+
 from flask import Flask, request
 
 from bulkcert.errors import Fault, HeadTooLarge, MalformedRequest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MOST_FIELD_BYTES = 8 * 1024
 """For a header field, the path and the query, each. RFC 9110 §4.1 asks for 8,000 bytes for a whole URI."""
@@ -20,17 +25,24 @@ def install(app: Flask) -> None:
     app.before_request(_check_host)
 
 
-def _check_sizes() -> None:
-    """Raise `HeadTooLarge` where a part of the head, or all of it, is too long."""
+def is_too_large(environ: "WSGIEnvironment") -> bool:
+    """Return whether a part of a request's head, or all of it, is too long."""
     total = 0
-    for name, value in request.environ.items():
+    for name, value in environ.items():
         if name.startswith("HTTP_") or name in _WITHOUT_PREFIX:
             total += len(name) + len(value)
             if len(value) > MOST_FIELD_BYTES or total > MOST_HEAD_BYTES:
-                raise HeadTooLarge(
-                    f"A header field, the path or the query has more than {MOST_FIELD_BYTES} bytes, or all of"
-                    f" them together more than {MOST_HEAD_BYTES}."
-                )
+                return True
+    return False
+
+
+def _check_sizes() -> None:
+    """Raise `HeadTooLarge` where a part of the head, or all of it, is too long."""
+    if is_too_large(request.environ):
+        raise HeadTooLarge(
+            f"A header field, the path or the query has more than {MOST_FIELD_BYTES} bytes, or all of"
+            f" them together more than {MOST_HEAD_BYTES}."
+        )
 
 
 def _check_host() -> None:

@@ -30,6 +30,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
+    errors.BodyTooSlow: 408,
     errors.AlreadyExists: 409,
     errors.AlreadyFinished: 409,
     errors.RepeatedEvent: 409,

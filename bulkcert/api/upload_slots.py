@@ -17,7 +17,7 @@ MOST_AUTHENTICATED, MOST_OF_PRINCIPAL = 224, 64
 """The same with a token, in all and of one account."""
 
 MOST_WEBHOOKS = 32
-"""Together they leave 64 of the server's 512 threads (cli/serve.py) to requests without a body."""
+"""Together they leave 64 of the 512 threads (`gateway.THREADS`) to requests without a body."""
 
 _RETRY_SECONDS = 5
 

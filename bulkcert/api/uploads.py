@@ -5,10 +5,12 @@ stay in memory and are capped. Sizes are checked before a body is read where the
 it is read where it does not.
 """
 
+import io
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from flask import Request as FlaskRequest
 from flask import g, request
@@ -19,6 +21,9 @@ from bulkcert.api import current
 from bulkcert.api.multipart import FormParser
 from bulkcert.errors import Fault, MalformedRequest, UnsupportedContentCoding, UnsupportedMediaType
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 MULTIPART = "multipart/form-data"
 MOST_PARTS = 20
 MOST_FIELD_BYTES = 256 * 1024  # also what Werkzeug's decoder may buffer: more than two of its 64 KiB reads
@@ -26,6 +31,9 @@ FRAME_BYTES = 1024 * 1024
 """What a multipart body may have around its file: boundaries, part headers, text fields."""
 
 _COPY_BYTES = 64 * 1024
+_CHECK_SECONDS = 1.0
+"""Between two looks whether the token of an upload under way still counts."""
+
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 
 
@@ -49,7 +57,8 @@ class Request(FlaskRequest):
             if coding not in {"", "identity"}:
                 named = coding if coding in _CODINGS else "a coding that is not known here"
                 raise UnsupportedContentCoding(f"The body is compressed ({header}: {named}).")
-        return super().stream
+        stream = super().stream
+        return cast("IO[bytes]", _WatchedStream(stream)) if "caller" in g else stream
 
     def new_spool(self) -> BinaryIO:
         """Make a spool that is closed, and its room free, when the request ends."""
@@ -76,6 +85,28 @@ class Request(FlaskRequest):
         for spool in self.__dict__.get("spools", ()):
             spool.close()
         super().close()
+
+
+class _WatchedStream(io.RawIOBase):
+    """A body that ends with `Unauthenticated` soon after the token of its sender does."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._checked_at = time.monotonic()
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Read into a buffer, and check the token again when a second is over."""
+        with memoryview(buffer).cast("B") as view:
+            piece = self._stream.read(len(view))
+            view[: len(piece)] = piece
+        if time.monotonic() - self._checked_at >= _CHECK_SECONDS:
+            current.check_token()
+            self._checked_at = time.monotonic()
+        return len(piece)
+
+    def readable(self) -> bool:
+        """True."""
+        return True
 
 
 def _owner() -> str:

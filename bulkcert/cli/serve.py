@@ -2,7 +2,7 @@
 
 Three kinds of processes. This one listens to signals, and keeps the others alive. The web process (spawned by
 granian) answers requests in threads. The workers do the work that imports leave in the database. Why this
-server, and what it was measured to withstand: docs/decisions/0007-https-server.md.
+server, and what it was measured to withstand: docs/decisions/0031-bodies-have-deadlines.md.
 """
 
 import contextlib
@@ -40,9 +40,6 @@ from bulkcert.worker import Supervisor
 
 FINISH_SECONDS = 20
 """For requests in flight when the service stops; what is left of them then is cut."""
-
-_THREADS = 512
-"""A thread is held by each request whose client is slow to send its body or to take its answer."""
 
 _CONNECTIONS = 4096
 """Beyond them, connections wait until one is closed."""
@@ -149,8 +146,7 @@ def _make_server(address: str, port: int, tls: dict[str, Any]) -> Server:
         "bulkcert",  # a name in the log
         address,
         port,
-        interface=Interfaces.WSGI,
-        blocking_threads=_THREADS,
+        interface=Interfaces.ASGINL,
         backlog=1024,
         backpressure=_CONNECTIONS,
         http=HTTPModes.http1,

@@ -1,5 +1,6 @@
 """What happens in the web process besides answering requests."""
 
+import asyncio
 import contextlib
 import os
 import select
@@ -8,17 +9,16 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bulkcert import memory
-from bulkcert.api import create_from_environment
+from bulkcert.api import create_gateway
+from bulkcert.api.gateway import Gateway
 from bulkcert.config import Config
 from bulkcert.draining import begin_draining
 from bulkcert.logs import configure_logging, faults_logged
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0
@@ -26,7 +26,7 @@ _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """After a minute of silence, four times in a minute."""
 
 
-def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) -> "WSGIApplication":
+def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) -> Gateway:
     """Make the app, in the main thread of a web process that `parent` (a process id) started.
 
     When the service stops, and when the parent is gone, requests that wait are told to end early
@@ -35,11 +35,11 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     memory.protect()  # a new program does not inherit it
     configure_logging(Config.from_environment(os.environ).log_level)
     with faults_logged("the web process does not start"):
-        app = create_from_environment(behind_proxy=behind_proxy)
-    # The server puts the environment into that of each request: no setting may stand in there, and no
-    # variable such as HTTP_AUTH_TOKEN, which would be read as a header of every request.
+        app = create_gateway(behind_proxy=behind_proxy)
+    # No request needs a setting, and no library may read a variable such as HTTP_AUTH_TOKEN as a header.
     for name in set(os.environ) - _KEPT_VARIABLES:
         del os.environ[name]
+    _watch_signals_of(asyncio.get_event_loop_policy().get_event_loop())
     threading.Thread(target=_watch, args=(_signals(), parent, finish_seconds), daemon=True).start()
     return app
 
@@ -53,6 +53,23 @@ def _signals() -> int:
     os.set_blocking(sending, False)
     signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
     return receiving
+
+
+def _watch_signals_of(loop: asyncio.AbstractEventLoop) -> None:
+    """Begin draining at a signal for which the server sets its handler on the event loop after this.
+
+    The loop takes the descriptor of `_signals` away.
+    """
+    add = loop.add_signal_handler
+
+    def add_watched(number: int, callback: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401
+        def handle() -> None:
+            begin_draining()
+            callback(*arguments)
+
+        add(number, handle)
+
+    loop.add_signal_handler = add_watched  # type: ignore[method-assign,assignment]
 
 
 def _watch(signals: int, parent: int, finish_seconds: float) -> None:
@@ -71,7 +88,7 @@ def _watch(signals: int, parent: int, finish_seconds: float) -> None:
 def _probe_silent_clients() -> bool:
     """Let the kernel close connections whose client is gone without a word; False before the server listens.
 
-    Such a client, in the middle of an upload, would hold its thread for ever. The server does not ask for
+    Such a client, in the middle of an answer, would hold its thread for ever. The server does not ask for
     probes itself; on Linux, accepted connections have the options of the socket that listens (tcp(7)).
     """
     for entry in Path("/proc/self/fd").iterdir():

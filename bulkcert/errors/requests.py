@@ -21,6 +21,13 @@ class HeadTooLarge(RequestRefusal):
     remedy = "Send shorter header fields, and fewer of them; take out cookies, which nothing here reads."
 
 
+class BodyTooSlow(RequestRefusal):
+    """The body was not there within its seconds, or did not keep coming at the least rate."""
+
+    code = "body_too_slow"
+    remedy = "Send it again over a faster connection (limits of time: docs/operations.md)."
+
+
 class NotSupported(RequestRefusal):
     """The request asks for a feature that this release does not have."""
 

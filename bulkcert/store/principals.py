@@ -75,6 +75,11 @@ class Principals:
         query = sa.select(principals.c.login).where(principals.c.login_key == key_of(login))
         return self._connection.execute(query).scalar_one_or_none()
 
+    def is_disabled(self, principal_id: int) -> bool:
+        """Return whether a principal is disabled; its row is locked until the transaction ends."""
+        query = sa.select(principals.c.is_disabled).where(principals.c.id == principal_id).with_for_update()
+        return bool(self._connection.execute(query).scalar())
+
     def find(
         self, kind: PrincipalKind, login: str, *, lock: bool = False, takes_forged: bool = False
     ) -> Principal:

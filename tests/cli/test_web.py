@@ -13,7 +13,7 @@ import os, signal, sys, time
 signal.alarm(20)  # a test that is red does not hang
 from bulkcert.cli import web
 from bulkcert.draining import is_draining
-web.create_from_environment = lambda **_: "app"
+web.create_gateway = lambda **_: "app"
 signal.signal(signal.SIGTERM, lambda *_: None)
 assert web.load_app({parent}, 60) == "app"
 print(sorted(os.environ), flush=True)

@@ -1,0 +1,190 @@
+"""Bodies of requests: received by the event loop, read by a view in its thread, and each has its time.
+
+A body has some seconds to begin with. Every byte beyond the first 64 KiB gives more, as the least rate says,
+up to those seconds again. So a small body must be there within them in all, and a long one must keep coming;
+time in which its view does not read is not counted.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bulkcert.errors import BodyTooSlow, MalformedRequest, Refusal, Unavailable
+from bulkcert.slots import Slots
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+"""Returns the next message of an ASGI server about a request."""
+
+SMALL_BYTES = 64 * 1024
+"""What a body may have without being a long one."""
+
+_AHEAD_BYTES = 256 * 1024
+"""Received before its view reads it."""
+
+_UNCOUNTED_BYTES = 4 * 1024
+"""Of each body that is held: a login always has room."""
+
+_LOST_SECONDS = 30.0
+"""Beyond the time of the body: then the event loop is gone, and a thread does not wait for it."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast bodies must come. seconds: to begin with. rate: bytes a second beyond the first 64 KiB."""
+
+    seconds: float
+    rate: int
+
+
+class Body:
+    """The body of a request; `read` is for one thread, everything else for the event loop.
+
+    It is received as it is read: a client that asks first (RFC 9110 §10.1.1) is told to go on when a view
+    begins to read.
+    """
+
+    def __init__(self, receive: Receive, pace: Pace) -> None:
+        self._receive = receive
+        self._pace = pace
+        self._loop = asyncio.get_running_loop()
+        self._seconds_left = pace.seconds
+        self._total = 0
+        self._changed = threading.Condition()
+        self._pieces = bytearray()
+        self._is_whole = False
+        self._failure: Callable[[], Refusal] | None = None
+        self._wanted = asyncio.Event()
+        self._receiving: asyncio.Task[None] | None = None
+
+    # --- in the thread of a view -------------------------------------------------------------------------
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next `size` bytes, fewer only at the end; all that is left for None or less than 0.
+
+        Raises `BodyTooSlow`, `MalformedRequest` where it breaks off, or `Unavailable` where there is no room.
+        """
+        most = None if size is None or size < 0 else size
+        found = bytearray()
+        while most is None or len(found) < most:
+            piece = self._take(None if most is None else most - len(found))
+            if not piece:
+                break
+            found += piece
+        return bytes(found)
+
+    def _take(self, most: int | None) -> bytes:
+        """Return what there is, at most so much; nothing only at the end."""
+        with self._changed:
+            if len(self._pieces) < SMALL_BYTES and not self._is_ended():
+                self._loop.call_soon_threadsafe(self._go_on)
+            if not self._changed.wait_for(self._has_some, self._pace.seconds + _LOST_SECONDS):
+                raise _too_slow()
+            if not self._pieces and self._failure is not None:
+                raise self._failure()
+            piece = bytes(self._pieces[:most])
+            del self._pieces[: len(piece)]
+            return piece
+
+    def _has_some(self) -> bool:
+        return bool(self._pieces) or self._is_ended()
+
+    def _is_ended(self) -> bool:
+        return self._is_whole or self._failure is not None
+
+    # --- in the event loop -------------------------------------------------------------------------------
+
+    async def hold(self, most: int, room: Slots, owner: str) -> int:
+        """Receive the body as far as `most` bytes; returns how many bytes of the room it took."""
+        held = 0
+        while len(self._pieces) < most and not self._is_ended():
+            await self._receive_piece()
+            wanted = max(0, len(self._pieces) - _UNCOUNTED_BYTES) - held
+            if wanted and not room.take(owner, amount=wanted):
+                self._end(lambda: Unavailable("Too many requests are being sent at this moment."))
+            elif wanted:
+                held += wanted
+        return held
+
+    @property
+    def is_received(self) -> bool:
+        """Whether the whole body has come."""
+        return self._is_whole
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the client went away."""
+        return self._failure is _broken_off
+
+    async def stop(self) -> None:
+        """Receive no more."""
+        if self._receiving is not None:
+            self._receiving.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._receiving
+            self._receiving = None
+
+    async def discard(self, seconds: float) -> None:
+        """Receive the rest for some seconds and forget it."""
+        await self.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._is_ended():
+                    self._note(await self._receive())
+                    self._pieces.clear()
+
+    async def wait_until_lost(self) -> None:
+        """Forget what else is received, and return when the client is gone or has its whole answer."""
+        await self.stop()
+        while (await self._receive())["type"] == "http.request":
+            pass
+
+    def _go_on(self) -> None:
+        self._wanted.set()
+        if self._receiving is None:
+            self._receiving = self._loop.create_task(self._receive_while_wanted())
+
+    async def _receive_while_wanted(self) -> None:
+        while not self._is_ended():
+            if len(self._pieces) >= _AHEAD_BYTES:
+                self._wanted.clear()
+                await self._wanted.wait()
+            await self._receive_piece()
+
+    async def _receive_piece(self) -> None:
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(self._seconds_left):
+                message = await self._receive()
+        except TimeoutError:
+            self._end(_too_slow)
+            return
+        self._note(message)
+        earned = max(0, min(len(message.get("body", b"")), self._total - SMALL_BYTES)) / self._pace.rate
+        left = self._seconds_left - (self._loop.time() - began) + earned
+        self._seconds_left = max(0.0, min(self._pace.seconds, left))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if message["type"] != "http.request":
+            self._end(_broken_off)
+            return
+        with self._changed:
+            self._pieces += message["body"]
+            self._total += len(message["body"])
+            self._is_whole = not message["more_body"]
+            self._changed.notify()
+
+    def _end(self, failure: Callable[[], Refusal]) -> None:
+        with self._changed:
+            self._failure = failure
+            self._changed.notify()
+
+
+def _too_slow() -> Refusal:
+    return BodyTooSlow("The body did not come fast enough.")
+
+
+def _broken_off() -> Refusal:
+    return MalformedRequest("The body ended too early.")
