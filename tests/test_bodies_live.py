@@ -154,6 +154,7 @@ def test_stalled_uploads_that_fill_the_spool_give_it_back(service: LiveService) 
     bundle = builders.a_bundle(["AFTERSTALL01"], extra={"notes.bin": os.urandom(2 * 1024**2)})
     with contextlib.ExitStack() as slow:
         uploads = [slow.enter_context(an_upload(service, "127.0.0.1", megabytes=1)) for _ in range(7)]
+        time.sleep(1)  # until all of it is written
         refused = service.request("POST", IMPORTS, data=bundle, headers=zips)
         assert [status_of(each) for each in uploads] == [408] * 7
         began = time.monotonic()
