@@ -258,11 +258,12 @@ def as_body(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def test_an_upload_of_200_megabytes_keeps_the_web_process_under_100(tmp_path, large_bundle):
+def test_an_upload_of_200_megabytes_takes_16_more_in_the_web_process(tmp_path, large_bundle):
     with LiveService(tmp_path / "data") as service:
         web = service.web_pid
         assert service.token
         forget_peak(web)  # of the login: argon2 takes 19 MiB
+        before = peak_megabytes(web)
         form = {"Content-Type": "multipart/form-data; boundary=x"}
         answers = [
             service.request("POST", IMPORTS, data=as_body(large_bundle), headers=ZIP | {"Prefer": "wait=30"}),
@@ -274,7 +275,8 @@ def test_an_upload_of_200_megabytes_keeps_the_web_process_under_100(tmp_path, la
         assert [answer.status_code for answer in answers] == [201, 201], [answer.text for answer in answers]
         assert [answer.json()["counts"]["ignored"] for answer in answers] == [200, 200]
         assert service.web_pid == web
-        assert peak_megabytes(web) < 100
+        assert peak_megabytes(web) < before + 16
+        assert before < 112  # packages of the tests that a library loads where it finds them among these
         assert list((service.data_dir / "spool").iterdir()) == []
 
 

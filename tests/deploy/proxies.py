@@ -15,7 +15,7 @@ import pytest
 from tests.ports import take_port
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
-HEAD_SECONDS, BODY_SECONDS = 1, 2
+HEAD_SECONDS, BODY_SECONDS = 1, 4  # the service discards the rest of a refused body for 3 s
 """Instead of 10 and 60, so that a test need not wait for so long."""
 
 _NGINX = """
