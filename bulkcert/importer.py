@@ -263,6 +263,8 @@ class Importer:
         finished = tx.requests.count(request.id, {"done": failed, "failed": failed}, now)
         if finished is not None:
             tx.events.append(import_finished(finished, now))
+        else:
+            tx.turns.join(request.id, request.requested_by)  # last: workers wait for the principal's row
         return finished
 
     def _digest(self, bundle: BinaryIO, order: ImportOrder, caller: Caller) -> str:

@@ -4,19 +4,22 @@ A chunk is opened outside any transaction, and its results, certificates, events
 one that begins by giving up the lease: a worker that was too slow finds it gone and changes nothing.
 
 A chunk whose workers died is tried again, then divided into its entries: what kills its worker is `crashed`.
+A chunk that takes long is given back with what is done committed: imports take turns by time (`store/turns`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Protocol
 
 import structlog
 
+from bulkcert.budgets import SLICE_SECONDS, Cost, Meter
 from bulkcert.certificates import OpenedCertificate, WarningCode
+from bulkcert.chunk_results import Judged, Opened
 from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import (
     BrokenSeal,
@@ -26,13 +29,16 @@ from bulkcert.errors import (
     ItemRefusal,
     NotStorable,
     StorageFull,
+    TooCostly,
     Unavailable,
     WrongPassword,
 )
 from bulkcert.expiry import check_validity
 from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
+from bulkcert.limits import Limits
 from bulkcert.password_hints import describe_oddities
+from bulkcert.returns import Returns
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.chunks import Chunk
@@ -66,22 +72,18 @@ class Opener(Protocol):
         """Open files of one import (its id) in their order; one answer for each."""
         ...
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that opening has taken since the start, in seconds."""
+        ...
+
 
 @dataclass(frozen=True)
 class Claimed:
-    """A chunk, which of its items still wait, and whether its import is cancelled."""
+    """A chunk, and which of its items still wait. refusal: why none of them is to be opened."""
 
     chunk: Chunk
     waiting: frozenset[int]
-    is_cancelled: bool
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An opened certificate, what is odd about it, and why it is not kept where it is not."""
-
-    opened: OpenedCertificate
-    warnings: tuple[WarningCode, ...] = ()
+    requested_by: str
     refusal: ItemRefusal | None = None
 
 
@@ -98,6 +100,8 @@ class Keeper:
         worker_id: str | None = None,
         *,
         works_ahead: bool = False,
+        limits: Limits | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -105,10 +109,12 @@ class Keeper:
         self._now = now
         self._lease = lease
         self._worker_id = worker_id
+        self._limits = limits or Limits()
+        self._elapsed = elapsed
         self._committing = ThreadPoolExecutor(1, "committing") if works_ahead else None
         self._pending: Future[None] | None = None
         self._next: Claimed | None = None
-        self._returns = _Returns(store)
+        self._returns = Returns(store)
 
     def work_once(self) -> bool:
         """Work on one chunk; False where none is waiting, and all is committed that was opened.
@@ -119,15 +125,16 @@ class Keeper:
         self._returns.write()
         claimed, self._next = self._next or self._claim(), None
         if claimed is None:
+            was_pending = self._pending is not None
             self._settle()
-            return False
+            return was_pending  # the commit may have given its chunk back
         with self._returned_if_it_fails(claimed.chunk):
-            answers = self._open(claimed)
+            opened = self._open(claimed)
         try:
             self._settle()
         finally:
-            if answers is not None:
-                self._hand_over(claimed.chunk, answers)
+            if opened is not None:
+                self._hand_over(claimed.chunk, opened)
         return True
 
     def close(self) -> None:
@@ -164,20 +171,20 @@ class Keeper:
             self._returns.write()
             raise
 
-    def _hand_over(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+    def _hand_over(self, chunk: Chunk, opened: Opened) -> None:
         if self._committing is None:
-            self._commit_or_return(chunk, answers)
+            self._commit_or_return(chunk, opened)
             return
         try:
             with suppress(Unavailable, StorageFull):  # the next call raises it
                 # Before the commit: SQLite has one writer, and this would wait for the end of it.
-                self._next = self._claim(held=chunk)
+                self._next = self._claim(chunk, opened.cost)
         finally:
-            self._pending = self._committing.submit(self._commit_or_return, chunk, answers)
+            self._pending = self._committing.submit(self._commit_or_return, chunk, opened)
 
-    def _commit_or_return(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+    def _commit_or_return(self, chunk: Chunk, opened: Opened) -> None:
         with self._returned_if_it_fails(chunk):
-            self._commit(chunk, answers)
+            self._commit(chunk, opened)
 
     def _settle(self) -> None:
         """Wait for the commit that runs behind the work, and raise its fault."""
@@ -185,8 +192,11 @@ class Keeper:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def _claim(self, held: Chunk | None = None) -> Claimed | None:
-        """Claim what comes first. held: what is in hand still, so that it is not claimed for being late."""
+    def _claim(self, held: Chunk | None = None, unpaid: Cost | None = None) -> Claimed | None:
+        """Claim what comes first.
+
+        held: what is in hand still, so that it is not claimed for being late. unpaid: its cost.
+        """
         with self._store.reading() as tx:  # there may be nothing at all to do, for which no writer need wait
             if not tx.chunks.is_work_waiting(tx.time(self._now)):
                 return None
@@ -194,36 +204,38 @@ class Keeper:
             now = tx.time(self._now)
             if held is not None:
                 tx.chunks.renew(held, now + self._lease)
-            chunk = tx.chunks.claim(now, now + self._lease, self._worker_id)
+            chunk = tx.chunks.claim(now, now + self._lease, self._worker_id, unpaid)
             if chunk is None:
                 return None
             if tx.requests.start(chunk.request_id, self._now()):
                 log.info("import begins", import_id=chunk.request_id, worker_id=self._worker_id)
             waiting = tx.items.waiting_positions(chunk.request_id, chunk.first_position, chunk.last_position)
-            return Claimed(chunk, waiting, tx.requests.is_cancelled(chunk.request_id))
+            account = tx.turns.account(chunk.request_id)
+            refusal = Cancelled(CANCELLED) if account.is_cancelled else account.over_budget(self._limits)
+            return Claimed(chunk, waiting, account.requested_by, refusal)
 
-    def _open(self, claimed: Claimed) -> dict[int, Judged | ItemRefusal] | None:
+    def _open(self, claimed: Claimed) -> Opened | None:
         """Open and judge what waits; None where it was divided, or the lease was lost on the way."""
         chunk, waiting = claimed.chunk, claimed.waiting
-        if claimed.is_cancelled:
-            return dict.fromkeys(waiting, Cancelled(CANCELLED))
+        if claimed.refusal is not None:
+            return Opened(dict.fromkeys(waiting, claimed.refusal))
         is_alone = len(chunk.positions) == 1
         if is_alone and chunk.attempts > MOST_ATTEMPTS_ALONE:
-            return dict.fromkeys(waiting, Crashed(_GIVEN_UP))
+            return Opened(dict.fromkeys(waiting, Crashed(_GIVEN_UP)))
         try:
             unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
         except BrokenSeal as broken:
             log.critical("a chunk does not unseal", chunk=chunk.id, import_id=chunk.request_id)
-            return dict.fromkeys(waiting, Crashed(broken.detail))
+            return Opened(dict.fromkeys(waiting, Crashed(broken.detail)))
         entries = [entry for entry in unsealed if entry.position in waiting]
         if not is_alone and chunk.attempts > MOST_ATTEMPTS_TOGETHER:
             self._divide(chunk, entries)
             return None
-        return self._open_entries(chunk, entries)
+        return self._open_entries(chunk, entries, claimed.requested_by)
 
-    def _open_entries(
-        self, chunk: Chunk, entries: Sequence[Entry]
-    ) -> dict[int, Judged | ItemRefusal] | None:  # fmt: skip
+    def _open_entries(self, chunk: Chunk, entries: Sequence[Entry], requested_by: str) -> Opened | None:
+        """Open and judge entries until their slice of time is over; None where the lease was lost."""
+        meter, used, too_costly = Meter(self._opener.cpu_seconds, self._elapsed), 0.0, 0
         opened = self._opener.open_all(
             [(entry.pkcs12, entry.password) for entry in entries], chunk.request_id
         )
@@ -231,11 +243,17 @@ class Keeper:
         renew_at = self._now() + self._lease / 3
         for entry, answer in zip(entries, opened, strict=True):
             answers[entry.position] = self._judge(entry, answer)
+            before, used = used, meter.seconds()
+            if isinstance(answer, TooCostly) and used - before > self._limits.import_cpu_seconds_per_file:
+                too_costly += 1  # those that are refused by what they ask for cost nothing
+            if used + used / len(answers) > SLICE_SECONDS:  # with one more file like those before
+                break
             if self._now() > renew_at:
                 renew_at = self._now() + self._lease / 3
                 if not self._renew(chunk):
                     return None
-        return answers
+        rest = frozenset(entry.position for entry in entries) - answers.keys()
+        return Opened(answers, rest, Cost(chunk.id, chunk.request_id, requested_by, used, too_costly))
 
     def _renew(self, chunk: Chunk) -> bool:
         with self._store.writing() as tx:
@@ -277,29 +295,32 @@ class Keeper:
             warnings.append(WarningCode.PASSWORD_ENDS_IN_SPACE)
         return Judged(answer, tuple(warnings))
 
-    def _commit(self, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
+    def _commit(self, chunk: Chunk, opened: Opened) -> None:
         for attempt in range(1, _MOST_COMMITS + 1):
             try:
                 with self._store.writing() as tx:
-                    self._keep(tx, chunk, answers)
+                    self._keep(tx, chunk, opened)
             except Contended:
                 if attempt == _MOST_COMMITS:
                     raise
             except NotStorable as refusal:
                 if len(chunk.positions) > 1:  # the database does not tell which item it was
                     unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
-                    self._divide(chunk, [entry for entry in unsealed if entry.position in answers])
+                    waiting = opened.rest | opened.answers.keys()
+                    self._divide(chunk, [entry for entry in unsealed if entry.position in waiting])
                     return
-                if not any(isinstance(answer, Judged) for answer in answers.values()):
+                if not any(isinstance(answer, Judged) for answer in opened.answers.values()):
                     raise
-                answers = dict.fromkeys(answers, refusal)
+                opened = replace(opened, answers=dict.fromkeys(opened.answers, refusal))
             else:
                 return
 
-    def _keep(self, tx: Transaction, chunk: Chunk, answers: Mapping[int, Judged | ItemRefusal]) -> None:
-        now = self._now()
+    def _keep(self, tx: Transaction, chunk: Chunk, opened: Opened) -> None:
+        now, answers = self._now(), opened.answers
         tx.lock(KEEPING, shared=True)  # before any row, so that nobody waits in a circle
-        if not tx.chunks.finish(chunk):
+        # A chunk with a rest stays as it is: who claims it next passes over the items that have a result.
+        is_held = tx.chunks.release(chunk, is_counted=False) if opened.rest else tx.chunks.finish(chunk)
+        if not is_held:
             return
         request = tx.requests.find(chunk.request_id)
         keeping = Keeping(tx, self._vault, request, now)
@@ -316,35 +337,11 @@ class Keeper:
                     keeping.fail(position, answer)
             keeping.write()
             keeping.plan()
-        done = keeping.finish(len(chunk.sealed_entries))
+        done = keeping.finish(0 if opened.rest else len(chunk.sealed_entries))
         if self._worker_id is not None:
             tx.workers.see(self._worker_id, tx.time(self._now), done)
         tx.notify(topic(chunk.request_id))
-
-
-class _Returns:
-    """Chunks to be returned before their leases end. One that an outage prevents is tried again later.
-
-    Without that, the next claim would count the outage as an attempt of the chunk's files.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = Lock()  # the thread that commits returns chunks too
-        self._chunks: list[tuple[Chunk, bool]] = []
-
-    def add(self, chunk: Chunk, *, is_counted: bool) -> None:
-        """Add a chunk. is_counted: as an attempt of its files."""
-        with self._lock:
-            self._chunks.append((chunk, is_counted))
-
-    def write(self) -> None:
-        """Return the chunks, unless the database cannot be written now; tokens fence lost leases."""
-        with self._lock:
-            if not self._chunks:
-                return
-            with suppress(Unavailable, StorageFull):
-                with self._store.writing() as tx:
-                    for chunk, is_counted in self._chunks:
-                        tx.chunks.release(chunk, is_counted=is_counted)
-                self._chunks.clear()
+        if opened.rest:
+            tx.notify(WORK)
+        if opened.cost is not None:
+            tx.turns.charge(opened.cost)

@@ -38,6 +38,8 @@ class Limits:
     opening_cpu_seconds: int = _limit(5, "processor time for opening one PKCS#12")
     opening_wall_seconds: int = _limit(6, "elapsed time for opening one PKCS#12")
     opening_memory_bytes: int = _limit(512 * 1024**2, "address space of the process that opens PKCS#12 files")
+    import_cpu_seconds: int = _limit(60, "processor time for opening the files of one import")
+    import_cpu_seconds_per_file: int = _limit(2, "processor time that each file of an import adds to that")
     waiting_imports: int = _limit(100, "unfinished imports of one user or client")
     waiting_bytes: int = _limit(2 * 1024**3, "sealed bytes in the unfinished imports of one user or client")
     waiting_bytes_of_all: int = _limit(8 * 1024**3, "sealed bytes in all unfinished imports")

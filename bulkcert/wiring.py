@@ -247,7 +247,7 @@ def make_work(config: Config, now: Clock = utc_now) -> Work:
         watching=watching,
         watch=watching.enter_context(store.watch(WORK)),
         worker_id=worker_id,
-        keeper=Keeper(store, vault, opener, now, lease, worker_id, works_ahead=True),
+        keeper=Keeper(store, vault, opener, now, lease, worker_id, works_ahead=True, limits=config.limits),
         roll=roll,
         upkeep=Upkeep(store, now, timedelta(days=config.report_days)),
         opener=opener,

@@ -62,6 +62,9 @@ class Clock:
 class InProcessOpener:
     """Opens in this process: the same code as in the limited child, without the child."""
 
+    def cpu_seconds(self) -> float:
+        return 0.0
+
     def open_all(
         self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
     ) -> Iterator[OpenedCertificate | ItemRefusal]:

@@ -10,7 +10,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in p
 
 VALUES = frozenset(
     "errors secret identities certificates reports events expiry principals logins limits entries releases"
-    " passwords idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank".split()
+    " passwords idempotency workers policies mdm_words file_kinds misspellings lookalikes password_hints chain_rank"
+    " budgets chunk_results".split()
 )
 ARROWS: dict[str, frozenset[str]] = {
     **dict.fromkeys(VALUES, VALUES),
@@ -40,7 +41,8 @@ ARROWS: dict[str, frozenset[str]] = {
     "integrity": VALUES | {"store", "vault"},
     "key_seals": VALUES | {"integrity", "store", "vault"},
     "keeping": VALUES | {"importer", "integrity", "key_seals", "store", "vault"},
-    "keeper": VALUES | {"importer", "keeping", "store", "vault"},
+    "returns": VALUES | {"store"},
+    "keeper": VALUES | {"importer", "keeping", "returns", "store", "vault"},
     "deleting": VALUES | {"importer", "store"},
     "inventory": VALUES | {"bundle_checks", "deleting", "formats", "importer", "store", "vault"},
     "devices": VALUES | {"store"},

@@ -370,6 +370,9 @@ def test_every_act_has_its_event(verbs: Verbs) -> None:
 class DyingOpener:
     """A worker that is killed while it opens."""
 
+    def cpu_seconds(self) -> float:
+        return 0.0
+
     def open_all(
         self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
     ) -> Iterator[OpenedCertificate | ItemRefusal]:
@@ -480,7 +483,7 @@ def test_a_chunk_that_was_altered_fails_its_items_and_nothing_else(verbs: Verbs)
 def test_a_fault_of_the_worker_gives_its_chunk_back_at_once(verbs: Verbs) -> None:
     request = verbs.accept(a_bundle([A]))
 
-    class NoOpener:
+    class NoOpener(InProcessOpener):
         def open_all(
             self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
@@ -658,10 +661,11 @@ def test_a_commit_that_fails_is_charged_to_its_own_chunk(
     faulty, good = verbs.accept(a_bundle([A])), verbs.accept(a_bundle([B]))
     commit = Keeper._commit
 
-    def refuse(keeper: Keeper, chunk, answers) -> None:
-        if chunk.request_id == faulty.id and not any(isinstance(each, Crashed) for each in answers.values()):
+    def refuse(keeper: Keeper, chunk, opened) -> None:
+        is_given_up = any(isinstance(answer, Crashed) for answer in opened.answers.values())
+        if chunk.request_id == faulty.id and not is_given_up:
             raise RuntimeError
-        commit(keeper, chunk, answers)
+        commit(keeper, chunk, opened)
 
     monkeypatch.setattr(Keeper, "_commit", refuse)
     for _ in range(2 * MOST_ATTEMPTS_ALONE):  # the worker ends each time, and another one is started

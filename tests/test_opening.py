@@ -158,6 +158,22 @@ def test_the_processor_limit_is_for_each_file_and_not_for_all_together(make_open
     assert (codes, len(pids)) == ({"wrong_password"}, 1)
 
 
+def test_the_processor_time_of_children_is_read_from_outside_and_adds_up(make_opener):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs Linux's clocks of other processes")
+    opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=1, opening_wall_seconds=60)
+    assert opener.cpu_seconds() == 0.0
+
+    list(opener.open_all([GOOD] * 20, "one import"))
+    of_twenty = opener.cpu_seconds()
+    assert 0 < of_twenty < 1
+    assert of_twenty == pytest.approx(processor_seconds(pid_of(opener)), abs=0.05)
+    list(
+        opener.open_all([ENDLESS, GOOD], "another import")
+    )  # two children, of which one is killed by the limit
+    assert of_twenty + 0.9 < opener.cpu_seconds() < of_twenty + 3
+
+
 def test_the_watchdog_ends_a_file_that_takes_too_long_by_the_clock(make_opener):
     opener = make_opener(kdf_iterations=NO_BUDGET, opening_cpu_seconds=300, opening_wall_seconds=1)
 

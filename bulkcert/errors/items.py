@@ -91,6 +91,16 @@ class TooCostly(ItemRefusal):
     remedy = "Export the file again with fewer iterations, or raise the limit (see /api/v1/limits)."
 
 
+class OverBudget(ItemRefusal):
+    """Other files of the import used up the time that opening its files may take: this one was not opened."""
+
+    code = "over_budget"
+    remedy = (
+        "Export the files again with fewer iterations, above all those that are `too_costly`, and import"
+        " what is missing, or raise the limit (`import_cpu_seconds`, see /api/v1/limits)."
+    )
+
+
 class TooLarge(ItemRefusal):
     """The entry is larger than the limit for one PKCS#12."""
 

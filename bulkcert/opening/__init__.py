@@ -56,6 +56,7 @@ class Opener:
         self._owner: str | None = None  # the import that the child serves
         self._deaths = 0  # since the last answer
         self._number = 0  # of the last request
+        self._cpu_seconds = 0.0  # of children that have ended
         self._under_way: object = None  # whose answers the child gives
 
     def open_all(
@@ -87,6 +88,10 @@ class Opener:
                 if done < len(files):  # the caller stopped early: what is under way belongs to nobody
                     self._end_child()
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that opening files has taken since the start, in seconds."""
+        return self._cpu_seconds + (self._child.cpu_seconds() if self._child is not None else 0.0)
+
     def layers(self) -> Layers:
         """Return the layers of confinement that this kernel enforces; raises `ChildDoesNotStart`."""
         return self._start().layers
@@ -101,6 +106,7 @@ class Opener:
     def _end_child(self) -> None:
         if self._child is not None:
             self._child.end()
+            self._cpu_seconds += self._child.cpu_seconds()
             self._child = None
 
     def _start(self) -> Template:

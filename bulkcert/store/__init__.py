@@ -43,6 +43,7 @@ from bulkcert.store.requests import Requests
 from bulkcert.store.signatures import RowSigner, Signatures
 from bulkcert.store.tokens import Tokens
 from bulkcert.store.traces import Traces, truncate_log, vacuum
+from bulkcert.store.turns import Turns
 from bulkcert.store.workers import Workers
 
 
@@ -84,6 +85,11 @@ class Transaction:
     def chunks(self) -> Chunks:
         """Work that waits for a worker."""
         return Chunks(self._connection)
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Whose import is worked on next."""
+        return Turns(self._connection)
 
     @cached_property
     def workers(self) -> Workers:

@@ -3,8 +3,9 @@
 A chunk is claimed in a short transaction, worked on outside of any, and finished in one transaction that
 begins with `finish`: a worker that outlived its lease finds its token gone and changes nothing.
 
-Turns let imports share the workers: the chunks of an import take the turns n, n+1, n+2... where n is the turn
-that is worked on when it comes. So a small import need not wait for the end of a large one.
+Which import comes first depends on the time that imports have used (`turns`). The column `turn` orders the
+chunks of one import: n, n+1, n+2... where n is the least of all when it comes, because workers of the release
+before this one claim the least turn of all imports.
 """
 
 import uuid
@@ -14,8 +15,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.schema import chunks
+from bulkcert.budgets import Cost
+from bulkcert.store.schema import bulk_requests, chunks
 from bulkcert.store.traces import Traces
+from bulkcert.store.turns import in_turn
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,18 @@ class Chunks:
             )
         )
 
-    def claim(self, now: datetime, leased_until: datetime, worker_id: str | None = None) -> Chunk | None:
-        """Claim the first chunk in turn that nobody holds a live lease of."""
-        free = _free(now)
-        first = self._connection.execute(
-            sa.select(chunks.c.id)
-            .where(free)
-            .order_by(chunks.c.turn, chunks.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).scalar_one_or_none()
+    def claim(
+        self,
+        now: datetime,
+        leased_until: datetime,
+        worker_id: str | None = None,
+        unpaid: Cost | None = None,
+    ) -> Chunk | None:
+        """Claim the first chunk in turn that nobody holds a live lease of.
+
+        unpaid: what this worker used and has not charged yet.
+        """
+        first = self._first_free(now, unpaid)
         if first is None:
             return None
         row = self._connection.execute(
@@ -97,6 +102,21 @@ class Chunks:
             sealed_entries=row.sealed_entries,
         )
 
+    def _first_free(self, now: datetime, unpaid: Cost | None) -> int | None:
+        free = _free(now)
+        has_work = sa.exists().where(chunks.c.request_id == bulk_requests.c.id, free)
+        for import_id in self._connection.execute(in_turn(has_work, now, unpaid)).scalars().all():
+            first: int | None = self._connection.execute(
+                sa.select(chunks.c.id)
+                .where(chunks.c.request_id == import_id, free)
+                .order_by(chunks.c.turn, chunks.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).scalar_one_or_none()
+            if first is not None:  # else other workers are claiming all that it has
+                return first
+        return None
+
     def is_work_waiting(self, now: datetime) -> bool:
         """Tell whether `claim` would find something, without taking the write lock."""
         query = sa.select(chunks.c.id).where(_free(now)).limit(1)
@@ -112,9 +132,12 @@ class Chunks:
             ).rowcount
         )
 
-    def release(self, chunk: Chunk, *, is_counted: bool = True) -> None:
-        """Give a chunk back before its lease ends. is_counted: as an attempt of its files."""
-        self._connection.execute(
+    def release(self, chunk: Chunk, *, is_counted: bool = True) -> bool:
+        """Give a chunk back before its lease ends; False where the lease was lost.
+
+        is_counted: as an attempt of its files.
+        """
+        released = self._connection.execute(
             sa.update(chunks)
             .where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
             .values(
@@ -124,6 +147,7 @@ class Chunks:
                 attempts=chunks.c.attempts - (0 if is_counted else 1),
             )
         )
+        return bool(released.rowcount)
 
     def finish(self, chunk: Chunk) -> bool:
         """Delete a chunk and what it holds; False where the lease was lost, and nothing may be written."""

@@ -88,11 +88,6 @@ class Requests:
             sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(is_cancelled=True)
         )
 
-    def is_cancelled(self, request_id: str) -> bool:
-        """Tell whether items of a request were stopped."""
-        query = sa.select(bulk_requests.c.is_cancelled).where(bulk_requests.c.id == request_id)
-        return bool(self._connection.execute(query).scalar_one())
-
     def hold(self, request_id: str) -> None:
         """Hold a request's row until the end of the transaction: its other writers wait."""
         self._connection.execute(

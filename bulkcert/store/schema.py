@@ -39,6 +39,7 @@ __all__ = [
     "metadata",
     "principals",
     "sequences",
+    "shares",
     "signing_keys",
     "tokens",
     "traces",
@@ -153,6 +154,9 @@ bulk_requests = sa.Table(
     sa.Column("is_cancelled", sa.Boolean(name="bulk_requests_is_cancelled"), nullable=False),
     sa.Column("waiting_bytes", Number, nullable=False),  # sealed, in chunks that are not done
     sa.Column("report_pruned_at", Time),
+    sa.Column("used_ms", Number, nullable=False, server_default="0"),  # time that opening files took
+    sa.Column("virtual_ms", Number, nullable=False, server_default="0"),  # among its principal's imports
+    sa.Column("too_costly", sa.Integer, nullable=False, server_default="0"),  # files that took too long
     sa.Index("ix_bulk_requests_kind_id", "kind", "id"),
     sa.Index("ix_bulk_requests_unfinished", "requested_by", **where("finished_at IS NULL")),
     sa.Index("ix_bulk_requests_prunable", "finished_at", **where("report_pruned_at IS NULL")),
@@ -194,6 +198,14 @@ chunks = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("sealed_entries", sa.LargeBinary, nullable=False),
     sa.Index("ix_chunks_turn_id", "turn", "id"),
+)
+
+shares = sa.Table(
+    # Virtual times of principals, by which they take turns.
+    "shares",
+    metadata,
+    sa.Column("requested_by", sa.String(200), primary_key=True),
+    sa.Column("virtual_ms", Number, nullable=False),
 )
 
 idempotency_keys = sa.Table(

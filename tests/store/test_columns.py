@@ -66,6 +66,7 @@ LONGEST = {
     "bulk_requests.on_conflict": longest(OnConflict),
     "bulk_requests.state": longest(RequestState),
     "bulk_requests.requested_by": ACTOR,
+    "shares.requested_by": ACTOR,
     "bulk_requests.bundle_digest": SHA256,
     "items.request_id": UUID,
     "items.outcome": longest(Outcome),
