@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from bulkcert.budgets import Cost
 from bulkcert.certificates import OpenedCertificate, WarningCode
-from bulkcert.errors import ItemRefusal
+from bulkcert.entries import Entry
+from bulkcert.errors import ItemRefusal, WrongPassword
+from bulkcert.expiry import check_validity
+from bulkcert.password_hints import describe_oddities
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,22 @@ class Opened:
     answers: Mapping[int, Judged | ItemRefusal]
     rest: frozenset[int] = frozenset()
     cost: Cost | None = None
+
+
+def judge(entry: Entry, answer: OpenedCertificate | ItemRefusal, now: datetime) -> Judged | ItemRefusal:
+    """Check what the opener does not: the dates, which need a clock, and what deserves a warning."""
+    if isinstance(answer, WrongPassword):
+        return WrongPassword(f"{answer.detail} {describe_oddities(entry.password)}".rstrip())
+    if isinstance(answer, ItemRefusal):
+        return answer
+    try:
+        warnings = [*answer.warnings, *check_validity(answer.leaf.facts, now)]
+    except ItemRefusal as refusal:
+        return Judged(answer, refusal=refusal)
+    if not answer.allows_client_auth:
+        warnings.append(WarningCode.NO_CLIENT_AUTH)
+    if not answer.chain_is_complete:
+        warnings.append(WarningCode.INCOMPLETE_CHAIN)
+    if entry.password.reveal()[-1:].isspace():
+        warnings.append(WarningCode.PASSWORD_ENDS_IN_SPACE)
+    return Judged(answer, tuple(warnings))

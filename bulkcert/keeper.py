@@ -18,8 +18,8 @@ from typing import Protocol
 import structlog
 
 from bulkcert.budgets import SLICE_SECONDS, Cost, Meter
-from bulkcert.certificates import OpenedCertificate, WarningCode
-from bulkcert.chunk_results import Judged, Opened
+from bulkcert.certificates import OpenedCertificate
+from bulkcert.chunk_results import Judged, Opened, judge
 from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import (
     BrokenSeal,
@@ -31,13 +31,10 @@ from bulkcert.errors import (
     StorageFull,
     TooCostly,
     Unavailable,
-    WrongPassword,
 )
-from bulkcert.expiry import check_validity
 from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
 from bulkcert.limits import Limits
-from bulkcert.password_hints import describe_oddities
 from bulkcert.returns import Returns
 from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
@@ -117,17 +114,19 @@ class Keeper:
         self._returns = Returns(store)
 
     def work_once(self) -> bool:
-        """Work on one chunk; False where none is waiting, and all is committed that was opened.
+        """Work on one chunk for one slice of time, and return whether there may be more to do.
 
         Where it works ahead, a chunk is committed while the next one is opened. The next call raises the
         fault of that commit, after it has handed over its own chunk: a fault is charged to its chunk alone.
+        False says that no chunk waits and that all is committed. A call that found no chunk but waited for
+        a commit returns True, because that commit may have given its chunk back.
         """
         self._returns.write()
         claimed, self._next = self._next or self._claim(), None
         if claimed is None:
             was_pending = self._pending is not None
             self._settle()
-            return was_pending  # the commit may have given its chunk back
+            return was_pending
         with self._returned_if_it_fails(claimed.chunk):
             opened = self._open(claimed)
         try:
@@ -242,7 +241,7 @@ class Keeper:
         answers: dict[int, Judged | ItemRefusal] = {}
         renew_at = self._now() + self._lease / 3
         for entry, answer in zip(entries, opened, strict=True):
-            answers[entry.position] = self._judge(entry, answer)
+            answers[entry.position] = judge(entry, answer, self._now())
             before, used = used, meter.seconds()
             if isinstance(answer, TooCostly) and used - before > self._limits.import_cpu_seconds_per_file:
                 too_costly += 1  # those that are refused by what they ask for cost nothing
@@ -276,24 +275,6 @@ class Keeper:
                 tx.chunks.insert(chunk_id, chunk.request_id, position, chunk.turn, sealed)
             tx.requests.count(chunk.request_id, {}, self._now(), len(chunk.sealed_entries) - size)
             tx.notify(WORK)
-
-    def _judge(self, entry: Entry, answer: OpenedCertificate | ItemRefusal) -> Judged | ItemRefusal:
-        """Check what the opener does not: the dates, which need a clock, and what deserves a warning."""
-        if isinstance(answer, WrongPassword):
-            return WrongPassword(f"{answer.detail} {describe_oddities(entry.password)}".rstrip())
-        if isinstance(answer, ItemRefusal):
-            return answer
-        try:
-            warnings = [*answer.warnings, *check_validity(answer.leaf.facts, self._now())]
-        except ItemRefusal as refusal:
-            return Judged(answer, refusal=refusal)
-        if not answer.allows_client_auth:
-            warnings.append(WarningCode.NO_CLIENT_AUTH)
-        if not answer.chain_is_complete:
-            warnings.append(WarningCode.INCOMPLETE_CHAIN)
-        if entry.password.reveal()[-1:].isspace():
-            warnings.append(WarningCode.PASSWORD_ENDS_IN_SPACE)
-        return Judged(answer, tuple(warnings))
 
     def _commit(self, chunk: Chunk, opened: Opened) -> None:
         for attempt in range(1, _MOST_COMMITS + 1):

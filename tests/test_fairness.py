@@ -15,10 +15,11 @@ from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
 from bulkcert.keeper import MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.limits import Limits
+from bulkcert.opening import Opener
 from bulkcert.reports import BulkRequest, RequestState
 from bulkcert.secret import Secret
 from bulkcert.store.requests import Load
-from tests.builders import a_bundle
+from tests.builders import a_bundle, a_pkcs12
 from tests.conftest import Verbs
 
 COSTLY, NEARLY_A_SLICE, SLOW, ENDLESS, ASKS_FOR_MUCH, CHEAP = (
@@ -93,6 +94,14 @@ def a_site(verbs: Verbs, *, works_ahead: bool = False, **limits: int) -> Site:
 
 
 @pytest.fixture
+def opener() -> Iterator[Opener]:
+    """Opens in confined children, as a worker does."""
+    opener = Opener(Limits())
+    yield opener
+    opener.close()
+
+
+@pytest.fixture
 def site(any_verbs: Verbs) -> Site:
     return a_site(any_verbs)
 
@@ -148,7 +157,57 @@ def test_opening_that_only_waits_is_charged_half_of_the_time(site: Site) -> None
     assert site.find(request).counts.done == 1
 
 
+def test_a_worker_that_works_ahead_takes_up_again_what_its_own_commit_gave_back(any_verbs: Verbs) -> None:
+    """Nothing waits then but what it holds itself, and it must not take that for the end of the work."""
+    site = a_site(any_verbs, works_ahead=True)
+    request = site.accept(COSTLY, 10)
+    while site.keeper.work_once():
+        pass
+
+    assert site.codes(request) == ["not_pkcs12"] * 10
+    site.keeper.close()
+
+
+def test_a_chunk_that_confined_children_opened_in_part_is_no_failed_attempt(
+    verbs: Verbs, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child works ahead, so it ends with the slice; nothing of that counts against the files."""
+    monkeypatch.setattr("bulkcert.keeper.SLICE_SECONDS", 0.0)
+    keeper = Keeper(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))
+    names = [f"SERIAL{number:06}" for number in range(2 * MOST_ATTEMPTS_TOGETHER)]
+    file = a_pkcs12(names[0], "another password")
+    request = verbs.accept(a_bundle(names, files=dict.fromkeys(names, file)))
+    for done in range(1, len(names) + 1):
+        assert keeper.work_once()
+        assert verbs.importer.wait(request.id, 0).counts.done == done
+        with verbs.store.engine.connect() as connection:
+            attempts = connection.exec_driver_sql("SELECT attempts FROM chunks").scalars().all()
+        assert attempts == ([0] if done < len(names) else [])
+
+    assert {item.result.code for item in verbs.items(request) if item.result} == {"wrong_password"}
+    with verbs.store.reading() as tx:
+        used = tx.turns.account(request.id).used_seconds
+    assert used > 0
+
+
 # --- turns ---
+
+
+def test_who_used_least_is_next_each_time(site: Site) -> None:
+    """Slices of 2.0, 1.9 and 3.2 s, so that no two have used the same after the first round."""
+    requests = {}
+    for login, content in (("a", SLOW), ("b", NEARLY_A_SLICE), ("c", COSTLY)):
+        requests[login] = site.accept(content, 100, login)
+        site.verbs.clock.pass_by(seconds=1)  # of equals the oldest is first, and ids tell milliseconds
+    served = ""
+    for _ in range(15):
+        before = {login: site.find(request).counts.done for login, request in requests.items()}
+        site.keeper.work_once()
+        served += "".join(
+            login for login, request in requests.items() if site.find(request).counts.done > before[login]
+        )
+
+    assert served == "abcbacbabacbabc"
 
 
 @pytest.mark.parametrize("works_ahead", [False, True])
