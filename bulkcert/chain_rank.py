@@ -1,4 +1,4 @@
-"""Which of two chains of the same certificate is the better one, by what is kept of them."""
+"""Choose the better of two chains of one certificate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -194,7 +194,8 @@ class Keeper:
     def _claim(self, held: Chunk | None = None, unpaid: Cost | None = None) -> Claimed | None:
         """Claim what comes first.
 
-        held: what is in hand still, so that it is not claimed for being late. unpaid: its cost.
+        held: the chunk that this worker still has, which is not claimed again when its lease is late.
+        unpaid: the cost of that chunk, which is not charged yet.
         """
         with self._store.reading() as tx:  # there may be nothing at all to do, for which no writer need wait
             if not tx.chunks.is_work_waiting(tx.time(self._now)):

@@ -42,8 +42,8 @@ class Pace:
 class Body:
     """The body of a request; `read` is for one thread, everything else for the event loop.
 
-    It is received as it is read: a client that asks first (RFC 9110 §10.1.1) is told to go on when a view
-    begins to read.
+    It is received as it is read. A client that sends `Expect: 100-continue` (RFC 9110 §10.1.1) is told to go
+    on when a view begins to read.
     """
 
     def __init__(self, receive: Receive, pace: Pace) -> None:

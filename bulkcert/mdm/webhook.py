@@ -53,7 +53,7 @@ class MdmWebhook:
             raise WrongSignature("The webhook is not signed.")
         try:
             server = self._servers.find()
-        except MdmForged:  # whoever asks is not known yet
+        except MdmForged:  # the sender is not authenticated yet
             server = None
         if server is None:
             raise NotFound("There is nothing at this path.")

@@ -19,8 +19,9 @@ from bulkcert.certificates import (
 from bulkcert.errors import NotFound
 from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.reports import Page
-from bulkcert.store import cursors, lists
+from bulkcert.store import cursors
 from bulkcert.store.certificate_facts import LISTED, read_facts, write_columns, write_names
+from bulkcert.store.chains import Chains
 from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
@@ -86,12 +87,7 @@ class Certificates:
             for each in new
         ]
         self._connection.execute(sa.insert(certificates), rows)
-        links = [
-            {"certificate_id": each.id, "position": position, "chain_id": chain_id}
-            for each in new
-            for position, chain_id in enumerate(each.chain_ids)
-        ]
-        lists.insert(self._connection, certificate_chains, links)
+        Chains(self._connection).insert({each.id: each.chain_ids for each in new})
 
     def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
         """Find which chain certificates are kept, by fingerprint."""

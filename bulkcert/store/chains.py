@@ -1,6 +1,6 @@
 """Which certificates are the chain of a device certificate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -44,8 +44,13 @@ class Chains:
         self._connection.execute(
             sa.delete(certificate_chains).where(certificate_chains.c.certificate_id == certificate_id)
         )
+        self.insert({certificate_id: chain_ids})
+
+    def insert(self, chains: Mapping[int, Sequence[int]]) -> None:
+        """Keep chains of device certificates that have none, by the id of each; its issuer's id first."""
         links = [
             {"certificate_id": certificate_id, "position": position, "chain_id": chain_id}
+            for certificate_id, chain_ids in chains.items()
             for position, chain_id in enumerate(chain_ids)
         ]
         lists.insert(self._connection, certificate_chains, links)

@@ -1,8 +1,9 @@
 """Signed rows: those that say who may do what, and where keys are sent, count only with a MAC that fits.
 
-Whoever writes to the database cannot compute one. A row is signed in the transaction that writes it, and
-verified where it is read for a decision; it is verified before it is changed, too, or the change would sign
-what was forged. An older row that is put back whole fits: nothing in the row tells that it is old.
+Somebody who can write to the database cannot compute a MAC. A row is signed in the transaction that writes
+it, and verified before a decision relies on it. It is verified before it is changed, too: the change would
+sign what was forged otherwise. An older row that is put back whole has a MAC that fits, because nothing in
+a row says how old it is.
 """
 
 import hmac

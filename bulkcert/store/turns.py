@@ -97,7 +97,7 @@ class Turns:
 
 
 def in_turn(has_work: sa.ColumnElement[bool], now: datetime, unpaid: Cost | None) -> sa.Select[tuple[str]]:
-    """Select the ids of unfinished imports for which `has_work` is true, whoever is first in turn first.
+    """Select the ids of unfinished imports for which `has_work` is true, in the order of their turns.
 
     A chunk in the hands of another worker counts as a slice of time. unpaid: what this worker used and has
     not charged yet, which counts as if it were.
