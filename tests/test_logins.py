@@ -37,7 +37,7 @@ def test_the_key_of_a_text_without_a_token_takes_no_quadratic_time() -> None:
     start = time.process_time()
     key_of("a" + "\u0301\u0327" * 32768)  # marks that normal forms sort
 
-    assert time.process_time() - start < 0.2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("login", ["olga", "Olga.Meier", "x" * 100, "o+1@example.org", "systemd", "clients"])

@@ -377,7 +377,7 @@ def test_csv_is_written_in_linear_time() -> None:
     for cell in (";" * 65_536, '; "' * 20_000, "\t" * 65_536, ";" + " " * 65_536, ";=" * 30_000):
         reports.write_csv([[cell]])
 
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
