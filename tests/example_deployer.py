@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from tests.live import LiveService
+from tests.paths import ROOT
 
-EXAMPLE = Path(__file__).parent.parent / "docs" / "deployer.py"
+EXAMPLE = ROOT / "docs" / "deployer.py"
 
 
 def make_client(service: LiveService) -> dict[str, str]:

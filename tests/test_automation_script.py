@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from tests.arguments import WatchedCommands
 from tests.builders import a_credentials_file, a_pkcs12, a_zip
 from tests.live import LIVE, LiveService
+from tests.paths import ROOT
 from tests.witnesses import require
 
 pytestmark = LIVE
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 SCRIPT = DOCS / "automation.sh"
 
 

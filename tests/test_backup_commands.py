@@ -14,8 +14,9 @@ from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.secret import Secret
 from bulkcert.wiring import initialise
+from tests.paths import ROOT
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+GUIDE = (ROOT / "docs" / "operations.md").read_text()
 
 
 def documented_commands() -> str:

@@ -24,11 +24,12 @@ from schemathesis.config import SchemathesisConfig
 from tests.api.contract import document
 from tests.builders import a_bundle, a_pkcs12
 from tests.live import LIVE, LiveService
+from tests.paths import ROOT
 from tests.policy_documents import a_document, a_tunnel
 
 pytestmark = [*LIVE, pytest.mark.timeout(900)]
 
-CONTRACT = Path(__file__).parent.parent / "openapi.yaml"
+CONTRACT = ROOT / "openapi.yaml"
 HUNT = int(os.environ.get("CONTRACT_EXAMPLES", "0"))
 SETTINGS = hypothesis.settings(
     max_examples=HUNT or 15,

@@ -13,8 +13,8 @@ from bulkcert.config import ADMIN_PASSWORD, Config, limit_variable
 from bulkcert.events import EventType
 from bulkcert.limits import Limits
 from tests.api.contract import document
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PROBLEMS = (ROOT / "docs" / "problems.md").read_text()
 IMPORTS = (ROOT / "docs" / "imports.md").read_text()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.live import LIVE
+from tests.paths import ROOT
 from tests.ports import take_port
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 

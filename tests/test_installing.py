@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
+
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-ci.lock")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import ports
+from tests.paths import ROOT
 from tests.ports import take_port
 
-ROOT = Path(__file__).parent.parent
 LENT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 

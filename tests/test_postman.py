@@ -18,8 +18,8 @@ from tests.builders import a_bundle
 from tests.example_deployer import ExampleDeployer
 from tests.fresh.shell_blocks import shell_blocks
 from tests.live import LIVE, LiveService
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "postman"
 COLLECTION = FOLDER / "bulkcert.postman_collection.json"
 ENVIRONMENT = FOLDER / "bulkcert.postman_environment.json"

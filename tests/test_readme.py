@@ -14,9 +14,9 @@ import pytest
 from tests.arguments import WatchedCommands
 from tests.fresh.shell_blocks import shell_blocks
 from tests.live import LIVE, LiveService
+from tests.paths import ROOT
 from tests.witnesses import require
 
-ROOT = Path(__file__).parent.parent
 BLOCKS = shell_blocks(ROOT / "README.md")
 BETWEEN = "\n----\n"
 SHELLS = {"bash": ["bash", "-euo", "pipefail"], "dash": ["dash", "-eu"]}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
+
 OTHERS = (
     {"LICENSE", "CODE_OF_CONDUCT.md"} | {path.name for path in ROOT.glob("*.lock")} | {"package-lock.json"}
 )

@@ -9,8 +9,9 @@ import pytest
 from bulkcert.identities import IdentityType
 from bulkcert.reports import BulkRequest, ImportOrder
 from tests.conftest import Verbs
+from tests.paths import ROOT
 
-SAMPLES = Path(__file__).parent.parent / "sample_bundles"
+SAMPLES = ROOT / "sample_bundles"
 README = (SAMPLES / "README.md").read_text()
 
 

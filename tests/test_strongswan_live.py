@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from tests import strongswan
 from tests.builders import a_ca, a_certificate, a_name, an_ec_key, an_rsa_key
 from tests.live import LIVE, children_of, is_running, wait_until
+from tests.paths import ROOT
 from tests.strongswan import BEHIND, ECHO_CLIENT, GATEWAY_ADDRESS, Gateway, needs_strongswan
 from tests.vpn_profile import esp_proposal, ike_proposal, read_profile
 
@@ -259,7 +260,7 @@ def test_no_process_and_no_secret_is_left_when_a_test_fails_or_is_killed(is_kill
     with tempfile.TemporaryDirectory(prefix="left-") as left:
         test = subprocess.Popen(
             [sys.executable, "-c", ENDS_BY_AN_ERROR],
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
             env=os.environ | {"TMPDIR": left},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

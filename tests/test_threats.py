@@ -1,9 +1,8 @@
 """What SECURITY.md says stands in docs/threats.md too, each with tests that are there."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
 
 
 def table(document: str) -> list[list[str]]:

@@ -2,14 +2,13 @@
 
 import functools
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from werkzeug.test import Client, TestResponse
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,8 +14,8 @@ from bulkcert import errors
 from bulkcert.api import markdown
 from bulkcert.wiring import Service
 from tests.api.conftest import NewService, a_client, an_app
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["/openapi.json", "/openapi.yaml", "/problems"]
 
 

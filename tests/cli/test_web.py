@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from tests.paths import ROOT
 
 PROGRAM = """
 import os, signal, sys, time
@@ -31,7 +32,7 @@ def a_web_process(parent: int, **environment: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", PROGRAM.format(parent=parent)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment},
     )
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.ports import take_port
 
-DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+DEPLOY = ROOT / "deploy"
 HEAD_SECONDS, BODY_SECONDS = 1, 4  # the service discards the rest of a refused body for 3 s
 """Instead of 10 and 60, so that a test need not wait for so long."""
 

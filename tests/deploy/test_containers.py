@@ -15,8 +15,8 @@ import yaml
 from bulkcert import __version__
 from bulkcert.cli import main
 from bulkcert.config import Config
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]

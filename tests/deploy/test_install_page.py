@@ -1,13 +1,12 @@
 """The page that installs the service names files and commands that are there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from bulkcert.cli import main
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "install.md").read_text()
 COMMANDS = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from trove_classifiers import classifiers
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,11 @@ import requests
 
 from tests.deploy.proxies import BODY_SECONDS, COMMANDS, HEAD_SECONDS, needs_proxy, running_proxy
 from tests.live import LIVE, LiveService
+from tests.paths import ROOT
 
 pytestmark = LIVE
 
-SAMPLE = Path(__file__).parent.parent.parent / "sample_bundles" / "serial-numbers.zip"
+SAMPLE = ROOT / "sample_bundles" / "serial-numbers.zip"
 
 
 @pytest.fixture(scope="module")

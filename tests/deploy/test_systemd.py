@@ -12,8 +12,8 @@ import pytest
 
 from bulkcert.cli import main
 from tests.live import LiveService, wait_until
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 SYSTEMD = ROOT / "deploy" / "systemd"
 UNITS = ["bulkcert-api.service", "bulkcert-worker.service", "bulkcert-deployer.service"]
 COMMAND = "/opt/bulkcert/bin/bulkcert"

@@ -1,10 +1,7 @@
 """The documents that the service serves are the ones of the repository."""
 
-from pathlib import Path
-
 from bulkcert import documents
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
 
 
 def test_a_checkout_serves_the_originals() -> None:
