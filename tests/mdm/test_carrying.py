@@ -758,9 +758,7 @@ def killed_at(site: Site, moment: int, where: str) -> Iterator[list[int]]:
 
     with pytest.MonkeyPatch.context() as patch:
         if where.startswith("request"):
-            patch.setattr(
-                "bulkcert.mdm.client.NanoMdm._put", dying(__import__("bulkcert").mdm.client.NanoMdm._put)
-            )
+            patch.setattr("bulkcert.mdm.client.NanoMdm._put", dying(NanoMdm._put))
         else:
             real = site.verbs.store.writing
 
