@@ -21,20 +21,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bulkcert.certificates import Certificate
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployments import Deployments, Handout
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.key_seals import KeyOwner, key_place
-from bulkcert.policies import VpnPolicy
-from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.releases import Encryption
-from bulkcert.reports import BulkRequest, Counts, RequestKind, RequestState
-from bulkcert.secret import Secret
 from bulkcert.store import Store, migration
 from bulkcert.store.certificates import NewCertificate
+from bulkcert.values.bulk_requests import BulkRequest, Counts, RequestKind, RequestState
+from bulkcert.values.certificates import Certificate
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import SCOPES_OF, Caller, Role
+from bulkcert.values.releases import Encryption
+from bulkcert.values.secret import Secret
 from bulkcert.vault import MasterKey, Vault
 from bulkcert.vpn_policies import VpnPolicies
 

@@ -21,11 +21,11 @@ from stdnum import luhn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bulkcert.certificates import CertificateState, KeyType
-from bulkcert.identities import IdentityType
-from bulkcert.reports import Counts, RequestKind, RequestState
 from bulkcert.store import Store, migration
 from bulkcert.store.schema import bulk_requests, certificate_chains, certificates, device_keys, sequences
+from bulkcert.values.bulk_requests import Counts, RequestKind, RequestState
+from bulkcert.values.certificates import CertificateState, KeyType
+from bulkcert.values.identities import IdentityType
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 ISSUERS = tuple(f"CN=Device CA {number},O=Example" for number in range(1, 5))

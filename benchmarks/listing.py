@@ -12,10 +12,10 @@ import requests
 from benchmarks import fleet
 from benchmarks.sites import Site, Sites
 from benchmarks.targets import Target
-from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.inventory import Inventory
-from bulkcert.limits import Limits
 from bulkcert.store import Store, cursors
+from bulkcert.values.certificates import CertificateFilter, CertificateState
+from bulkcert.values.limits import Limits
 from bulkcert.vault import Vault, new_master_key
 from bulkcert.wiring import utc_now
 

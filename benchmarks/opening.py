@@ -38,9 +38,9 @@ from benchmarks.targets import Target, print_targets
 from bulkcert.formats import pkcs12, x509
 from bulkcert.formats.pkcs12 import kdf, rsa_signature
 from bulkcert.formats.pkcs12.proof import prove_by_signature
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 LIMITS = Limits()
 SECRET = Secret(PASSWORD.encode())

@@ -15,8 +15,8 @@ from benchmarks.bundles import EC, PASSWORD, RSA, Cache, write_bundle
 from benchmarks.sites import SQLITE, Site, Sites
 from benchmarks.targets import Target
 from bulkcert.formats import pkcs12, x509
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 _WARM_UP = 200
 """Devices of an import before the one that counts: every worker has its opening process then."""

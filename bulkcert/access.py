@@ -16,13 +16,13 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from bulkcert.errors import InvalidScope, Unauthenticated, Unavailable, WrongCredentials
-from bulkcert.events import Event, EventType
-from bulkcert.principals import Caller, Principal, Role, Scope, Session
-from bulkcert.secret import Secret
 from bulkcert.signing_keys import SigningKeys
 from bulkcert.store import Store, Transaction
 from bulkcert.store.principals import User
 from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.principals import Caller, Principal, Role, Scope, Session
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 
 _WRONG = "Login and password (or client id and secret) do not belong together."

@@ -25,11 +25,13 @@ from bulkcert.errors import (
     Unauthenticated,
     WrongCredentials,
 )
-from bulkcert.events import Event, EventType
 from bulkcert.frequent_passwords import is_frequent
-from bulkcert.logins import CLIENT_PREFIX, check_new_login
-from bulkcert.passwords import read_text, refuse_weak
-from bulkcert.principals import (
+from bulkcert.store import Store, Transaction
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.logins import CLIENT_PREFIX, check_new_login
+from bulkcert.values.passwords import read_text, refuse_weak
+from bulkcert.values.principals import (
     SCOPES_OF,
     Caller,
     IssuedClient,
@@ -40,9 +42,7 @@ from bulkcert.principals import (
     Scope,
     Session,
 )
-from bulkcert.reports import Page
-from bulkcert.secret import Secret
-from bulkcert.store import Store, Transaction
+from bulkcert.values.secret import Secret
 
 LONGEST_PASSWORD = 1024
 LONGEST_NAME = 100

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from bulkcert.errors import ReportPruned
-from bulkcert.reports import BulkRequest, Item, Outcome, Page, RequestKind
 from bulkcert.store import Store
+from bulkcert.values.bulk_requests import BulkRequest, Item, Outcome, Page, RequestKind
 
 _PAGE = 1000
 

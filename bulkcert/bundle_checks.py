@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 
 from bulkcert.errors import TooManyChecks
-from bulkcert.principals import Caller
 from bulkcert.slots import Slots
+from bulkcert.values.principals import Caller
 
 WAIT_SECONDS = 20.0
 """The longest wait for the end of another check."""

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.bundle import Bundle, BundleItem
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 _RUN_BYTES = 32 * 1024
 """Bytes of one portion that are written together; a portion has so many in memory, and there are 600."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.budgets import Cost
-from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.entries import Entry
 from bulkcert.errors import ItemRefusal, WrongPassword
-from bulkcert.expiry import check_validity
-from bulkcert.password_hints import describe_oddities
+from bulkcert.values.budgets import Cost
+from bulkcert.values.certificates import OpenedCertificate, WarningCode
+from bulkcert.values.password_hints import describe_oddities
+from bulkcert.values.validity import check_validity
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulkcert import database_url
 from bulkcert.errors import BadSettings, Fault
-from bulkcert.limits import Limits
+from bulkcert.values import database_url
+from bulkcert.values.limits import Limits
 
 PREFIX = "BULKCERT_"
 DEFAULT_DATA_DIR = Path("bulkcert-data")

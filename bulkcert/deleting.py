@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.certificates import CertificateState
 from bulkcert.errors import InvalidIdentity
-from bulkcert.events import Event, EventType
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.importer import failure, import_finished, topic
-from bulkcert.lookalikes import find_lookalike
-from bulkcert.misspellings import find_misspelling, is_header
-from bulkcert.reports import Item, Outcome, Result
 from bulkcert.store import Transaction
 from bulkcert.store.certificates import Standing
 from bulkcert.store.locks import KEEPING
 from bulkcert.store.portions import portions
+from bulkcert.values.bulk_requests import Item, Outcome, Result
+from bulkcert.values.certificates import CertificateState
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.lookalikes import find_lookalike
+from bulkcert.values.misspellings import find_misspelling, is_header
 
 _NOT_FOUND = Result(Outcome.NOT_FOUND)
 _MEANWHILE = "A deletion that was accepted later took this device out of the import."

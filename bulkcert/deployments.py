@@ -11,21 +11,21 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bulkcert.certificates import Certificate, CertificateState, show_in_part
 from bulkcert.deployer.profile import DeviceChain, ProfileMaker
 from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, OtherCertificate
-from bulkcert.events import Event, EventType
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.identities import DeviceIdentity
 from bulkcert.key_seals import KeyOpener
 from bulkcert.outcomes import Outcomes, facts_of
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
-from bulkcert.reports import Page
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.certificates import Certificate, CertificateState, show_in_part
+from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.policies import DeploymentState
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 
 LONGEST_LEASE = timedelta(days=1)

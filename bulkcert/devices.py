@@ -1,8 +1,8 @@
 """Devices: who has a certificate, and whether it has reached them."""
 
-from bulkcert.certificates import CertificateFilter
-from bulkcert.policies.devices import DeviceList, DeviceQuery, DeviceRecord
 from bulkcert.store import Store
+from bulkcert.values.certificates import CertificateFilter
+from bulkcert.values.devices import DeviceList, DeviceQuery, DeviceRecord
 
 _MOST_CERTIFICATES = 1000  # the oldest; a device has few
 

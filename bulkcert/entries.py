@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 _LENGTHS = struct.Struct(">III")
 

@@ -16,12 +16,9 @@ from bulkcert.bundle_checks import BundleChecks
 from bulkcert.bundle_entries import Read, read_portions
 from bulkcert.entries import pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
-from bulkcert.events import Event, EventType
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
-from bulkcert.idempotency import IdempotencyKey
-from bulkcert.limits import Limits
-from bulkcert.principals import Caller
-from bulkcert.reports import (
+from bulkcert.store import Store, Transaction
+from bulkcert.values.bulk_requests import (
     BulkRequest,
     Counts,
     ImportOrder,
@@ -32,7 +29,10 @@ from bulkcert.reports import (
     Result,
     new_request_id,
 )
-from bulkcert.store import Store, Transaction
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.idempotency import IdempotencyKey
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import Caller
 from bulkcert.vault import Place, Vault
 
 LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200

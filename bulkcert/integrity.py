@@ -9,9 +9,9 @@ forged, and without it nothing starts.
 import enum
 
 from bulkcert.errors import BrokenSeal
-from bulkcert.secret import Secret
 from bulkcert.store import Transaction
 from bulkcert.store.access import MASTER_KEY_CHECK
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Place, Vault
 
 CHECK = MASTER_KEY_CHECK

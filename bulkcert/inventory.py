@@ -8,18 +8,23 @@ from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.bundle_checks import BundleChecks
-from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate, DeviceCertificate
 from bulkcert.deleting import Deleting, DeviceList, read_devices
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
-from bulkcert.events import Event, EventType
 from bulkcert.formats.entry_names import shown
 from bulkcert.formats.identity_list import read_identity_list
-from bulkcert.idempotency import IdempotencyKey
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.limits import Limits
-from bulkcert.principals import Caller
-from bulkcert.reports import BulkRequest, Page, RequestKind, count, new_request_id
 from bulkcert.store import Store, Transaction
+from bulkcert.values.bulk_requests import BulkRequest, Page, RequestKind, count, new_request_id
+from bulkcert.values.certificates import (
+    CertificateFilter,
+    CertificateState,
+    ChainCertificate,
+    DeviceCertificate,
+)
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.idempotency import IdempotencyKey
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import Caller
 from bulkcert.vault import Vault
 
 _PAGE = 1000

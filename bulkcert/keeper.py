@@ -17,8 +17,6 @@ from typing import Protocol
 
 import structlog
 
-from bulkcert.budgets import SLICE_SECONDS, Cost, Meter
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.chunk_results import Judged, Opened, judge
 from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import (
@@ -34,12 +32,14 @@ from bulkcert.errors import (
 )
 from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
-from bulkcert.limits import Limits
 from bulkcert.returns import Returns
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.chunks import Chunk
 from bulkcert.store.locks import KEEPING
+from bulkcert.values.budgets import SLICE_SECONDS, Cost, Meter
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 
 MOST_ATTEMPTS_TOGETHER = 3

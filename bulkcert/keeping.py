@@ -14,25 +14,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bulkcert.certificates import (
+from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
+from bulkcert.importer import failure, import_finished
+from bulkcert.integrity import demands_binding
+from bulkcert.key_seals import KeyOwner, key_place
+from bulkcert.store import Transaction
+from bulkcert.store.certificates import NewCertificate, Standing
+from bulkcert.store.items import KeptItem
+from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, Outcome, Result
+from bulkcert.values.certificates import (
     CertificateFacts,
     CertificateState,
     OpenedCertificate,
     WarningCode,
     names_device,
 )
-from bulkcert.chain_rank import ChainLink, is_better_chain
-from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
-from bulkcert.events import Event, EventType
-from bulkcert.identities import DeviceIdentity
-from bulkcert.importer import failure, import_finished
-from bulkcert.integrity import demands_binding
-from bulkcert.key_seals import KeyOwner, key_place
-from bulkcert.lookalikes import find_lookalike
-from bulkcert.reports import BulkRequest, Item, OnConflict, Outcome, Result
-from bulkcert.store import Transaction
-from bulkcert.store.certificates import NewCertificate, Standing
-from bulkcert.store.items import KeptItem
+from bulkcert.values.chain_rank import ChainLink, is_better_chain
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.lookalikes import find_lookalike
 from bulkcert.vault import Place, Vault
 
 _BETTER_CHAIN = "The chain of this file is better than the one that was kept, and has taken its place."

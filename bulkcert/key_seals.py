@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bulkcert.errors import BrokenSeal, NotFound
-from bulkcert.identities import DeviceIdentity
 from bulkcert.integrity import demands_binding
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.secret import Secret
 from bulkcert.vault import OWNED, Place, Vault
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.errors.policies import CertificateNotYetValid, NotFit
-from bulkcert.events import Event, EventType
-from bulkcert.policies.deployments import Deployment
 from bulkcert.store import Transaction
+from bulkcert.values.deployments import Deployment
+from bulkcert.values.events import Event, EventType
 
 MOST_ATTEMPTS = 10
 """Then a deployment that fails waits for a change, or for somebody to retry it."""

@@ -8,15 +8,15 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
-from bulkcert.events import Event, EventType
 from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
 from bulkcert.key_seals import KeyOpener
-from bulkcert.releases import Encryption, Released, ReleaseFormat, check_password
-from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.store.device_keys import KeptKey
+from bulkcert.values.certificates import CertificateState
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.releases import Encryption, Released, ReleaseFormat, check_password
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 
 

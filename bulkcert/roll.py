@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bulkcert import __version__
-from bulkcert.events import Event, EventType
 from bulkcert.store import Store, Transaction
-from bulkcert.workers import Worker, WorkerState
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.workers import Worker, WorkerState
 
 _BEATS_IN_LEASE = 4
 

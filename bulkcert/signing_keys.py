@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bulkcert.errors import BrokenSeal
-from bulkcert.events import Event, EventType
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.access import KeptSigningKey
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Place, Vault
 
 log = structlog.get_logger()

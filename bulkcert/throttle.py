@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from bulkcert.errors import TooManyRequests
-from bulkcert.logins import key_of
 from bulkcert.slots import Slots
 from bulkcert.store import Store, Transaction
+from bulkcert.values.logins import key_of
 
 FORGET_AFTER = timedelta(hours=1)
 

@@ -31,7 +31,7 @@ from bulkcert.errors import (
     WrongMasterKey,
     reason_of,
 )
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 PLACED, OWNED = b"\x01", b"\x02"
 """The formats of sealed records."""

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bulkcert.errors import LimitReached
-from bulkcert.events import Event, EventType
-from bulkcert.limits import Limits
-from bulkcert.policies import VpnPolicy
-from bulkcert.policies.deployments import KeptPolicy
-from bulkcert.principals import Caller
-from bulkcert.reports import Page
 from bulkcert.store import Store, Transaction
 from bulkcert.store.locks import KEEPING
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.deployments import KeptPolicy
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.limits import Limits
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import Caller
 
 
 class VpnPolicies:

@@ -27,7 +27,6 @@ from bulkcert.errors import (
     Unavailable,
     reason_of,
 )
-from bulkcert.events import Event, EventType
 from bulkcert.importer import WORK, Importer
 from bulkcert.installation import (
     is_initialised,
@@ -42,18 +41,19 @@ from bulkcert.installation import (
 from bulkcert.integrity import CHECK, VaultSigner, seal_check
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
-from bulkcert.limits import Limits
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
-from bulkcert.secret import Secret
 from bulkcert.spool import Spool, SpoolRoom
 from bulkcert.store import Store, migration
 from bulkcert.store.notices import Watch
 from bulkcert.upkeep import Upkeep
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault, new_master_key, read_key_file, write_key_file
 from bulkcert.vpn_policies import VpnPolicies
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats import pkcs12
-from bulkcert.identities import IdentityType
 from bulkcert.importer import Importer
 from bulkcert.integrity import VaultSigner
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
-from bulkcert.limits import Limits
-from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.reports import BulkRequest, ImportOrder, Item, OnConflict
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction, migration
+from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, Item, OnConflict
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import SCOPES_OF, Caller, Role
+from bulkcert.values.secret import Secret
 from bulkcert.vault import MasterKey, Vault
 from tests.builders import NOW
 from tests.postgres import Cluster, own_cluster

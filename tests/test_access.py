@@ -10,12 +10,12 @@ import pytest
 
 from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.errors import BrokenSeal, TooManyRequests, Unauthenticated, WrongCredentials
-from bulkcert.events import EventType
-from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
-from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.store.access import KeptSigningKey
 from bulkcert.throttle import LoginQueue, network_of
+from bulkcert.values.events import EventType
+from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault, new_master_key
 from tests.conftest import Clock
 

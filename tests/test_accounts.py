@@ -23,10 +23,10 @@ from bulkcert.errors import (
     WeakPassword,
     WrongCredentials,
 )
-from bulkcert.events import Event, EventType
-from bulkcert.principals import SCOPES_OF, Caller, IssuedClient, Role, Scope, Session
-from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.principals import SCOPES_OF, Caller, IssuedClient, Role, Scope, Session
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 from tests.conftest import Clock
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bulkcert.cli import main
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import initialise
 from tests.paths import ROOT
 

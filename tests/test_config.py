@@ -6,7 +6,7 @@ import pytest
 
 from bulkcert.config import Config, limit_variable
 from bulkcert.errors import BadSettings
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 
 def test_without_variables_everything_has_its_default() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener, seccomp
 from bulkcert.opening import template as template_module
 from bulkcert.opening.confinement import Layers
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12, an_rsa_key
 from tests.formats.pkcs12.specimens import VECTORS
 

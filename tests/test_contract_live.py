@@ -25,7 +25,7 @@ from tests.api.contract import document
 from tests.builders import a_bundle, a_pkcs12
 from tests.live import LIVE, LiveService
 from tests.paths import ROOT
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 pytestmark = [*LIVE, pytest.mark.timeout(900)]
 

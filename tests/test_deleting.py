@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.errors import Contended, IdempotencyKeyReused
-from bulkcert.events import Event, EventType
-from bulkcert.identities import IdentityType
 from bulkcert.keeping import Keeping
-from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.reports import BulkRequest, RequestState
 from bulkcert.store import Store
 from bulkcert.store.items import Items
 from bulkcert.store.schema import certificates, device_keys, items
+from bulkcert.values.bulk_requests import BulkRequest, RequestState
+from bulkcert.values.certificates import CertificateFilter, CertificateState
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from tests.builders import a_bundle, a_pkcs12
 from tests.conftest import Verbs, make_verbs
 

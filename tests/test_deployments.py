@@ -7,16 +7,16 @@ from collections import Counter
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployments import LONGEST_LEASE, Deployments, Handout
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.errors.policies import LeaseLost, NotFit, OtherCertificate
-from bulkcert.events import EventType
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.outcomes import MOST_ATTEMPTS
-from bulkcert.policies import DeploymentState, VpnPolicy
-from bulkcert.policies.deployments import Action, DeploymentFilter
+from bulkcert.values.certificates import CertificateFilter, CertificateState
+from bulkcert.values.deployments import Action, DeploymentFilter
+from bulkcert.values.events import EventType
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState, VpnPolicy
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import DAY, NOW, a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.conftest import Verbs

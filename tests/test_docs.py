@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bulkcert import errors
-from bulkcert.certificates import WarningCode
 from bulkcert.cli import main
 from bulkcert.config import ADMIN_PASSWORD, Config, limit_variable
-from bulkcert.events import EventType
-from bulkcert.limits import Limits
+from bulkcert.values.certificates import WarningCode
+from bulkcert.values.events import EventType
+from bulkcert.values.limits import Limits
 from tests.api.contract import document
 from tests.paths import ROOT
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.entries import Entry, pack, unpack
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 ENTRIES = st.lists(
     st.builds(Entry, st.integers(0, 2**32 - 1), st.binary(max_size=300), st.binary(max_size=50).map(Secret))

@@ -10,15 +10,15 @@ from datetime import timedelta
 
 import pytest
 
-from bulkcert.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
 from bulkcert.keeper import MOST_ATTEMPTS_TOGETHER, Keeper
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.reports import BulkRequest, RequestState
-from bulkcert.secret import Secret
 from bulkcert.store.requests import Load
+from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
+from bulkcert.values.bulk_requests import BulkRequest, RequestState
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import a_bundle, a_pkcs12
 from tests.conftest import Verbs
 

@@ -17,11 +17,11 @@ from bulkcert.access import Access, Passwords, TokenRules, digest_of
 from bulkcert.accounts import Accounts
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
 from bulkcert.integrity import CHECK, Demand, seal_check
-from bulkcert.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.proofs import bind_keys, find_forged, is_finished
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
 from bulkcert.store.schema import client_secrets, principals, tokens, vault_checks
+from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
 from tests.conftest import Clock
 

@@ -18,12 +18,12 @@ from bulkcert.errors import (
     TooManyChecks,
     TooManyRequests,
 )
-from bulkcert.events import EventType
-from bulkcert.identities import IdentityType
 from bulkcert.importer import Importer
-from bulkcert.limits import Limits
-from bulkcert.principals import Caller
-from bulkcert.reports import ImportOrder, OnConflict, RequestKind, RequestState, new_request_id
+from bulkcert.values.bulk_requests import ImportOrder, OnConflict, RequestKind, RequestState, new_request_id
+from bulkcert.values.events import EventType
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import Caller
 from tests.builders import NOW, PASSWORD, a_bundle, a_credentials_file, a_pkcs12, a_zip
 from tests.conftest import Verbs
 

@@ -18,7 +18,7 @@ from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import SpoolMissing
 from bulkcert.installation import check_spool, open_installation
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import initialise
 
 COMMANDS = ["init", "check", "serve --port 4999", "worker", "user list", "db upgrade"]

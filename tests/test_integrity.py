@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.certificates import CertificateFilter, CertificateState
 from bulkcert.errors import BrokenSeal
 from bulkcert.integrity import CHECK, Demand, demands_binding, seal_check
 from bulkcert.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.releaser import Releaser
-from bulkcert.releases import Encryption, ReleaseFormat
-from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.store.schema import certificates, vault_checks
+from bulkcert.values.certificates import CertificateFilter, CertificateState
+from bulkcert.values.releases import Encryption, ReleaseFormat
+from bulkcert.values.secret import Secret
 from tests.builders import a_bundle
 from tests.conftest import Verbs
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bulkcert.certificates import CertificateFilter, CertificateState, ChainCertificate
 from bulkcert.errors import EmptyList, InvalidIdentity, MalformedRequest, NotFound
-from bulkcert.events import EventType
-from bulkcert.identities import IdentityType
-from bulkcert.reports import Outcome, RequestState
 from bulkcert.store import certificates
+from bulkcert.values.bulk_requests import Outcome, RequestState
+from bulkcert.values.certificates import CertificateFilter, CertificateState, ChainCertificate
+from bulkcert.values.events import EventType
+from bulkcert.values.identities import IdentityType
 from tests.builders import DAY, NOW, a_bundle, a_ca, a_certificate, a_pkcs12, a_zip, an_ec_key
 from tests.conftest import Verbs
 

@@ -13,7 +13,15 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import (
+from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
+from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
+from bulkcert.key_seals import open_key
+from bulkcert.store import Store, migration
+from bulkcert.store.certificates import Certificates
+from bulkcert.store.requests import Load
+from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, RequestState
+from bulkcert.values.certificates import (
     CertificateFilter,
     CertificateState,
     OpenedCertificate,
@@ -21,18 +29,10 @@ from bulkcert.certificates import (
     names_device,
     show_in_part,
 )
-from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
-from bulkcert.events import EventType
-from bulkcert.file_kinds import FileKind
-from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
-from bulkcert.key_seals import open_key
-from bulkcert.reports import BulkRequest, Item, OnConflict, RequestState
-from bulkcert.secret import Secret
-from bulkcert.store import Store, migration
-from bulkcert.store.certificates import Certificates
-from bulkcert.store.requests import Load
+from bulkcert.values.events import EventType
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.secret import Secret
 from tests.builders import (
     DAY,
     NOW,

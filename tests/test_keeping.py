@@ -2,8 +2,8 @@
 
 import pytest
 
-from bulkcert.certificates import CertificateFilter
-from bulkcert.reports import BulkRequest, Item, OnConflict
+from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict
+from bulkcert.values.certificates import CertificateFilter
 from tests.builders import a_bundle, a_ca, a_certificate, a_pkcs12, an_ec_key
 from tests.conftest import Verbs
 

@@ -11,9 +11,9 @@ from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import MasterKeyMissing, Refusal, Unavailable, WrongMasterKey
 from bulkcert.installation import upgrade_database
-from bulkcert.principals import PrincipalKind
-from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.values.principals import PrincipalKind
+from bulkcert.values.secret import Secret
 from bulkcert.vault import new_master_key, write_key_file
 from bulkcert.wiring import ADMINISTRATOR, check_start, connect, initialise
 from tests.postgres import PASSWORD as DATABASE_PASSWORD

@@ -8,12 +8,12 @@ import pytest
 
 from bulkcert.deleting import Deleting, read_devices
 from bulkcert.errors import StorageFull, Unavailable
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.opening import ChildDoesNotStart
-from bulkcert.policies import DeploymentState
 from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import DeviceKeys
 from bulkcert.store.planning import Planning
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
 from bulkcert.vault import Vault
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle, a_pkcs12, an_ec_key

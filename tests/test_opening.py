@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import Crashed, ItemRefusal, TooCostly
 from bulkcert.formats import pkcs12
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener
 from bulkcert.opening import template as template_module
 from bulkcert.opening.frames import write_request
 from bulkcert.opening.template import ChildDoesNotStart, TemplateEnded, environment
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate, WarningCode
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, PASSWORD, a_certificate, a_pkcs12, an_ec_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of
@@ -459,9 +459,9 @@ def test_the_process_has_no_core_dumps_and_writes_no_files(make_opener):
 
 PARENT = """
 import os, signal
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 opener = Opener(Limits())
 list(opener.open_all([(b"garbage", Secret(b""))]))
 print(opener._child.pid, flush=True)

@@ -7,7 +7,7 @@ import pytest
 from bulkcert.formats import pkcs12
 from bulkcert.opening import frames
 from bulkcert.opening.frames import Frames, frame, read_answer, write_answer
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 
 NUMBER = 7

@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly, WrongPassword
-from bulkcert.file_kinds import FileKind
 from bulkcert.formats import pkcs12
-from bulkcert.limits import Limits
 from bulkcert.opening.frames import (
     Frames,
     frame,
@@ -19,7 +17,9 @@ from bulkcert.opening.frames import (
     write_answer,
     write_request,
 )
-from bulkcert.secret import Secret
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import NOW, PASSWORD, a_pkcs12
 
 NUMBER = 7

@@ -8,15 +8,15 @@ import sqlalchemy as sa
 from bulkcert.access import Passwords, digest_of
 from bulkcert.accounts import Accounts
 from bulkcert.errors import LimitReached
-from bulkcert.policies import VpnPolicy
-from bulkcert.principals import Principal, Role, Scope, Session
-from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.store.schema import client_secrets
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import Principal, Role, Scope, Session
+from bulkcert.values.secret import Secret
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import NOW
 from tests.conftest import Clock, Verbs
-from tests.policy_documents import a_document
+from tests.values.policies.policy_documents import a_document
 
 SCOPES = frozenset({Scope.IMPORTS_READ})
 PASSWORD = Secret(b"correct horse battery staple")

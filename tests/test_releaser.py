@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from bulkcert import releaser as module
-from bulkcert.certificates import CertificateState
 from bulkcert.errors import BrokenSeal, MalformedRequest, NotFound, Unavailable, WeakPassword
-from bulkcert.events import Event, EventType
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.releaser import Releaser
-from bulkcert.releases import Encryption, ReleaseFormat
-from bulkcert.secret import Secret
 from bulkcert.store import Store
 from bulkcert.store.events import Events
+from bulkcert.values.certificates import CertificateState
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.releases import Encryption, ReleaseFormat
+from bulkcert.values.secret import Secret
 from bulkcert.vault import MasterKey, Vault
 from tests.builders import a_bundle
 from tests.conftest import Clock, Verbs

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from bulkcert.events import EventType
 from bulkcert.keeper import Keeper
 from bulkcert.roll import Roll
-from bulkcert.workers import WorkerState
+from bulkcert.values.events import EventType
+from bulkcert.values.workers import WorkerState
 from tests.builders import a_bundle
 from tests.conftest import InProcessOpener, Verbs
 

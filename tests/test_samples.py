@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkcert.identities import IdentityType
-from bulkcert.reports import BulkRequest, ImportOrder
+from bulkcert.values.bulk_requests import BulkRequest, ImportOrder
+from bulkcert.values.identities import IdentityType
 from tests.conftest import Verbs
 from tests.paths import ROOT
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from bulkcert.idempotency import IdempotencyKey
 from bulkcert.upkeep import Upkeep
+from bulkcert.values.idempotency import IdempotencyKey
 from tests.builders import a_bundle
 from tests.conftest import Verbs
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import BrokenSeal, MasterKeyExposed, MasterKeyMissing, NoAccess, WrongMasterKey
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from bulkcert.vault import MasterKey, Place, Vault, new_master_key, read_key_file, write_key_file
 
 HERE = Place("certificates", "7", "sealed_private_key")

@@ -16,8 +16,8 @@ from bulkcert.errors import (
     SchemaOutdated,
     WrongMasterKey,
 )
-from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.values.secret import Secret
 from bulkcert.vault import new_master_key, write_key_file
 from bulkcert.wiring import ADMINISTRATOR, check_start, connect, initialise, make_work
 

@@ -17,7 +17,7 @@ from flask import Flask, current_app, g, request
 
 from bulkcert.api import current
 from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
-from bulkcert.principals import Caller, Scope, Session
+from bulkcert.values.principals import Caller, Scope, Session
 
 ISSUER = "bulkcert"
 AUDIENCE = "bulkcert-api"

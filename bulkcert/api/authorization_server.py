@@ -10,7 +10,7 @@ from bulkcert.api.reading import read_query
 from bulkcert.api.v1 import schemas
 from bulkcert.api.v1.grant import GRANT
 from bulkcert.errors import NotFound
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 
 _METHODS = ["client_secret_basic", "client_secret_post"]
 

@@ -8,7 +8,7 @@ import uuid
 from flask import Flask, current_app, g, request
 
 from bulkcert.api.waiting import WaitingRoom
-from bulkcert.principals import Caller
+from bulkcert.values.principals import Caller
 from bulkcert.wiring import Service
 
 DOOR_ONE = "/xenmobile/"

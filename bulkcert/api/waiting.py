@@ -7,8 +7,8 @@ is not refused: it is answered at once with what is known by then.
 from collections.abc import Callable
 
 from bulkcert.errors import Unavailable
-from bulkcert.reports import BulkRequest
 from bulkcert.slots import Slots
+from bulkcert.values.bulk_requests import BulkRequest
 
 Wait = Callable[[str, float], BulkRequest]
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from bulkcert.cli.local import actor, every, local_service
-from bulkcert.principals import IssuedClient, Scope
+from bulkcert.values.principals import IssuedClient, Scope
 
 _MOST_OVERLAP_HOURS = 30 * 24
 

@@ -9,9 +9,9 @@ import click
 from bulkcert.cli.local import actor, local_service
 from bulkcert.cli.readiness import ServiceManager
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.logs import configure_logging, faults_logged
-from bulkcert.secret import Secret
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import make_deployer
 from bulkcert.worker import Process, Stopping, work_until
 

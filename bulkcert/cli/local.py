@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from bulkcert.config import Config
-from bulkcert.reports import Page
-from bulkcert.secret import Secret
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service, connect
 
 T = TypeVar("T")

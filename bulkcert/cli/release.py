@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 
 from bulkcert.cli.local import actor, local_service, password_options, read_password
-from bulkcert.releases import Encryption, ReleaseFormat
+from bulkcert.values.releases import Encryption, ReleaseFormat
 
 
 @click.command()

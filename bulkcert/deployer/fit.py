@@ -6,7 +6,6 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bulkcert.certificates import Certificate
 from bulkcert.deployer.names import CertificateNames, read_names
 from bulkcert.errors.policies import (
     CertificateHasExpired,
@@ -17,8 +16,9 @@ from bulkcert.errors.policies import (
     UsageNotClientAuth,
 )
 from bulkcert.formats.x509 import allows_client_auth, has_pss_key, public_key_of
-from bulkcert.identities import DeviceIdentity
-from bulkcert.policies import Field, VpnPolicy, fill
+from bulkcert.values.certificates import Certificate
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.policies import Field, VpnPolicy, fill
 
 _CURVES = {"secp256r1": "ECDSA256", "secp384r1": "ECDSA384", "secp521r1": "ECDSA521"}
 

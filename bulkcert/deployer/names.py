@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bulkcert.certificates import Certificate
 from bulkcert.formats.x509 import AlternativeName, NameKind, alternative_names
+from bulkcert.values.certificates import Certificate
 
 
 @dataclass(frozen=True)

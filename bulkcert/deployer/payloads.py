@@ -7,9 +7,9 @@ import enum
 import uuid
 from collections.abc import Mapping
 
-from bulkcert.certificates import Certificate
 from bulkcert.deployer.fit import Fit
-from bulkcert.policies import (
+from bulkcert.values.certificates import Certificate
+from bulkcert.values.policies import (
     CaptivePortal,
     Dns,
     OnDemand,
@@ -20,8 +20,8 @@ from bulkcert.policies import (
     Tunnel,
     VpnPolicy,
 )
-from bulkcert.policies.on_demand import Evaluation
-from bulkcert.secret import Secret
+from bulkcert.values.policies.on_demand import Evaluation
+from bulkcert.values.secret import Secret
 
 Dictionary = dict[str, object]
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.certificates import Certificate
 from bulkcert.deployer.fit import Fit, check_fit
 from bulkcert.deployer.payloads import (
     Dictionary,
@@ -31,9 +30,10 @@ from bulkcert.deployer.payloads import (
 from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.identities import DeviceIdentity
-from bulkcert.policies import VpnPolicy
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import Certificate
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.secret import Secret
 
 NAMESPACE = "com.bulkcert.vpn"
 """What identifiers of profiles begin with where the settings say nothing else (reverse DNS)."""

@@ -31,7 +31,7 @@ from bulkcert.formats.zip_records import (
     read_entries,
     read_entry,
 )
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 STORED = 0
 DEFLATED = 8

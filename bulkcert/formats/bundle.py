@@ -23,8 +23,8 @@ from bulkcert.formats.credentials_file import CredentialsFileChoice
 from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip, shown
 from bulkcert.formats.joining import BundleItem, Join
 from bulkcert.formats.zip_records import Content, Entry
-from bulkcert.identities import IdentityType
-from bulkcert.limits import Limits
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.limits import Limits
 
 __all__ = ["Bundle", "BundleItem", "read_bundle"]
 

@@ -16,13 +16,13 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
-from bulkcert.file_kinds import FileKind
 from bulkcert.formats.entry_names import shown, without_suffix
 from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
-from bulkcert.identities import LONGEST
-from bulkcert.limits import Limits
-from bulkcert.misspellings import Misspelling, find_misspelling, name_character
-from bulkcert.secret import Secret
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.identities import LONGEST
+from bulkcert.values.limits import Limits
+from bulkcert.values.misspellings import Misspelling, find_misspelling, name_character
+from bulkcert.values.secret import Secret
 
 LONGEST_LINE = 4096
 """Characters; no tool that makes PKCS#12 files takes a password near that."""

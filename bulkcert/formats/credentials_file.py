@@ -13,7 +13,7 @@ from bulkcert.errors import (
 from bulkcert.formats.archive import Archive, UnreadableEntry
 from bulkcert.formats.entry_names import basename, fault_of, is_junk, is_pkcs12, is_text, shown
 from bulkcert.formats.zip_records import Entry
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 _IN_TEXT = 60
 _MOST_NAMED = 3

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bulkcert.errors import InvalidIdentity
 from bulkcert.formats.plist import Plain
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.mdm_words import Claims
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.mdm import Claims
 
 _MOST_SUBSCRIPTIONS = 4
 _MOST_LINKS = 5

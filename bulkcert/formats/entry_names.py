@@ -7,7 +7,7 @@ import functools
 import re
 import unicodedata
 
-from bulkcert.misspellings import name_character
+from bulkcert.values.misspellings import name_character
 
 LONGEST_SHOWN = 120
 """Characters. A hundred thousand names are kept while a bundle is accepted; longer ones cost memory only."""

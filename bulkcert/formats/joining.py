@@ -28,10 +28,10 @@ from bulkcert.formats.credentials import CredentialLine
 from bulkcert.formats.entry_names import basename, fault_of, shown, without_suffix
 from bulkcert.formats.recognition import not_pkcs12
 from bulkcert.formats.zip_records import Entry
-from bulkcert.identities import LONGEST, DeviceIdentity, IdentityType
-from bulkcert.limits import Limits
-from bulkcert.misspellings import find_misspelling, is_header
-from bulkcert.secret import Secret
+from bulkcert.values.identities import LONGEST, DeviceIdentity, IdentityType
+from bulkcert.values.limits import Limits
+from bulkcert.values.misspellings import find_misspelling, is_header
+from bulkcert.values.secret import Secret
 
 _BEFORE_COPY_MARKS = re.compile(r"^([^(._]{8,64}?) ?(?: [-\u2013\u2014] .*|\(.*|\..*)$")
 _WORDS = re.compile(r"[0-9A-Za-z]{8,20}")

@@ -13,11 +13,11 @@ from bulkcert.deployer.profile import NAMESPACE, profile_identifier, profile_uui
 from bulkcert.formats.device_answers import read_identity_fingerprints, read_profiles, read_reason
 from bulkcert.formats.nanomdm import MdmEvent
 from bulkcert.mdm.commands import hold, latest, record_next
-from bulkcert.mdm_words import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.outcomes import Outcomes
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.deployments import Deployment
 from bulkcert.store import Transaction
+from bulkcert.values.deployments import Deployment
+from bulkcert.values.mdm import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
+from bulkcert.values.policies import DeploymentState
 
 LISTS = (RequestType.PROFILE_LIST, RequestType.CERTIFICATE_LIST)
 REFUSED = "device_refused"

@@ -15,18 +15,10 @@ from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import TOPIC, record_next
 from bulkcert.mdm.sending import Sender
 from bulkcert.mdm.servers import MdmServers
-from bulkcert.mdm_words import (
-    CHANGES,
-    DEPLOYER,
-    OPEN,
-    CommandStatus,
-    MdmCommand,
-    MdmServer,
-    RequestType,
-)
-from bulkcert.policies.deployments import Action, Deployment
 from bulkcert.store import Store, Transaction
 from bulkcert.store.mdm_leases import Held
+from bulkcert.values.deployments import Action, Deployment
+from bulkcert.values.mdm import CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, MdmServer, RequestType
 
 AT_ONCE = 50
 """Deployments that are leased, and commands that are sent, in one go."""

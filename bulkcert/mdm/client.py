@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 from bulkcert.errors.mdm import MdmRefused, MdmUnauthorised, MdmUncertain, MdmUnreachable
 from bulkcert.mdm.servers import Address
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 _USER = "nanomdm"
 _SECONDS = 10.0

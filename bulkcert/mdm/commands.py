@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bulkcert.mdm_words import CommandStatus, MdmCommand, RequestType
-from bulkcert.policies.deployments import Deployment
-from bulkcert.secret import Secret
 from bulkcert.store import Transaction
+from bulkcert.values.deployments import Deployment
+from bulkcert.values.mdm import CommandStatus, MdmCommand, RequestType
+from bulkcert.values.secret import Secret
 
 NANOMDM = "nanomdm"
 """The id of the one MDM server that there is."""

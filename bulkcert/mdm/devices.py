@@ -9,16 +9,16 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.errors.mdm import NoContest
-from bulkcert.events import Event, EventType
 from bulkcert.formats.device_answers import read_claims
 from bulkcert.formats.nanomdm import MdmEvent, Topic
-from bulkcert.identities import DeviceIdentity
 from bulkcert.mdm.commands import TOPIC, record_question
-from bulkcert.mdm_words import DEPLOYER, Claims, MdmDevice, Pin
 from bulkcert.outcomes import Outcomes
-from bulkcert.policies import DeploymentState
-from bulkcert.reports import Page
 from bulkcert.store import Store, Transaction
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.mdm import DEPLOYER, Claims, MdmDevice, Pin
+from bulkcert.values.policies import DeploymentState
 
 _ASK_AGAIN = timedelta(days=1)
 _ENROLMENT_TAKES = timedelta(minutes=1)

@@ -23,11 +23,11 @@ from bulkcert.errors.mdm import (
 )
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import hold, write_command
-from bulkcert.mdm_words import DEPLOYER, CommandStatus, MdmCommand, RequestType
 from bulkcert.outcomes import Outcomes
-from bulkcert.policies.deployments import Action, Deployment, Lease
-from bulkcert.secret import Secret
 from bulkcert.store import Store, Transaction
+from bulkcert.values.deployments import Action, Deployment, Lease
+from bulkcert.values.mdm import DEPLOYER, CommandStatus, MdmCommand, RequestType
+from bulkcert.values.secret import Secret
 
 FAULTS = tuple(kind.code for kind in (MdmUnreachable, MdmUnauthorised, MdmUncertain, MdmForged))
 """The codes of deployments that wait for an MDM server that takes no commands."""

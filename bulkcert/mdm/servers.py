@@ -8,11 +8,11 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from bulkcert.errors.mdm import BadMdmAddress
-from bulkcert.events import Event, EventType
 from bulkcert.mdm.commands import NANOMDM
-from bulkcert.mdm_words import MdmServer
-from bulkcert.secret import Secret
 from bulkcert.store import Store
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.mdm import MdmServer
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Place, Vault
 
 _LONGEST_URL = 500

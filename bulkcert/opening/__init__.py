@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import Crashed, ItemRefusal, NotConfined, TooCostly
 from bulkcert.formats.key_match import match_key
-from bulkcert.limits import Limits
 from bulkcert.opening.child import Child, ChildEnded
 from bulkcert.opening.confinement import Layers
 from bulkcert.opening.frames import read_answer, write_request
 from bulkcert.opening.template import ChildDoesNotStart, Template, TemplateEnded
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 __all__ = ["ChildDoesNotStart", "Layers", "Opener", "require_layers"]
 

@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 
 from bulkcert import memory
-from bulkcert.limits import Limits
 from bulkcert.opening import landlock, seccomp
+from bulkcert.values.limits import Limits
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2)
 _SIGKILL = 9

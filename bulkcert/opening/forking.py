@@ -24,8 +24,8 @@ from dataclasses import asdict
 import cryptography
 
 from bulkcert.formats.pkcs12 import kdf
-from bulkcert.limits import Limits
 from bulkcert.opening.confinement import confine_child, confine_template
+from bulkcert.values.limits import Limits
 
 CONTROL = 0
 """The descriptor of the socket: the standard input."""

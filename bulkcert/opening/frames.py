@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
-from bulkcert.certificates import (
+from bulkcert.errors import ItemRefusal
+from bulkcert.values.certificates import (
     LONGEST_SERIAL_NUMBER,
     Certificate,
     CertificateFacts,
@@ -20,10 +21,9 @@ from bulkcert.certificates import (
     WarningCode,
     show_in_part,
 )
-from bulkcert.errors import ItemRefusal
-from bulkcert.file_kinds import FileKind
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 T = TypeVar("T")
 

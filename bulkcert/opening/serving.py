@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import BinaryIO
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats import pkcs12
-from bulkcert.limits import Limits
 from bulkcert.opening.confinement import allow_seconds
 from bulkcert.opening.frames import BEGUN, Frames, read_request, write_answer
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 Open = Callable[[bytes, Secret, Limits, datetime], OpenedCertificate]
 

@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict
 
 from bulkcert.errors import Unavailable
-from bulkcert.limits import Limits
 from bulkcert.opening.confinement import Layers
 from bulkcert.opening.forking import FORK, LONGEST_MESSAGE, NUMBER, REAP, SOCKET_TYPE
+from bulkcert.values.limits import Limits
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_OBEY = 60

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from bulkcert.errors import Unavailable
-from bulkcert.events import Event
 from bulkcert.store import sequences
 from bulkcert.store.access import Keys, Throttles
 from bulkcert.store.certificates import Certificates
@@ -45,6 +44,7 @@ from bulkcert.store.tokens import Tokens
 from bulkcert.store.traces import Traces, truncate_log, vacuum
 from bulkcert.store.turns import Turns
 from bulkcert.store.workers import Workers
+from bulkcert.values.events import Event
 
 
 class Transaction:

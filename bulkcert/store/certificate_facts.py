@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name, show_in_part
 from bulkcert.store.schema import certificates
+from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name, show_in_part
 
 _LONG = 8192
 """Characters of `names`. Longer ones are read row by row: earlier releases wrote up to half a megabyte."""

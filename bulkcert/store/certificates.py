@@ -8,17 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.certificates import (
-    Certificate,
-    CertificateFacts,
-    CertificateFilter,
-    CertificateState,
-    ChainCertificate,
-    DeviceCertificate,
-)
 from bulkcert.errors import NotFound
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.certificate_facts import LISTED, read_facts, write_columns, write_names
 from bulkcert.store.chains import Chains
@@ -26,6 +16,16 @@ from bulkcert.store.lists import numbers, texts
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
 from bulkcert.store.traces import Traces
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.certificates import (
+    Certificate,
+    CertificateFacts,
+    CertificateFilter,
+    CertificateState,
+    ChainCertificate,
+    DeviceCertificate,
+)
+from bulkcert.values.identities import DeviceIdentity, IdentityType
 
 DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.chain_rank import ChainLink
 from bulkcert.store import lists
 from bulkcert.store.portions import portions
 from bulkcert.store.schema import certificate_chains, certificates
+from bulkcert.values.chain_rank import ChainLink
 
 
 class Chains:

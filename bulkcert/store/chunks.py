@@ -15,10 +15,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.budgets import Cost
 from bulkcert.store.schema import bulk_requests, chunks
 from bulkcert.store.traces import Traces
 from bulkcert.store.turns import in_turn
+from bulkcert.values.budgets import Cost
 
 
 @dataclass(frozen=True)

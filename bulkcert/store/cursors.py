@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Row
 
 from bulkcert.errors import MalformedRequest
-from bulkcert.reports import Page
+from bulkcert.values.bulk_requests import Page
 
 T = TypeVar("T")
 

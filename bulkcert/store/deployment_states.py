@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from bulkcert.policies import DeploymentState
 from bulkcert.store.schema import deployments
+from bulkcert.values.policies import DeploymentState
 
 ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
 NO_ERROR = {"error_code": None, "error_detail": None}

@@ -10,14 +10,14 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
 from bulkcert.errors.policies import LeaseLost
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
 from bulkcert.store.mdm_leases import is_contested, is_reachable
 from bulkcert.store.schema import deployments, vpn_policies
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
 
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
 _IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)

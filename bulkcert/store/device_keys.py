@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.certificates import CertificateState
 from bulkcert.errors import NotFound
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.store import lists
 from bulkcert.store.certificates import DEVICE
 from bulkcert.store.lists import texts
 from bulkcert.store.schema import certificate_chains, certificates, device_keys
+from bulkcert.values.certificates import CertificateState
+from bulkcert.values.identities import DeviceIdentity, IdentityType
 
 
 @dataclass(frozen=True)

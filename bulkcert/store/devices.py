@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.errors import NotFound
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.devices import Device, DeviceOrder, DeviceQuery
 from bulkcert.store.certificates import DEVICE
 from bulkcert.store.lists import texts
 from bulkcert.store.schema import certificates, deployments, device_keys, mdm_devices, mdm_identities
+from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
 
 _OWNER = (device_keys.c.identity_type, device_keys.c.identity)
 _ID = (

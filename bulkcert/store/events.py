@@ -8,9 +8,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from bulkcert.events import Event, EventType
 from bulkcert.store import lists
 from bulkcert.store.schema import events
+from bulkcert.values.events import Event, EventType
 
 _LOGGED = {
     EventType.IMPORT_ACCEPTED: "import accepted",

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.errors import IdempotencyKeyReused
-from bulkcert.idempotency import KEPT, IdempotencyKey
 from bulkcert.store.schema import idempotency_keys
+from bulkcert.values.idempotency import KEPT, IdempotencyKey
 
 
 class IdempotencyKeys:

@@ -9,14 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.certificates import WarningCode
 from bulkcert.errors import DeletedMeanwhile
-from bulkcert.file_kinds import FileKind
-from bulkcert.identities import IdentityType
-from bulkcert.reports import Item, Outcome, Page, RequestKind, Result
 from bulkcert.store import cursors, lists
 from bulkcert.store.requests import ACTIVE
 from bulkcert.store.schema import bulk_requests, items
+from bulkcert.values.bulk_requests import Item, Outcome, Page, RequestKind, Result
+from bulkcert.values.certificates import WarningCode
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.identities import IdentityType
 
 _LAST_POSITION = 2**31 - 1  # of a column of 32 bits
 _AT_ONCE = 5000  # rows: their text is a few hundred kilobytes

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors.mdm import MdmForged
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.mdm_words import Claims, MdmDevice, MdmServer, Pin
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.absent import insert_if_absent
 from bulkcert.store.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
 from bulkcert.store.signatures import Signatures
 from bulkcert.store.traces import Traces
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.mdm import Claims, MdmDevice, MdmServer, Pin
 
 _MOST_NUMBERS = 4
 """Of IMEIs or MEIDs that one device has: what fits into the column."""

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.mdm_words import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.store.absent import insert_if_absent
 from bulkcert.store.schema import deployments, mdm_commands
+from bulkcert.values.mdm import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
 
 _COLUMN = mdm_commands.c
 

@@ -7,11 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.mdm_words import DEPLOYER, CommandStatus
-from bulkcert.policies import DeploymentState
 from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR, READY
 from bulkcert.store.schema import deployments, mdm_commands, mdm_devices, mdm_identities
 from bulkcert.store.signatures import Signatures
+from bulkcert.values.mdm import DEPLOYER, CommandStatus
+from bulkcert.values.policies import DeploymentState
 
 _COLUMN = deployments.c
 

@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.certificates import CertificateState
-from bulkcert.identities import IdentityType
-from bulkcert.policies import DeploymentState
 from bulkcert.store.certificates import DEVICE
 from bulkcert.store.deployment_states import ENDED_LEASE, NO_ERROR
 from bulkcert.store.lists import texts
 from bulkcert.store.schema import certificates, deployments, vpn_policies
+from bulkcert.values.certificates import CertificateState
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.policies import DeploymentState
 
 _ENDED = (DeploymentState.REMOVED, DeploymentState.SUPERSEDED)
 _LEAVING = (*_ENDED, DeploymentState.REMOVING)

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import AlreadyExists, NotFound
-from bulkcert.policies import VpnPolicy
-from bulkcert.policies.deployments import KeptPolicy
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import vpn_policies
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.deployments import KeptPolicy
+from bulkcert.values.policies import VpnPolicy
 
 _PAGE_BYTES = 1024**2
 """A document that was read takes many times its bytes in memory."""

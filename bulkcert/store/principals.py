@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import LimitReached, NotFound
-from bulkcert.logins import key_of
-from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import client_secrets, principals
 from bulkcert.store.signatures import Signatures
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.logins import key_of
+from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
 
 
 @dataclass(frozen=True)

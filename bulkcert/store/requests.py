@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
-from bulkcert.identities import IdentityType
-from bulkcert.reports import BulkRequest, Counts, OnConflict, Page, RequestKind, RequestState
 from bulkcert.store import cursors
 from bulkcert.store.schema import COUNTS, bulk_requests, items
+from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, Page, RequestKind, RequestState
+from bulkcert.values.identities import IdentityType
 
 ACTIVE = (RequestState.PENDING, RequestState.RUNNING)
 

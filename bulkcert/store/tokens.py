@@ -6,11 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.principals import Scope, Session
-from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import principals, tokens
 from bulkcert.store.signatures import Signatures
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.principals import Scope, Session
 
 MOST_OF_ONE = 1000
 """Tokens of one user or client; a client that needs more may use one token for many requests."""

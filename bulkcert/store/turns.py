@@ -12,9 +12,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
 from bulkcert.store.absent import insert_if_absent
 from bulkcert.store.schema import bulk_requests, chunks, shares
+from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
 
 _is_in_turn = bulk_requests.c.too_costly < MOST_TOO_COSTLY_IN_TURN
 _is_unfinished = bulk_requests.c.finished_at.is_(None)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.schema import chunks, workers
-from bulkcert.workers import Worker, WorkerState
+from bulkcert.values.workers import Worker, WorkerState
 
 
 class Workers:

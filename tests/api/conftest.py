@@ -23,8 +23,8 @@ from bulkcert import wiring
 from bulkcert.api import auth, create_app
 from bulkcert.config import Config
 from bulkcert.keeper import Keeper
-from bulkcert.principals import PrincipalKind, Scope, Session
-from bulkcert.secret import Secret
+from bulkcert.values.principals import PrincipalKind, Scope, Session
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault, read_key_file
 from bulkcert.wiring import Service
 from tests.api.contract import ContractClient

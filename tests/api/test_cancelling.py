@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
 from bulkcert.importer import LEAST_IN_CHUNK
 from bulkcert.keeper import Keeper
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault, read_key_file
 from bulkcert.wiring import Service
 from tests.api.citrix.conftest import a_door

@@ -8,7 +8,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, a_token
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 from tests.api.conftest import ApiCaller, NewService, Worker, a_client, a_token, an_app
 from tests.api.test_imports import FIRST, SECOND, THIRD, imported, items_of, upload
 from tests.builders import a_bundle, a_zip

@@ -8,9 +8,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from bulkcert import wiring
-from bulkcert.events import EventType
-from bulkcert.principals import SCOPES_OF, Role, Scope
 from bulkcert.store import Transaction
+from bulkcert.values.events import EventType
+from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.wiring import Service
 from tests.api.conftest import (
     ApiCaller,

@@ -11,9 +11,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bulkcert import wiring
-from bulkcert.limits import Limits
-from bulkcert.principals import Role, Scope
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, an_api_caller
 from tests.api.contract import document

@@ -13,10 +13,11 @@ from bulkcert import errors
 from bulkcert.api import auth, problems
 from bulkcert.api.citrix.devices import MOST_LISTED
 from bulkcert.api.v1 import access_schemas, deployment_schemas, schemas
-from bulkcert.certificates import CertificateState, KeyType, WarningCode
-from bulkcert.file_kinds import FileKind
-from bulkcert.identities import IdentityType
-from bulkcert.policies import (
+from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestState
+from bulkcert.values.certificates import CertificateState, KeyType, WarningCode
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.policies import (
     ApplicationException,
     CaptivePortal,
     DeploymentState,
@@ -31,12 +32,11 @@ from bulkcert.policies import (
     Tunnel,
     VpnPolicy,
 )
-from bulkcert.policies.documents import Part, members_of
-from bulkcert.policies.kinds import Among, Flag, Many, OneOf, Text, Whole
-from bulkcert.principals import Role, Scope
-from bulkcert.releases import Encryption, ReleaseFormat
-from bulkcert.reports import OnConflict, Outcome, RequestState
-from bulkcert.workers import WorkerState
+from bulkcert.values.policies.documents import Part, members_of
+from bulkcert.values.policies.kinds import Among, Flag, Many, OneOf, Text, Whole
+from bulkcert.values.principals import Role, Scope
+from bulkcert.values.releases import Encryption, ReleaseFormat
+from bulkcert.values.workers import WorkerState
 from tests.api.conftest import NewService, an_app
 from tests.api.contract import document, resolved
 from tests.api.contract import validate as check_body

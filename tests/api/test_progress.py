@@ -10,9 +10,9 @@ from werkzeug.test import TestResponse
 
 from bulkcert import bulk_requests
 from bulkcert.api.v1 import schemas
-from bulkcert.identities import IdentityType
 from bulkcert.importer import LEAST_IN_CHUNK
-from bulkcert.reports import BulkRequest, Counts, OnConflict, RequestKind, RequestState
+from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
+from bulkcert.values.identities import IdentityType
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
 from tests.api.test_deletions import delete

@@ -3,9 +3,9 @@
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.limits import Limits
-from bulkcert.principals import Role
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.principals import Role
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.citrix.conftest import a_door, refusal_of
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_worker, an_api_caller, an_app

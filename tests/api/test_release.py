@@ -10,10 +10,10 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from bulkcert.events import EventType
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.principals import SCOPES_OF, Role, Scope
-from bulkcert.secret import Secret
+from bulkcert.values.events import EventType
+from bulkcert.values.principals import SCOPES_OF, Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, Worker, a_token
 from tests.api.test_certificates import listed

@@ -21,8 +21,8 @@ from bulkcert.api.v1.filters import ITEM_CODES
 from bulkcert.errors import Unavailable
 from bulkcert.formats.credentials import parse_credentials
 from bulkcert.formats.entry_names import shown
-from bulkcert.reports import Item, Outcome, Result
-from bulkcert.secret import Secret
+from bulkcert.values.bulk_requests import Item, Outcome, Result
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, Worker
 from tests.api.contract import document

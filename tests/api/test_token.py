@@ -10,8 +10,8 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.events import EventType
-from bulkcert.principals import IssuedClient, Scope
+from bulkcert.values.events import EventType
+from bulkcert.values.principals import IssuedClient, Scope
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, NewService, an_app
 

@@ -5,7 +5,7 @@ from flask import Flask, Response, g
 
 from bulkcert.api import auth, mdm, upload_slots
 from bulkcert.errors import TooManyRequests, Unavailable
-from bulkcert.principals import Caller
+from bulkcert.values.principals import Caller
 
 BODY = {"data": b"x", "environ_overrides": {"wsgi.input_terminated": True}}
 

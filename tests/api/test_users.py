@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client
 
-from bulkcert.principals import SCOPES_OF, Role, Scope
-from bulkcert.secret import Secret
+from bulkcert.values.principals import SCOPES_OF, Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_token, an_app
 

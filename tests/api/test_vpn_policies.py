@@ -11,17 +11,17 @@ from structlog.testing import capture_logs
 from werkzeug.test import Client, TestResponse
 
 from bulkcert.deployer.profile import ProfileMaker
-from bulkcert.events import Event, EventType
-from bulkcert.policies import VpnPolicy
-from bulkcert.principals import SCOPES_OF, Role, Scope
-from bulkcert.secret import Secret
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import SCOPES_OF, Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import ApiCaller, Worker, a_token
 from tests.api.test_certificates import listed
 from tests.api.test_deletions import delete
 from tests.api.test_imports import FIRST, SECOND, imported
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
-from tests.policy_documents import ROOT_PEM, a_document, a_tunnel, changed
+from tests.values.policies.policy_documents import ROOT_PEM, a_document, a_tunnel, changed
 
 PATH = "/api/v1/vpn-policies"
 PROFILE = "application/x-apple-aspen-config"

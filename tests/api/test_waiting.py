@@ -2,7 +2,7 @@
 
 from bulkcert.api.waiting import WaitingRoom
 from bulkcert.errors import Unavailable
-from bulkcert.reports import BulkRequest, Counts, RequestKind, RequestState
+from bulkcert.values.bulk_requests import BulkRequest, Counts, RequestKind, RequestState
 from tests.builders import NOW
 
 ACCEPTED = BulkRequest(

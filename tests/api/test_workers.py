@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from bulkcert import __version__, wiring
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
+from bulkcert.values.workers import Worker, WorkerState
 from bulkcert.wiring import Service
-from bulkcert.workers import Worker, WorkerState
 from tests.api.conftest import ApiCaller, an_api_caller
 
 

@@ -14,9 +14,9 @@ from bulkcert import wiring
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import WrongCredentials
-from bulkcert.events import Event
-from bulkcert.principals import Role, Scope
-from bulkcert.secret import Secret
+from bulkcert.values.events import Event
+from bulkcert.values.principals import Role, Scope
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 
 GIVEN = "correct horse battery"

@@ -17,7 +17,7 @@ from bulkcert.formats.pkcs12 import kdf
 from bulkcert.installation import open_installation
 from bulkcert.integrity import CHECK, Demand, seal_check
 from bulkcert.opening import Layers, Opener
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import initialise
 
 

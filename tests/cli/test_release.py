@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bulkcert.events import Event, EventType
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.identities import IdentityType
-from bulkcert.policies import VpnPolicy
-from bulkcert.principals import SCOPES_OF, Caller, Role
-from bulkcert.reports import ImportOrder
-from bulkcert.secret import Secret
+from bulkcert.values.bulk_requests import ImportOrder
+from bulkcert.values.events import Event, EventType
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import SCOPES_OF, Caller, Role
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service
 from tests.api.conftest import a_worker
 from tests.builders import a_bundle
 from tests.cli.test_accounts import GIVEN, Run, after, data_dir, initialised, run, service
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 __all__ = ["data_dir", "initialised", "run", "service"]
 

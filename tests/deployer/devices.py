@@ -11,8 +11,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bulkcert.deployer.profile import DeviceChain
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.secret import Secret
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, PrivateKey, a_ca, a_name, an_ec_key, an_rsa_key
 
 SERIAL_NUMBER = "A12BC3D4EFGH"

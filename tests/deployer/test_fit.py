@@ -17,13 +17,13 @@ from bulkcert.errors.policies import (
     UsageNotClientAuth,
 )
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.identities import IdentityType
-from bulkcert.policies import VpnPolicy
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.policies import VpnPolicy
 from tests.builders import DAY, NOW, a_name, an_ec_key, an_rsa_key
 from tests.deployer.devices import IDENTITY, a_device_certificate, a_key
 from tests.formats.pkcs12 import forge
 from tests.formats.x509 import forge as odd
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 SECOND = dt.timedelta(seconds=1)
 

@@ -21,14 +21,14 @@ from bulkcert.deployer.profile import (
 )
 from bulkcert.errors.policies import FieldNotInCertificate
 from bulkcert.formats.pkcs12.making import make_pkcs12
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.policies import VpnPolicy
-from bulkcert.releases import Encryption
-from bulkcert.secret import Secret
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.releases import Encryption
+from bulkcert.values.secret import Secret
 from tests.builders import NOW, a_ca, a_name
 from tests.deployer.apple_schema import Profile, read_profile
 from tests.deployer.devices import DER, IDENTITY, a_device, a_device_certificate, a_key, pkcs8
-from tests.policy_documents import ROOT_PEM, Document, a_document, a_tunnel, documents
+from tests.values.policies.policy_documents import ROOT_PEM, Document, a_document, a_tunnel, documents
 from tests.witnesses import require
 
 KEYS = ["RSA", "ECDSA256", "ECDSA384", "ECDSA521"]

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.errors import BadSettings
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from tests.builders import NOW, PrivateKey, a_ca, a_certificate
 from tests.deployer.apple_schema import read_profile
 from tests.deployer.devices import a_device, a_key, pkcs8

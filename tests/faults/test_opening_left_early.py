@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulkcert.certificates import OpenedCertificate
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.faults.fleet import Fleet, a_fleet
 from tests.formats.pkcs12.forge import PASSWORD
 

@@ -24,7 +24,7 @@ from bulkcert.errors import (
     UnsupportedZip,
 )
 from bulkcert.formats.archive import Archive, UnreadableEntry
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 from tests.builders import a_zip
 from tests.formats.hostile_zips import (
     DEFLATED,

@@ -29,8 +29,8 @@ from bulkcert.formats.archive import Archive
 from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.formats.credentials import parse_credentials
 from bulkcert.formats.joining import Join
-from bulkcert.identities import IdentityType
-from bulkcert.limits import Limits
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.limits import Limits
 from tests.builders import a_zip
 from tests.formats.hostile_zips import (
     DEFLATED,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import RequestRefusal, TooManyEntries, UndecodableCredentialsFile
 from bulkcert.formats.credentials import LONGEST_LINE, CredentialLine, parse_credentials
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 
 def only_line(content: bytes) -> CredentialLine:

@@ -17,7 +17,7 @@ from bulkcert.errors import (
 )
 from bulkcert.formats.entry_names import shown
 from bulkcert.formats.identity_list import ListedIdentity, read_identity_list
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 from tests.builders import a_zip
 from tests.formats.hostile_zips import SYMLINK, Packed, a_zip_of, end_record
 

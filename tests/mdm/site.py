@@ -14,20 +14,20 @@ import pytest
 from bulkcert.deployer.profile import NAMESPACE, ProfileMaker
 from bulkcert.deployments import Deployments
 from bulkcert.errors import Refusal
-from bulkcert.events import EventType
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.parts import MdmRules, make_carrier, make_mdm
-from bulkcert.policies import DeploymentState, VpnPolicy
-from bulkcert.policies.deployments import Deployment, DeploymentFilter
-from bulkcert.secret import Secret
+from bulkcert.values.deployments import Deployment, DeploymentFilter
+from bulkcert.values.events import EventType
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState, VpnPolicy
+from bulkcert.values.secret import Secret
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle
 from tests.conftest import Verbs
 from tests.mdm_devices import Device
 from tests.mdm_server import MdmServer
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 API_KEY, HMAC_KEY = "an api key", "an hmac key"
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"

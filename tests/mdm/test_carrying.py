@@ -10,12 +10,12 @@ import pytest
 import structlog.testing
 
 from bulkcert.errors.mdm import MdmNotConfigured
-from bulkcert.events import EventType
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.parts import make_carrier
-from bulkcert.mdm_words import DEPLOYER
-from bulkcert.policies import DeploymentState
-from bulkcert.secret import Secret
+from bulkcert.values.events import EventType
+from bulkcert.values.mdm import DEPLOYER
+from bulkcert.values.policies import DeploymentState
+from bulkcert.values.secret import Secret
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.mdm.site import WAIT, A, B, Site, any_site_fixture, policy, site_fixture  # noqa: F401
 

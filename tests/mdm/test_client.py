@@ -20,8 +20,8 @@ from bulkcert.errors.mdm import (
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import write_command
 from bulkcert.mdm.servers import Address, read_address
-from bulkcert.mdm_words import RequestType
-from bulkcert.secret import Secret
+from bulkcert.values.mdm import RequestType
+from bulkcert.values.secret import Secret
 from tests.mdm_server import MdmServer
 
 NAME = "6f1c3f5e-0000-5d0a-9d8e-0c6f2b6d7a41"

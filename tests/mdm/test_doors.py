@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from bulkcert.api import create_app
 from bulkcert.cli import main
 from bulkcert.config import Config
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from bulkcert.wiring import connect, initialise
 from tests.mdm_webhooks import a_moment, sign
 

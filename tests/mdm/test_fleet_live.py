@@ -20,7 +20,7 @@ import pytest
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
 from tests.live import LIVE, LiveService, children_of, command_of, wait_until
 from tests.mdm_server import MdmServer
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 pytestmark = [*LIVE, pytest.mark.timeout(600)]
 
@@ -91,8 +91,8 @@ def wish(service: LiveService, serials: list[str]) -> None:
 def make_policy(service: LiveService) -> None:
     """Through the verb: this test is of the deployer, not of the door that makes policies."""
     from bulkcert.config import Config
-    from bulkcert.policies import VpnPolicy
-    from bulkcert.principals import SCOPES_OF, Caller, Role
+    from bulkcert.values.policies import VpnPolicy
+    from bulkcert.values.principals import SCOPES_OF, Caller, Role
     from bulkcert.wiring import connect
 
     names = {name: value for name, value in service.environment.items() if name.startswith("BULKCERT_")}

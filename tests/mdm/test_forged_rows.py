@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.errors.mdm import MdmForged, NoContest
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.mdm.parts import make_carrier
-from bulkcert.policies import DeploymentState
 from bulkcert.proofs import bind_keys, find_forged
-from bulkcert.secret import Secret
 from bulkcert.store.schema import deployments, mdm_commands, mdm_identities, mdm_servers
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
+from bulkcert.values.secret import Secret
 from tests.mdm.site import A, B, Site, any_site_fixture  # noqa: F401
 from tests.mdm_devices import Device
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bulkcert.errors.mdm import NoContest
-from bulkcert.events import EventType
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.mdm_words import Pin
-from bulkcert.policies import DeploymentState
+from bulkcert.values.events import EventType
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.mdm import Pin
+from bulkcert.values.policies import DeploymentState
 from tests.mdm.site import A, B, Site, any_site_fixture, site_fixture  # noqa: F401
 
 IMEI, SECOND_IMEI, MEID = "356938035643809", "490154203237518", "A10000009296F2"

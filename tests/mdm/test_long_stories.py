@@ -14,11 +14,11 @@ import pytest
 
 from bulkcert.errors.mdm import MdmFault
 from bulkcert.errors.policies import OtherCertificate
-from bulkcert.identities import DeviceIdentity, IdentityType
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.servers import Address
-from bulkcert.policies import DeploymentState as State
-from bulkcert.secret import Secret
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState as State
+from bulkcert.values.secret import Secret
 from tests.builders import a_bundle
 from tests.mdm.site import HMAC_KEY, A, B, Site, any_site_fixture, policy, site_fixture  # noqa: F401
 

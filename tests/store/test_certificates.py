@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bulkcert.certificates import CertificateFilter, CertificateState
-from bulkcert.identities import IdentityType
 from bulkcert.store import Store, certificates
+from bulkcert.values.certificates import CertificateFilter, CertificateState
+from bulkcert.values.identities import IdentityType
 from tests.store.plans import plan_of
 
 CURRENT, MOMENT = CertificateState.CURRENT, datetime(2027, 1, 31, tzinfo=UTC)

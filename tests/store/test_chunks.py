@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from bulkcert.reports import BulkRequest, Counts, RequestKind, RequestState
 from bulkcert.store import Store
+from bulkcert.values.bulk_requests import BulkRequest, Counts, RequestKind, RequestState
 from tests.builders import NOW
 
 LEASE = timedelta(seconds=60)

@@ -9,21 +9,21 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from bulkcert import __version__, errors
 from bulkcert.accounts import LONGEST_NAME
-from bulkcert.certificates import CertificateState, KeyType
 from bulkcert.cli.local import LONGEST_ACTOR
 from bulkcert.errors.root import Refusal
-from bulkcert.file_kinds import FileKind
-from bulkcert.identities import LONGEST as LONGEST_IDENTITY
-from bulkcert.identities import IdentityType
-from bulkcert.logins import LONGEST as LONGEST_LOGIN
 from bulkcert.mdm.commands import NANOMDM
-from bulkcert.mdm_words import CommandStatus, RequestType
-from bulkcert.policies import DeploymentState
-from bulkcert.principals import PrincipalKind, Role
-from bulkcert.reports import OnConflict, Outcome, RequestKind, RequestState
 from bulkcert.store import Store
 from bulkcert.store.schema import metadata
-from bulkcert.workers import WorkerState
+from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestKind, RequestState
+from bulkcert.values.certificates import CertificateState, KeyType
+from bulkcert.values.file_kinds import FileKind
+from bulkcert.values.identities import LONGEST as LONGEST_IDENTITY
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.logins import LONGEST as LONGEST_LOGIN
+from bulkcert.values.mdm import CommandStatus, RequestType
+from bulkcert.values.policies import DeploymentState
+from bulkcert.values.principals import PrincipalKind, Role
+from bulkcert.values.workers import WorkerState
 from tests.builders import NOW
 
 UUID = "0b6f2c1e-7c9d-4f67-9d7c-3f0f7c1d9f11"

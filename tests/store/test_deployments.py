@@ -2,10 +2,10 @@
 
 import pytest
 
-from bulkcert.identities import IdentityType
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.deployments import DeploymentFilter
 from bulkcert.store import Store
+from bulkcert.values.deployments import DeploymentFilter
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.policies import DeploymentState
 from tests.store.plans import plan_of
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bulkcert.policies.devices import DeviceOrder, DeviceQuery
 from bulkcert.store import Store, Transaction
+from bulkcert.values.devices import DeviceOrder, DeviceQuery
 from tests.store.plans import plan_of
 
 

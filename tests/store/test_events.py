@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from bulkcert.events import Event, EventType
 from bulkcert.store import Store
+from bulkcert.values.events import Event, EventType
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ACCEPTED = Event(EventType.IMPORT_ACCEPTED, AT, "olga", {"import_id": "1", "total": 3})

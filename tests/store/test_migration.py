@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from bulkcert.errors import DatabaseDamaged, LoginsCollide, NotInitialised, SchemaNewer, SchemaOutdated
-from bulkcert.principals import PrincipalKind
 from bulkcert.store import Store, migration
 from bulkcert.store.schema import metadata
+from bulkcert.values.principals import PrincipalKind
 
 
 def test_the_migrations_make_the_tables_of_the_schema(any_store: Store) -> None:

@@ -10,17 +10,17 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bulkcert.api.v1 import deployment_schemas, schemas
-from bulkcert.certificates import CertificateFilter
 from bulkcert.deleting import read_devices
-from bulkcert.policies import VpnPolicy
-from bulkcert.reports import Item, Outcome, Page, Result
 from bulkcert.store import Transaction
 from bulkcert.store.cursors import PAGE_BYTES
 from bulkcert.store.schema import bulk_requests, certificate_chains, certificates
+from bulkcert.values.bulk_requests import Item, Outcome, Page, Result
+from bulkcert.values.certificates import CertificateFilter
+from bulkcert.values.policies import VpnPolicy
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle
 from tests.conftest import Verbs
-from tests.policy_documents import a_document
+from tests.values.policies.policy_documents import a_document
 
 SERIAL = "A12BC3D4EFGH"
 ROWS = 250

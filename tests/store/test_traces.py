@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.identities import IdentityType
 from bulkcert.store import Store
 from bulkcert.store.schema import certificates
 from bulkcert.upkeep import Upkeep
+from bulkcert.values.identities import IdentityType
 from tests.builders import a_bundle
 from tests.conftest import Clock, Verbs, make_verbs
 from tests.test_upkeep import DAYS

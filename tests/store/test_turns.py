@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from bulkcert.budgets import MOST_TOO_COSTLY_IN_TURN, Cost
 from bulkcert.store import Store
+from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, Cost
 from tests.builders import NOW
 from tests.store.plans import plan_of
 from tests.store.test_chunks import LEASE, REQUEST

@@ -9,7 +9,7 @@ from bulkcert.api.citrix import sloppy_json
 from bulkcert.api.citrix.answers import answer
 from bulkcert.api.citrix.members import Members
 from bulkcert.errors import NotSupported
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 
 @auth.public

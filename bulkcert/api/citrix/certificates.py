@@ -7,7 +7,7 @@ from flask import Response
 from bulkcert.api import current
 from bulkcert.api.auth import needs
 from bulkcert.api.citrix.envelopes import certificates_envelope
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 
 
 @needs(Scope.CERTIFICATES_READ)

@@ -9,9 +9,9 @@ from bulkcert.api.citrix.envelopes import FAILURES_NAMED, bulk_envelope
 from bulkcert.api.citrix.members import Members
 from bulkcert.api.citrix.multipart_form import read_form
 from bulkcert.errors import StillRunning
-from bulkcert.identities import IdentityType
-from bulkcert.principals import Scope
-from bulkcert.reports import BulkRequest, ImportOrder
+from bulkcert.values.bulk_requests import BulkRequest, ImportOrder
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.principals import Scope
 
 _ANY_TYPE = "device_identity_value"
 """Stands where a type should in the removal body that the vendor's article prints."""

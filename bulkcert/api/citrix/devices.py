@@ -18,12 +18,12 @@ from bulkcert.api.citrix import sloppy_json
 from bulkcert.api.citrix.answers import answer
 from bulkcert.api.citrix.envelopes import pieces
 from bulkcert.api.citrix.members import Members
-from bulkcert.certificates import CertificateState, DeviceCertificate
 from bulkcert.errors import MalformedRequest, NotSupported
-from bulkcert.expiry import remaining_days
-from bulkcert.identities import IdentityType
-from bulkcert.policies.devices import Device, DeviceOrder, DeviceQuery, DeviceRecord
-from bulkcert.principals import Scope
+from bulkcert.values.certificates import CertificateState, DeviceCertificate
+from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery, DeviceRecord
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.principals import Scope
+from bulkcert.values.validity import remaining_days
 
 MOST_LISTED = 100_000
 """What scripts ask for that want all of them at once."""

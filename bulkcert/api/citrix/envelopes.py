@@ -10,10 +10,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from bulkcert.certificates import CertificateFacts, ChainCertificate, DeviceCertificate, Name
 from bulkcert.errors import Refusal, StillRunning, Unauthenticated
-from bulkcert.expiry import remaining_days
-from bulkcert.reports import BulkRequest, Item, RequestKind
+from bulkcert.values.bulk_requests import BulkRequest, Item, RequestKind
+from bulkcert.values.certificates import CertificateFacts, ChainCertificate, DeviceCertificate, Name
+from bulkcert.values.validity import remaining_days
 
 FAILURES_NAMED = 100
 """As many failures stand in the answer itself; all of them under `/api/v1`."""

@@ -8,9 +8,9 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 
 from bulkcert.api.v1.fields import Password, Text, Timestamp
 from bulkcert.api.v1.schemas import PageQuery
-from bulkcert.principals import Role, Scope
-from bulkcert.releases import Encryption, ReleaseFormat
-from bulkcert.secret import Secret
+from bulkcert.values.principals import Role, Scope
+from bulkcert.values.releases import Encryption, ReleaseFormat
+from bulkcert.values.secret import Secret
 
 LONGEST_OVERLAP_SECONDS = 30 * 24 * 3600
 DEFAULT_OVERLAP_SECONDS = 24 * 3600

@@ -5,8 +5,8 @@ from flask import Blueprint, Response, jsonify
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
 from bulkcert.api.v1 import ids, pages, schemas
-from bulkcert.certificates import CertificateFilter
-from bulkcert.principals import Scope
+from bulkcert.values.certificates import CertificateFilter
+from bulkcert.values.principals import Scope
 
 blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from flask import request
 
 from bulkcert.errors import MalformedRequest, WrongCredentials
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 _LONGEST_BASIC = 1024
 

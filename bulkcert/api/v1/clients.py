@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import access_schemas, ids, pages, schemas
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 
 blueprint = Blueprint("clients", __name__, url_prefix="/clients")
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from flask import request
 
-from bulkcert.idempotency import check_key
+from bulkcert.values.idempotency import check_key
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 

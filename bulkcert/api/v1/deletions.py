@@ -9,8 +9,8 @@ from bulkcert.api.v1 import negotiation, pages, reports, schemas
 from bulkcert.api.v1.conditions import idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
 from bulkcert.errors import UnsupportedMediaType
-from bulkcert.principals import Scope
-from bulkcert.reports import BulkRequest, RequestKind
+from bulkcert.values.bulk_requests import BulkRequest, RequestKind
+from bulkcert.values.principals import Scope
 
 MOST_JSON_BYTES = 4 * 1024**2
 """A list of all the devices that a request may name fits; parsed, it takes some ten times that in memory."""

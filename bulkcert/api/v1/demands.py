@@ -4,7 +4,7 @@ from flask import g
 
 from bulkcert.api import current
 from bulkcert.errors import InsufficientScope
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 
 
 def demand(scope: Scope, what_for: str) -> None:

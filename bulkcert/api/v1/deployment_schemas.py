@@ -9,8 +9,8 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, vali
 from bulkcert.api.v1.fields import IdentityTypeName, Switch, Text, Timestamp
 from bulkcert.api.v1.filters import Fingerprint
 from bulkcert.api.v1.schemas import PageQuery
-from bulkcert.policies import DeploymentState, VpnPolicy
-from bulkcert.policies.deployments import Deployment, Lease
+from bulkcert.values.deployments import Deployment, Lease
+from bulkcert.values.policies import DeploymentState, VpnPolicy
 
 LEASE_SECONDS = (10, 86_400)
 DEFAULT_LEASE_SECONDS = 300

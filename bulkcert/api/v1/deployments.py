@@ -7,10 +7,10 @@ from flask import Blueprint, Response, jsonify, url_for
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import deployment_schemas, ids, negotiation, pages, profiles, schemas
-from bulkcert.identities import DeviceIdentity
-from bulkcert.policies import DeploymentState
-from bulkcert.policies.deployments import Action, Deployment, DeploymentFilter, Lease
-from bulkcert.principals import Scope
+from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
+from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.policies import DeploymentState
+from bulkcert.values.principals import Scope
 
 _DEFAULT_CODE = "deployer_failed"
 _DEFAULT_DETAIL = "The deployer did not say why."

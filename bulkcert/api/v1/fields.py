@@ -13,8 +13,8 @@ from marshmallow import ValidationError, fields, validate
 from bulkcert.api import current
 from bulkcert.api.reading import MOST_FAULTS
 from bulkcert.errors import TooManyEntries
-from bulkcert.identities import IdentityType
-from bulkcert.secret import Secret
+from bulkcert.values.identities import IdentityType
+from bulkcert.values.secret import Secret
 
 MOST_IN_PAGE = 1000
 

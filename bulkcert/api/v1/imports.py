@@ -12,8 +12,8 @@ from bulkcert.api.v1 import negotiation, pages, reports, schemas
 from bulkcert.api.v1.conditions import Wait, idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
 from bulkcert.errors import UnsupportedMediaType
-from bulkcert.principals import Scope
-from bulkcert.reports import BulkRequest, ImportOrder, RequestKind
+from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, RequestKind
+from bulkcert.values.principals import Scope
 
 ZIPS = ("application/zip", "application/octet-stream", "application/x-zip-compressed", "application/x-zip")
 """What browsers, curl and Windows call a zip, or any file."""

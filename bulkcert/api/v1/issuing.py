@@ -3,7 +3,7 @@
 from flask import Response, jsonify
 
 from bulkcert.api import auth
-from bulkcert.principals import Session
+from bulkcert.values.principals import Session
 
 
 def answer_with_token(session: Session) -> Response:

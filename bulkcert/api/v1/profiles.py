@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 MEDIA_TYPE = "application/x-apple-aspen-config"
 

@@ -6,8 +6,8 @@ from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import access_schemas, ids, schemas
 from bulkcert.errors import Fault, MalformedRequest
-from bulkcert.principals import Scope
-from bulkcert.releases import Encryption, ReleaseFormat
+from bulkcert.values.principals import Scope
+from bulkcert.values.releases import Encryption, ReleaseFormat
 
 blueprint = Blueprint("release", __name__, url_prefix="/certificates")
 

@@ -17,7 +17,7 @@ from werkzeug.wsgi import FileWrapper
 from bulkcert.api import current
 from bulkcert.api.reading import read_query
 from bulkcert.api.v1 import negotiation, pages, schemas
-from bulkcert.reports import Item, Outcome, RequestKind
+from bulkcert.values.bulk_requests import Item, Outcome, RequestKind
 
 CSV, NDJSON, TEXT = "text/csv", "application/x-ndjson", "text/plain"
 FORMATS = (negotiation.JSON, CSV, NDJSON)

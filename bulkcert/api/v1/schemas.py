@@ -14,8 +14,8 @@ from bulkcert.api.v1.fields import (
     Timestamp,
 )
 from bulkcert.api.v1.filters import Fingerprint, ItemCode, Moment
-from bulkcert.certificates import CertificateState
-from bulkcert.reports import OnConflict, Outcome
+from bulkcert.values.bulk_requests import OnConflict, Outcome
+from bulkcert.values.certificates import CertificateState
 
 MOST_CURSOR = 512
 MOST_IN_NAME = 1024

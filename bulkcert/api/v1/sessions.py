@@ -7,7 +7,7 @@ from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import access_schemas, ids, pages, schemas
 from bulkcert.api.v1.demands import demand
 from bulkcert.api.v1.issuing import answer_with_token
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/sessions")
 

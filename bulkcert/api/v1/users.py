@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import access_schemas, ids, pages, schemas
-from bulkcert.principals import IssuedUser, Scope
+from bulkcert.values.principals import IssuedUser, Scope
 
 blueprint = Blueprint("users", __name__)
 

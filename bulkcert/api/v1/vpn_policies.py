@@ -5,9 +5,9 @@ from flask import Blueprint, Response, jsonify, url_for
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_json, read_query
 from bulkcert.api.v1 import deployment_schemas, ids, negotiation, pages, profiles, schemas
-from bulkcert.policies import VpnPolicy
-from bulkcert.policies.deployments import DeploymentFilter
-from bulkcert.principals import Scope
+from bulkcert.values.deployments import DeploymentFilter
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import Scope
 
 MOST_BYTES = 1024**2
 """Ten thousand identities and twenty roots fit."""

@@ -5,8 +5,8 @@ from flask import Blueprint, Response, jsonify
 from bulkcert.api import auth, current
 from bulkcert.api.reading import read_query
 from bulkcert.api.v1 import pages, schemas
-from bulkcert.principals import Scope
-from bulkcert.reports import Page
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.principals import Scope
 
 _MOST = 1000
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly, TooLarge
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
@@ -16,8 +15,9 @@ from bulkcert.formats.pkcs12.pfx import Pfx, read_pfx
 from bulkcert.formats.pkcs12.proof import prove
 from bulkcert.formats.pkcs12.visible import check_key_sizes, count_visible
 from bulkcert.formats.recognition import refuse_what_is_not_pkcs12
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate, WarningCode
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 __all__ = ["open"]
 

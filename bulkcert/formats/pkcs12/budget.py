@@ -9,7 +9,7 @@ enough for every file that is within the limits.
 
 from bulkcert.errors import TooCostly, TooLarge
 from bulkcert.formats.ber import broken
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 _ITERATIONS_FOR_AN_OCTET = 10  # RC2 in Python: 3 ms for a KiB, as long as 10,000 rounds of a digest
 _MOST_WORK = 6  # rounds for each that is counted: 3DES takes three here, and the library the same again

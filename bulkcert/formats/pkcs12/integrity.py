@@ -10,7 +10,7 @@ from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings
 from bulkcert.formats.pkcs12.pfx import Mac, Pfx
 from bulkcert.formats.pkcs12.schemes import read_pbmac1
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 
 def count_integrity(pfx: Pfx, budget: Budget) -> None:

@@ -7,8 +7,8 @@ import base64
 from collections.abc import Sequence
 
 from bulkcert.formats.pkcs12.writing import AES_256, LEGACY, write_key, write_pkcs12
-from bulkcert.releases import Encryption
-from bulkcert.secret import Secret
+from bulkcert.values.releases import Encryption
+from bulkcert.values.secret import Secret
 
 ITERATIONS = 2048
 """What OpenSSL uses. The length of the password protects, not their number (decision 0011)."""

@@ -1,7 +1,7 @@
 """The octets that a password stands for: one password, several encodings in use."""
 
 from bulkcert.errors import InvalidPassword
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 
 def read_password(password: Secret) -> str:

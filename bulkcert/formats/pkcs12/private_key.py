@@ -19,7 +19,7 @@ from bulkcert.formats.ber import (
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.rsa import check_rsa, read_rsa
 from bulkcert.formats.pkcs12.schemes import read_algorithm
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 _RSA_KINDS = frozenset({oids.RSA_KEY, oids.RSA_PSS_KEY})
 _OTHER_KINDS = frozenset({oids.EC_KEY, oids.ED25519_KEY})

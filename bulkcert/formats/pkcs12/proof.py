@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bulkcert.certificates import Certificate, OpenedCertificate, WarningCode
 from bulkcert.errors import (
     KeyMismatch,
     MalformedCertificate,
@@ -29,8 +28,9 @@ from bulkcert.formats.pkcs12.private_key import (
     read_private_key_info,
 )
 from bulkcert.formats.pkcs12.rsa_signature import sign
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import Certificate, OpenedCertificate, WarningCode
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 
 
 def prove(contents: Contents, limits: Limits, now: datetime) -> OpenedCertificate:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bulkcert.errors import KeyTooLarge, MalformedPkcs12, UnsupportedAlgorithm, WeakKey
 from bulkcert.formats.ber import Element
 from bulkcert.formats.pkcs12 import libcrypto
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 _LARGEST_EXPONENT = 2**64  # more makes verifying slow; the library's OpenSSL refuses it too
 _UNLIKE_SIZES = 16  # bits that p and q may differ in length by

@@ -4,7 +4,7 @@ from bulkcert.errors import KeyTooLarge
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.integrity import charge_integrity, count_integrity
 from bulkcert.formats.pkcs12.pfx import Bags, Encrypted, Pfx
-from bulkcert.limits import Limits
+from bulkcert.values.limits import Limits
 
 
 def count_visible(pfx: Pfx, budget: Budget) -> None:

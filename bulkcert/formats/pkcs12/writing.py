@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.kdf import Purpose, derive_pbkdf2, derive_pkcs12
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 
 _MAC_SALT_BYTES = _PBES1_SALT_BYTES = 8
 _PBES2_SALT_BYTES = 16

@@ -15,9 +15,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.certificates import Certificate
 from bulkcert.formats.x509.facts import read
 from bulkcert.formats.x509.signatures import is_signed_by
+from bulkcert.values.certificates import Certificate
 
 MOST_VERIFICATIONS = 16
 """Signatures that are verified to build one chain. Five levels, each renewed, take ten."""

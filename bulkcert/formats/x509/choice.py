@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.certificates import Certificate
 from bulkcert.formats.x509.chains import is_self_signed
 from bulkcert.formats.x509.facts import allows_client_auth
+from bulkcert.values.certificates import Certificate
 
 _REASONS = (
     "a CA issued it, and the other is self-signed",

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import PublicKeyAlgorithmOID, SignatureAlgorithmOID
 
-from bulkcert.certificates import Certificate, CertificateFacts, KeyType, Name
 from bulkcert.errors import MalformedCertificate, MalformedPkcs12
 from bulkcert.formats.ber import SEQUENCE, Allowance, Element
 from bulkcert.formats.x509.extensions import (
@@ -29,6 +28,7 @@ from bulkcert.formats.x509.extensions import (
 from bulkcert.formats.x509.names import FULL_NAMES, MEMBERS, read_name
 from bulkcert.formats.x509.reader import Unreadable, naming, read_bit_string, read_fields, read_oid
 from bulkcert.formats.x509.times import read_time
+from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name
 
 SIGNATURE_NAMES = {
     oid.dotted_string: name

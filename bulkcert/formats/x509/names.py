@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from bulkcert.certificates import Name
 from bulkcert.formats.ber import SEQUENCE, Element
 from bulkcert.formats.x509.reader import BIT_STRING, naming, read_oid
+from bulkcert.values.certificates import Name
 
 _SET = 0x31
 _UTF8, _NUMERIC, _PRINTABLE, _TELETEX, _IA5, _VISIBLE = 0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 from bulkcert.wiring import Service
 from tests.api import contract
 from tests.api.conftest import PASSWORD, NewService, a_client, a_token

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bulkcert.errors import Unavailable
-from bulkcert.principals import Scope
+from bulkcert.values.principals import Scope
 from tests.api.citrix.conftest import BASE, a_door, refusal_of
 from tests.builders import a_bundle, a_ca
 

@@ -4,7 +4,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from bulkcert.principals import SCOPES_OF, Role, Scope
+from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from tests.api.citrix.conftest import BOUNDARY, a_body, a_door, a_field, a_file, refusal_of
 from tests.api.conftest import a_worker, an_app
 from tests.builders import a_bundle, a_pkcs12, a_zip

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.policies import VpnPolicy
-from bulkcert.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.store import Transaction
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import VpnPolicy
+from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
 from tests.api.citrix.conftest import a_door, refusal_of
 from tests.builders import NOW, a_bundle, a_pkcs12
-from tests.policy_documents import a_document, a_tunnel
+from tests.values.policies.policy_documents import a_document, a_tunnel
 
 SERIALS = ["A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"]
 IMEI = "490154203237518"

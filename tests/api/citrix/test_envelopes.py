@@ -6,7 +6,16 @@ import pytest
 
 from bulkcert import errors
 from bulkcert.api.citrix.envelopes import bulk_envelope, certificates_envelope, refusal_envelope
-from bulkcert.certificates import (
+from bulkcert.values.bulk_requests import (
+    BulkRequest,
+    Counts,
+    Item,
+    Outcome,
+    RequestKind,
+    RequestState,
+    Result,
+)
+from bulkcert.values.certificates import (
     CertificateFacts,
     CertificateState,
     ChainCertificate,
@@ -14,8 +23,7 @@ from bulkcert.certificates import (
     KeyType,
     Name,
 )
-from bulkcert.identities import DeviceIdentity, IdentityType
-from bulkcert.reports import BulkRequest, Counts, Item, Outcome, RequestKind, RequestState, Result
+from bulkcert.values.identities import DeviceIdentity, IdentityType
 
 NOW = datetime(2017, 5, 12, 23, 30, tzinfo=UTC)
 FACTS = CertificateFacts(

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.pfx import read_pfx
 from bulkcert.formats.pkcs12.proof import prove
-from bulkcert.limits import Limits
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
 from tests.builders import NOW, PASSWORD, PrivateKey, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
 from tests.formats.pkcs12 import forge
 

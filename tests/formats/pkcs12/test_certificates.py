@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.errors import KeyMismatch, MalformedCertificate
 from bulkcert.formats.pkcs12 import making
 from bulkcert.formats.pkcs12 import open as open_pkcs12
@@ -20,8 +19,9 @@ from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.pfx import read_pfx
 from bulkcert.formats.pkcs12.proof import prove
-from bulkcert.releases import Encryption
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate, WarningCode
+from bulkcert.values.releases import Encryption
+from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, a_ca, a_certificate, a_name, an_ec_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import LIMITS, der, der_of

@@ -14,8 +14,8 @@ from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import decrypt, encode
 from bulkcert.formats.pkcs12.pfx import Encrypted
 from bulkcert.formats.pkcs12.schemes import read_scheme
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.forge import IV, PASSWORD, SALT, octets, oid, pbes1, pbes2, pbkdf2, seq
 from tests.formats.pkcs12.specimens import a_pair

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
-from bulkcert.limits import Limits
 from bulkcert.opening import Opener
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.forge import (

@@ -8,8 +8,8 @@ import pytest
 from bulkcert.errors import InvalidPassword, ItemRefusal
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings, read_password
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.forge import certificate_bag, clear_safe, key_bag, pbkdf2, pfx, seq
 from tests.formats.pkcs12.specimens import a_pair, open_by_the_library

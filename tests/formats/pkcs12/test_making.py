@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from bulkcert.errors import WrongPassword
 from bulkcert.formats.pkcs12 import kdf, making
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.limits import Limits
-from bulkcert.releases import Encryption
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.releases import Encryption
+from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, PrivateKey, a_ca, a_certificate, a_name, an_ec_key, an_rsa_key
 from tests.witnesses import require
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import VECTORS, a_pair, der, der_of, forged, specimens

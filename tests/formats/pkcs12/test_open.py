@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.certificates import WarningCode
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly
 from bulkcert.formats.ber import MOST_TRAILING
 from bulkcert.formats.pkcs12 import open as open_pkcs12
@@ -21,8 +20,9 @@ from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
 from bulkcert.formats.pkcs12.pfx import DEEPEST_SAFES, read_pfx
 from bulkcert.formats.pkcs12.visible import count_visible
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import WarningCode
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.forge import (

@@ -6,10 +6,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.secret import Secret
 from tests.builders import PrivateKey, a_certificate, an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of

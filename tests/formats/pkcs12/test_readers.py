@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.ber import Allowance, read
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from tests.builders import PrivateKey, a_ca, a_certificate, an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of

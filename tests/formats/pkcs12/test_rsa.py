@@ -12,8 +12,8 @@ from bulkcert.errors import ItemRefusal, MalformedPkcs12
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12 import rsa
 from bulkcert.formats.pkcs12.rsa import RsaNumbers, check_rsa
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import a_certificate, an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import der, der_of

@@ -5,15 +5,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from bulkcert.certificates import OpenedCertificate
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import decoding, private_key
 from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
 from bulkcert.formats.pkcs12.pfx import read_pfx
-from bulkcert.limits import Limits
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate
+from bulkcert.values.limits import Limits
+from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
 from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.forge import certificate_bag, clear_safe, encrypted_safe, pfx, shrouded_bag

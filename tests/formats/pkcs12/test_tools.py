@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bulkcert.certificates import OpenedCertificate, WarningCode
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.secret import Secret
+from bulkcert.values.certificates import OpenedCertificate, WarningCode
+from bulkcert.values.secret import Secret
 from tests.builders import a_ca, an_rsa_key
 from tests.formats.pkcs12.specimens import open_by_the_library
 from tests.witnesses import by_keytool, by_openssl, pem_files, require, run

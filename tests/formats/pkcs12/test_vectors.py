@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import open as open_pkcs12
-from bulkcert.secret import Secret
+from bulkcert.values.secret import Secret
 from tests.formats.pkcs12.specimens import VECTORS, open_by_the_library
 
 OPENS = "opens"

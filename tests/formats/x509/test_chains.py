@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import Certificate
 from bulkcert.formats.x509 import Chain, build_chain, chains, parse_certificate
+from bulkcert.values.certificates import Certificate
 from tests.builders import DAY, NOW, a_name, an_ec_key, an_rsa_key
 from tests.formats.x509 import forge
 from tests.formats.x509.test_facts import CA, build, parsed

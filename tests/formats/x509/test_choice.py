@@ -8,8 +8,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.certificates import Certificate
 from bulkcert.formats.x509 import Choice, choose_certificate
+from bulkcert.values.certificates import Certificate
 from tests.builders import DAY, NOW, a_name, an_ec_key
 from tests.formats.x509.test_facts import build, parsed
 

@@ -17,7 +17,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import Certificate, KeyType, Name
 from bulkcert.errors import MalformedCertificate
 from bulkcert.formats.x509 import (
     allows_client_auth,
@@ -26,6 +25,7 @@ from bulkcert.formats.x509 import (
     list_oddities,
     parse_certificate,
 )
+from bulkcert.values.certificates import Certificate, KeyType, Name
 from tests.builders import DAY, NOW, a_ca, a_certificate, an_ec_key, an_rsa_key
 
 VECTORS = Path(cryptography_vectors.__file__).parent / "x509"

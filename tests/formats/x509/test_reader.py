@@ -12,7 +12,6 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkcert.certificates import KeyType
 from bulkcert.errors import MalformedCertificate
 from bulkcert.formats.x509 import (
     allows_client_auth,
@@ -23,6 +22,7 @@ from bulkcert.formats.x509 import (
     parse_certificate,
 )
 from bulkcert.formats.x509.facts import read, read_by_ourselves
+from bulkcert.values.certificates import KeyType
 from tests.builders import DAY, NOW, a_ca, a_name, an_ec_key, an_rsa_key
 from tests.formats.pkcs12.forge import endless, integer, null, octets, oid, seq, tlv
 from tests.formats.x509 import forge

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from bulkcert.errors import LoginsCollide
-from bulkcert.logins import key_of
+from bulkcert.values.logins import key_of
 
 revision = "0012"
 down_revision = "0010"
