@@ -35,8 +35,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from benchmarks import peers
 from benchmarks.opening_files import KINDS, PASSWORD, SCHEMES, File, make_files
 from benchmarks.targets import Target, print_targets
-from bulkcert.formats import pkcs12, x509
+from bulkcert.formats import x509
 from bulkcert.formats.pkcs12 import kdf, rsa_signature
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.formats.pkcs12.proof import prove_by_signature
 from bulkcert.opening import Opener
 from bulkcert.values.limits import Limits

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
-from bulkcert.formats.ber import INTEGER, OCTET_STRING, SEQUENCE, Allowance, Element, read
+from bulkcert.formats.asn1.ber import INTEGER, OCTET_STRING, SEQUENCE, Allowance, Element, read
 from bulkcert.formats.pkcs12 import kdf
 
 PASSWORD = "correct horse battery"

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12 as library
 from benchmarks.bundles import EC, PASSWORD, RSA, Cache, write_bundle
 from benchmarks.sites import SQLITE, Site, Sites
 from benchmarks.targets import Target
-from bulkcert.formats import pkcs12, x509
+from bulkcert.formats import x509
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 

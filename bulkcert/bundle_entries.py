@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats.bundle import Bundle, BundleItem
+from bulkcert.formats.bundle.bundle import Bundle, BundleItem
 from bulkcert.values.secret import Secret
 
 _RUN_BYTES = 32 * 1024

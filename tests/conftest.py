@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.importer import Importer
 from bulkcert.integrity import VaultSigner
 from bulkcert.inventory import Inventory

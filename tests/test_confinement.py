@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.opening import Opener, seccomp
 from bulkcert.opening import template as template_module
 from bulkcert.opening.confinement import Layers
@@ -254,7 +254,7 @@ def test_what_opens_without_confinement_opens_in_it() -> None:
 
 
 LYING = """
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening.forking import run
 from bulkcert.opening.serving import serve
 from dataclasses import replace

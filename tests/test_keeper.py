@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.key_seals import open_key
 from bulkcert.store import Store, migration

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bulkcert.errors import Crashed, ItemRefusal, TooCostly
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening import Opener
 from bulkcert.opening import template as template_module
 from bulkcert.opening.frames import write_request

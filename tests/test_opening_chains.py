@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening import frames
 from bulkcert.opening.frames import Frames, frame, read_answer, write_answer
 from bulkcert.values.secret import Secret

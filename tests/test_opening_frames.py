@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly, WrongPassword
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening.frames import (
     Frames,
     frame,

@@ -8,7 +8,7 @@ import pytest
 
 from bulkcert import releaser as module
 from bulkcert.errors import BrokenSeal, MalformedRequest, NotFound, Unavailable, WeakPassword
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.releaser import Releaser
 from bulkcert.store import Store
 from bulkcert.store.events import Events

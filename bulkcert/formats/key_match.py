@@ -11,14 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import (
-    CONTEXT_0_CONSTRUCTED,
-    INTEGER,
-    SEQUENCE,
-    Allowance,
-    Element,
-    read,
-)
+from bulkcert.formats.asn1.ber import CONTEXT_0_CONSTRUCTED, INTEGER, SEQUENCE, Allowance, Element, read
 from bulkcert.formats.pkcs12 import oids
 
 LONGEST_CERTIFICATE = 64 * 1024

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from bulkcert.errors import NotPkcs12
-from bulkcert.formats.der_forms import name_der
+from bulkcert.formats.asn1.der_forms import name_der
 from bulkcert.values.file_kinds import FileKind
 
 MOST_LOOKED_AT = 64 * 1024

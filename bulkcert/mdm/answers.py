@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.deployer.profile import NAMESPACE, profile_identifier, profile_uuid
-from bulkcert.formats.device_answers import read_identity_fingerprints, read_profiles, read_reason
-from bulkcert.formats.nanomdm import MdmEvent
+from bulkcert.formats.mdm.answers import read_identity_fingerprints, read_profiles, read_reason
+from bulkcert.formats.mdm.events import MdmEvent
 from bulkcert.mdm.commands import hold, latest, record_next
 from bulkcert.outcomes import Outcomes
 from bulkcert.store import Transaction

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.errors.mdm import NoContest
-from bulkcert.formats.device_answers import read_claims
-from bulkcert.formats.nanomdm import MdmEvent, Topic
+from bulkcert.formats.mdm.answers import read_claims
+from bulkcert.formats.mdm.events import MdmEvent, Topic
 from bulkcert.mdm.commands import TOPIC, record_question
 from bulkcert.outcomes import Outcomes
 from bulkcert.store import Store, Transaction

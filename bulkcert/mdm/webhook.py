@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bulkcert.errors import Contended, NotFound
 from bulkcert.errors.mdm import MdmForged, RepeatedEvent, StaleEvent, WrongSignature
-from bulkcert.formats.nanomdm import MdmEvent, Topic, read_event
+from bulkcert.formats.mdm.events import MdmEvent, Topic, read_event
 from bulkcert.mdm.answers import Answers
 from bulkcert.mdm.devices import MdmDevices
 from bulkcert.mdm.servers import MdmServers

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening.confinement import allow_seconds
 from bulkcert.opening.frames import BEGUN, Frames, read_request, write_answer
 from bulkcert.values.certificates import OpenedCertificate

@@ -10,7 +10,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.values.secret import Secret

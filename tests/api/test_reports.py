@@ -19,8 +19,8 @@ from bulkcert import bulk_requests
 from bulkcert.api.v1 import reports
 from bulkcert.api.v1.filters import ITEM_CODES
 from bulkcert.errors import Unavailable
-from bulkcert.formats.credentials import parse_credentials
-from bulkcert.formats.entry_names import shown
+from bulkcert.formats.bundle.credentials import parse_credentials
+from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service

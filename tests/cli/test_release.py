@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.bulk_requests import ImportOrder
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import IdentityType

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bulkcert.formats.ber import Allowance, read
+from bulkcert.formats.asn1.ber import Allowance, read
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE
 from tests.builders import a_bundle, a_certificate, a_zip, an_ec_key
 from tests.conftest import BOTH

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12
-from bulkcert.formats import pkcs12
+from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.secret import Secret

@@ -10,7 +10,7 @@ import pytest
 
 from bulkcert.errors import MalformedRequest, NotFound, Refusal, Unauthenticated
 from bulkcert.errors.mdm import RepeatedEvent, StaleEvent, WrongSignature
-from bulkcert.formats.plist import read_plist
+from bulkcert.formats.mdm.plist import read_plist
 from tests.mdm.site import Site, any_site_fixture, site_fixture  # noqa: F401
 from tests.mdm_webhooks import sign
 

@@ -8,7 +8,7 @@ enough for every file that is within the limits.
 """
 
 from bulkcert.errors import TooCostly, TooLarge
-from bulkcert.formats.ber import broken
+from bulkcert.formats.asn1.ber import broken
 from bulkcert.values.limits import Limits
 
 _ITERATIONS_FOR_AN_OCTET = 10  # RC2 in Python: 3 ms for a KiB, as long as 10,000 rounds of a digest

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, mode
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from bulkcert.errors import WrongPassword
-from bulkcert.formats.ber import OCTET_STRING, broken
+from bulkcert.formats.asn1.ber import OCTET_STRING, broken
 from bulkcert.formats.pkcs12 import kdf, oids, rc2
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import SEQUENCE, Element, read
+from bulkcert.formats.asn1.ber import SEQUENCE, Element, read
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, has_right_key_size, is_decrypted_here
 from bulkcert.formats.pkcs12.contents import Contents

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import Element
+from bulkcert.formats.asn1.ber import Element
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.pfx import BagAttributes
 

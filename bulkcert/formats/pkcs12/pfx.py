@@ -4,15 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bulkcert.errors import UnsupportedAlgorithm
-from bulkcert.formats.ber import (
-    OCTET_STRING,
-    SEQUENCE,
-    Allowance,
-    Element,
-    broken,
-    read,
-    read_file,
-)
+from bulkcert.formats.asn1.ber import OCTET_STRING, SEQUENCE, Allowance, Element, broken, read, read_file
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.schemes import Algorithm, Scheme, read_algorithm, read_scheme
 

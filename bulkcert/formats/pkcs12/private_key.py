@@ -9,13 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from bulkcert.errors import MalformedPkcs12, UnsupportedAlgorithm
-from bulkcert.formats.ber import (
-    CONTEXT_0_CONSTRUCTED,
-    OBJECT_IDENTIFIER,
-    Allowance,
-    Element,
-    read,
-)
+from bulkcert.formats.asn1.ber import CONTEXT_0_CONSTRUCTED, OBJECT_IDENTIFIER, Allowance, Element, read
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.rsa import check_rsa, read_rsa
 from bulkcert.formats.pkcs12.schemes import read_algorithm

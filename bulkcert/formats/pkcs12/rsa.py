@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bulkcert.errors import KeyTooLarge, MalformedPkcs12, UnsupportedAlgorithm, WeakKey
-from bulkcert.formats.ber import Element
+from bulkcert.formats.asn1.ber import Element
 from bulkcert.formats.pkcs12 import libcrypto
 from bulkcert.values.limits import Limits
 

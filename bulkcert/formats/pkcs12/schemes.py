@@ -7,7 +7,7 @@ seen; `charge` spends the work before each derivation.
 from typing import NamedTuple
 
 from bulkcert.errors import UnsupportedAlgorithm
-from bulkcert.formats.ber import INTEGER, OCTET_STRING, Element, broken
+from bulkcert.formats.asn1.ber import INTEGER, OCTET_STRING, Element, broken
 from bulkcert.formats.pkcs12 import oids
 from bulkcert.formats.pkcs12.budget import Budget
 

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import (
+from bulkcert.formats.asn1.ber import (
     CONTEXT_0,
     CONTEXT_0_CONSTRUCTED,
     OBJECT_IDENTIFIER,

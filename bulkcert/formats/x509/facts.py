@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import PublicKeyAlgorithmOID, SignatureAlgorithmOID
 
 from bulkcert.errors import MalformedCertificate, MalformedPkcs12
-from bulkcert.formats.ber import SEQUENCE, Allowance, Element
+from bulkcert.formats.asn1.ber import SEQUENCE, Allowance, Element
 from bulkcert.formats.x509.extensions import (
     NOTHING_READ,
     AlternativeName,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from bulkcert.formats.ber import SEQUENCE, Element
+from bulkcert.formats.asn1.ber import SEQUENCE, Element
 from bulkcert.formats.x509.reader import BIT_STRING, naming, read_oid
 from bulkcert.values.certificates import Name
 

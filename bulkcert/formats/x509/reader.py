@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import CONTEXT_0_CONSTRUCTED, INTEGER, SEQUENCE, Allowance, Element
+from bulkcert.formats.asn1.ber import CONTEXT_0_CONSTRUCTED, INTEGER, SEQUENCE, Allowance, Element
 
 BIT_STRING = 0x03
 _EXTENSIONS = 0xA3

@@ -7,7 +7,7 @@ the moment is clear all the same. A local time without an offset is not.
 import re
 from datetime import UTC, datetime, timedelta
 
-from bulkcert.formats.ber import Element
+from bulkcert.formats.asn1.ber import Element
 from bulkcert.formats.x509.reader import Unreadable
 
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import KeyMismatch, MalformedCertificate
 from bulkcert.formats.pkcs12 import making
-from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.pfx import read_pfx
 from bulkcert.formats.pkcs12.proof import prove
 from bulkcert.values.certificates import OpenedCertificate, WarningCode

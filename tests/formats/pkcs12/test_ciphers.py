@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, mode
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, WrongPassword
-from bulkcert.formats.ber import Allowance, read
+from bulkcert.formats.asn1.ber import Allowance, read
 from bulkcert.formats.pkcs12 import kdf
-from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import decrypt, encode
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.pfx import Encrypted
 from bulkcert.formats.pkcs12.schemes import read_scheme
 from bulkcert.values.limits import Limits

@@ -6,7 +6,7 @@ import hmac
 import pytest
 
 from bulkcert.errors import InvalidPassword, ItemRefusal
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.passwords import pbkdf2_encodings, pkcs12_encodings, read_password
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

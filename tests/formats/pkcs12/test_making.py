@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import WrongPassword
 from bulkcert.formats.pkcs12 import kdf, making
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.limits import Limits
 from bulkcert.values.releases import Encryption
 from bulkcert.values.secret import Secret

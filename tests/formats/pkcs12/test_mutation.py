@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import an_rsa_key

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.secret import Secret
 from tests.builders import PrivateKey, a_certificate, an_rsa_key

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.formats.ber import Allowance, read
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.asn1.ber import Allowance, read
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.secret import Secret
 from tests.builders import PrivateKey, a_ca, a_certificate, an_rsa_key
 from tests.formats.pkcs12 import forge

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa as library_rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from bulkcert.errors import ItemRefusal, MalformedPkcs12
-from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12 import rsa
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.rsa import RsaNumbers, check_rsa
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import decoding, private_key
-from bulkcert.formats.pkcs12 import open as open_pkcs12
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.pfx import read_pfx
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits

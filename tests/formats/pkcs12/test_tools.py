@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.certificates import OpenedCertificate, WarningCode
 from bulkcert.values.secret import Secret
 from tests.builders import a_ca, an_rsa_key

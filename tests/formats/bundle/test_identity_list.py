@@ -15,11 +15,11 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
-from bulkcert.formats.entry_names import shown
-from bulkcert.formats.identity_list import ListedIdentity, read_identity_list
+from bulkcert.formats.bundle.entry_names import shown
+from bulkcert.formats.bundle.identity_list import ListedIdentity, read_identity_list
 from bulkcert.values.limits import Limits
 from tests.builders import a_zip
-from tests.formats.hostile_zips import SYMLINK, Packed, a_zip_of, end_record
+from tests.formats.zip.hostile_zips import SYMLINK, Packed, a_zip_of, end_record
 
 NO_LIMITS_GIVEN = Limits()
 

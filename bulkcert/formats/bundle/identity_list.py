@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from bulkcert.errors import CredentialsFileTooLarge, EmptyList
-from bulkcert.formats.archive import Archive
-from bulkcert.formats.credentials import text_lines
-from bulkcert.formats.credentials_file import CredentialsFileChoice
-from bulkcert.formats.entry_names import basename, is_junk, is_pkcs12, without_suffix
+from bulkcert.formats.bundle.credentials import text_lines
+from bulkcert.formats.bundle.credentials_file import CredentialsFileChoice
+from bulkcert.formats.bundle.entry_names import basename, is_junk, is_pkcs12, without_suffix
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
+from bulkcert.formats.zip.archive import Archive
 from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.limits import Limits
 

@@ -19,8 +19,8 @@ from bulkcert.errors import (
     TooManyEntries,
     UnsupportedZip,
 )
-from bulkcert.formats.entry_names import shown
-from bulkcert.formats.zip_records import (
+from bulkcert.formats.bundle.entry_names import shown
+from bulkcert.formats.zip.records import (
     CHUNK,
     LOCAL_HEADER,
     SPLIT_MARKERS,

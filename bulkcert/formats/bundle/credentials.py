@@ -16,7 +16,7 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
-from bulkcert.formats.entry_names import shown, without_suffix
+from bulkcert.formats.bundle.entry_names import shown, without_suffix
 from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
 from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import LONGEST

@@ -17,12 +17,12 @@ from itertools import islice
 from typing import BinaryIO
 
 from bulkcert.errors import EmptyBundle, ItemRefusal, MalformedPkcs12
-from bulkcert.formats.archive import Archive, UnreadableEntry
-from bulkcert.formats.credentials import parse_credentials
-from bulkcert.formats.credentials_file import CredentialsFileChoice
-from bulkcert.formats.entry_names import is_junk, is_pkcs12, is_zip, shown
-from bulkcert.formats.joining import BundleItem, Join
-from bulkcert.formats.zip_records import Content, Entry
+from bulkcert.formats.bundle.credentials import parse_credentials
+from bulkcert.formats.bundle.credentials_file import CredentialsFileChoice
+from bulkcert.formats.bundle.entry_names import is_junk, is_pkcs12, is_zip, shown
+from bulkcert.formats.bundle.items import BundleItem, Join
+from bulkcert.formats.zip.archive import Archive, UnreadableEntry
+from bulkcert.formats.zip.records import Content, Entry
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 

@@ -25,14 +25,14 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
-from bulkcert.formats.archive import Archive
-from bulkcert.formats.bundle import Bundle, BundleItem, read_bundle
-from bulkcert.formats.credentials import parse_credentials
-from bulkcert.formats.joining import Join
+from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
+from bulkcert.formats.bundle.credentials import parse_credentials
+from bulkcert.formats.bundle.items import Join
+from bulkcert.formats.zip.archive import Archive
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from tests.builders import a_zip
-from tests.formats.hostile_zips import (
+from tests.formats.zip.hostile_zips import (
     DEFLATED,
     SYMLINK,
     UTF8,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bulkcert.errors import InvalidIdentity
-from bulkcert.formats.plist import Plain
+from bulkcert.formats.mdm.plist import Plain
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.mdm import Claims
 

@@ -23,10 +23,10 @@ from bulkcert.errors import (
     TooManyEntries,
     UnsupportedZip,
 )
-from bulkcert.formats.archive import Archive, UnreadableEntry
+from bulkcert.formats.zip.archive import Archive, UnreadableEntry
 from bulkcert.values.limits import Limits
 from tests.builders import a_zip
-from tests.formats.hostile_zips import (
+from tests.formats.zip.hostile_zips import (
     DEFLATED,
     ENCRYPTED,
     UTF8,

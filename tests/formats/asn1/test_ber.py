@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import MalformedPkcs12
-from bulkcert.formats.ber import (
-    DEEPEST,
-    MOST_ELEMENTS,
-    OCTET_STRING,
-    SEQUENCE,
-    Allowance,
-    Element,
-    read,
-)
+from bulkcert.formats.asn1.ber import DEEPEST, MOST_ELEMENTS, OCTET_STRING, SEQUENCE, Allowance, Element, read
 from tests.formats.pkcs12 import forge
 
 

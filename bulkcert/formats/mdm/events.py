@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import cast
 
 from bulkcert.errors import MalformedRequest
-from bulkcert.formats.plist import Plain, read_plist
+from bulkcert.formats.mdm.plist import Plain, read_plist
 
 _UDID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 _COMMAND_UUID = re.compile(r"[!-~]{1,64}")

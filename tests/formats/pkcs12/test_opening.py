@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, MalformedPkcs12, TooCostly
-from bulkcert.formats.ber import MOST_TRAILING
-from bulkcert.formats.pkcs12 import open as open_pkcs12
+from bulkcert.formats.asn1.ber import MOST_TRAILING
 from bulkcert.formats.pkcs12.budget import Budget
 from bulkcert.formats.pkcs12.ciphers import encode
 from bulkcert.formats.pkcs12.decoding import decode
 from bulkcert.formats.pkcs12.integrity import check_integrity
 from bulkcert.formats.pkcs12.library import open_with_library
+from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.formats.pkcs12.pfx import DEEPEST_SAFES, read_pfx
 from bulkcert.formats.pkcs12.visible import count_visible
 from bulkcert.values.certificates import WarningCode
@@ -460,7 +460,7 @@ def test_whatever_goes_wrong_inside_becomes_a_code(monkeypatch, error):
     def fail(*_):
         raise error("secret", 1) if error is x509.InvalidVersion else error("secret")
 
-    monkeypatch.setattr("bulkcert.formats.pkcs12.prove", fail)
+    monkeypatch.setattr("bulkcert.formats.pkcs12.opening.prove", fail)
 
     refusal = refusal_of(forged())
 
@@ -472,7 +472,7 @@ def test_a_lack_of_memory_is_a_matter_of_cost(monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("bulkcert.formats.pkcs12.prove", fail)
+    monkeypatch.setattr("bulkcert.formats.pkcs12.opening.prove", fail)
 
     assert isinstance(refusal_of(forged()), TooCostly)
 
@@ -481,7 +481,7 @@ def test_an_interrupt_is_not_swallowed(monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bulkcert.formats.pkcs12.prove", interrupt)
+    monkeypatch.setattr("bulkcert.formats.pkcs12.opening.prove", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         opened(forged())

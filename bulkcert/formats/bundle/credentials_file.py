@@ -10,9 +10,9 @@ from bulkcert.errors import (
     NoCredentialsFile,
     RequestRefusal,
 )
-from bulkcert.formats.archive import Archive, UnreadableEntry
-from bulkcert.formats.entry_names import basename, fault_of, is_junk, is_pkcs12, is_text, shown
-from bulkcert.formats.zip_records import Entry
+from bulkcert.formats.bundle.entry_names import basename, fault_of, is_junk, is_pkcs12, is_text, shown
+from bulkcert.formats.zip.archive import Archive, UnreadableEntry
+from bulkcert.formats.zip.records import Entry
 from bulkcert.values.limits import Limits
 
 _IN_TEXT = 60

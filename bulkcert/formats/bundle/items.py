@@ -24,10 +24,10 @@ from bulkcert.errors import (
     TooManyEntries,
 )
 from bulkcert.formats import recognition
-from bulkcert.formats.credentials import CredentialLine
-from bulkcert.formats.entry_names import basename, fault_of, shown, without_suffix
+from bulkcert.formats.bundle.credentials import CredentialLine
+from bulkcert.formats.bundle.entry_names import basename, fault_of, shown, without_suffix
 from bulkcert.formats.recognition import not_pkcs12
-from bulkcert.formats.zip_records import Entry
+from bulkcert.formats.zip.records import Entry
 from bulkcert.values.identities import LONGEST, DeviceIdentity, IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.values.misspellings import find_misspelling, is_header

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.formats.entry_names import (
+from bulkcert.formats.bundle.entry_names import (
     LONGEST_SHOWN,
     basename,
     fault_of,

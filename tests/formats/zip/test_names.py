@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.formats.zip_names import decode_name
+from bulkcert.formats.zip.names import decode_name
 
 UTF8 = 0x800
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import RequestRefusal, TooManyEntries, UndecodableCredentialsFile
-from bulkcert.formats.credentials import LONGEST_LINE, CredentialLine, parse_credentials
+from bulkcert.formats.bundle.credentials import LONGEST_LINE, CredentialLine, parse_credentials
 from bulkcert.values.limits import Limits
 
 

@@ -1,0 +1,1 @@
+"""ASN.1 in BER and DER."""

@@ -1,0 +1,1 @@
+"""The uploaded bundle, its credentials, and lists of identities."""

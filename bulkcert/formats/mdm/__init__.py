@@ -1,0 +1,1 @@
+"""What NanoMDM and devices say."""
