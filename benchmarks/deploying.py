@@ -26,8 +26,9 @@ from bulkcert.deployments import Deployments, Handout
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.key_seals import KeyOwner, key_place
-from bulkcert.store import Store, migration
-from bulkcert.store.certificates import NewCertificate
+from bulkcert.store import migration
+from bulkcert.store.certificates.certificates import NewCertificate
+from bulkcert.store.store import Store
 from bulkcert.values.bulk_requests import BulkRequest, Counts, RequestKind, RequestState
 from bulkcert.values.certificates import Certificate
 from bulkcert.values.identities import DeviceIdentity, IdentityType

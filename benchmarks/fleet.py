@@ -21,8 +21,15 @@ from stdnum import luhn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bulkcert.store import Store, migration
-from bulkcert.store.schema import bulk_requests, certificate_chains, certificates, device_keys, sequences
+from bulkcert.store import migration
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import (
+    bulk_requests,
+    certificate_chains,
+    certificates,
+    device_keys,
+    sequences,
+)
 from bulkcert.values.bulk_requests import Counts, RequestKind, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType
 from bulkcert.values.identities import IdentityType

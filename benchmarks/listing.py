@@ -13,7 +13,8 @@ from benchmarks import fleet
 from benchmarks.sites import Site, Sites
 from benchmarks.targets import Target
 from bulkcert.inventory import Inventory
-from bulkcert.store import Store, cursors
+from bulkcert.store.sql import cursors
+from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.limits import Limits
 from bulkcert.vault import Vault, new_master_key

@@ -17,8 +17,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from bulkcert.errors import InvalidScope, Unauthenticated, Unavailable, WrongCredentials
 from bulkcert.signing_keys import SigningKeys
-from bulkcert.store import Store, Transaction
-from bulkcert.store.principals import User
+from bulkcert.store.access.principals import User
+from bulkcert.store.store import Store, Transaction
 from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import Caller, Principal, Role, Scope, Session

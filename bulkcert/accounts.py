@@ -26,7 +26,7 @@ from bulkcert.errors import (
     WrongCredentials,
 )
 from bulkcert.frequent_passwords import is_frequent
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.logins import CLIENT_PREFIX, check_new_login

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bulkcert.errors import ReportPruned
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.bulk_requests import BulkRequest, Item, Outcome, Page, RequestKind
 
 _PAGE = 1000

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from bulkcert.errors import InvalidIdentity
 from bulkcert.importer import failure, import_finished, topic
-from bulkcert.store import Transaction
-from bulkcert.store.certificates import Standing
-from bulkcert.store.locks import KEEPING
-from bulkcert.store.portions import portions
+from bulkcert.store.certificates.certificates import Standing
+from bulkcert.store.sql.locks import KEEPING
+from bulkcert.store.sql.portions import portions
+from bulkcert.store.store import Transaction
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType

@@ -17,8 +17,8 @@ from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, 
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.key_seals import KeyOpener
 from bulkcert.outcomes import Outcomes, facts_of
-from bulkcert.store import Store, Transaction
-from bulkcert.store.device_keys import KeptKey
+from bulkcert.store.certificates.device_keys import KeptKey
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.certificates import Certificate, CertificateState, show_in_part
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease

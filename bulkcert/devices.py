@@ -1,6 +1,6 @@
 """Devices: who has a certificate, and whether it has reached them."""
 
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter
 from bulkcert.values.devices import DeviceList, DeviceQuery, DeviceRecord
 

@@ -17,7 +17,7 @@ from bulkcert.bundle_entries import Read, read_portions
 from bulkcert.entries import pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import (
     BulkRequest,
     Counts,

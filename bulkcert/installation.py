@@ -27,8 +27,9 @@ from bulkcert.errors import (
     reason_of,
 )
 from bulkcert.integrity import CHECK, CHECK_PLACE, VaultSigner
-from bulkcert.store import Store, migration
-from bulkcert.store.engine import PoolLimits
+from bulkcert.store import migration
+from bulkcert.store.sql.engine import PoolLimits
+from bulkcert.store.store import Store
 from bulkcert.vault import Vault, read_key_file
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)

@@ -9,8 +9,8 @@ forged, and without it nothing starts.
 import enum
 
 from bulkcert.errors import BrokenSeal
-from bulkcert.store import Transaction
-from bulkcert.store.access import MASTER_KEY_CHECK
+from bulkcert.store.access.signing_keys import MASTER_KEY_CHECK
+from bulkcert.store.store import Transaction
 from bulkcert.values.secret import Secret
 from bulkcert.vault import Place, Vault
 

@@ -33,9 +33,9 @@ from bulkcert.errors import (
 from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
 from bulkcert.keeping import Keeping
 from bulkcert.returns import Returns
-from bulkcert.store import Store, Transaction
-from bulkcert.store.chunks import Chunk
-from bulkcert.store.locks import KEEPING
+from bulkcert.store.imports.chunks import Chunk
+from bulkcert.store.sql.locks import KEEPING
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.budgets import SLICE_SECONDS, Cost, Meter
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits

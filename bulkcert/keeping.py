@@ -18,9 +18,9 @@ from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.importer import failure, import_finished
 from bulkcert.integrity import demands_binding
 from bulkcert.key_seals import KeyOwner, key_place
-from bulkcert.store import Transaction
-from bulkcert.store.certificates import NewCertificate, Standing
-from bulkcert.store.items import KeptItem
+from bulkcert.store.certificates.certificates import NewCertificate, Standing
+from bulkcert.store.imports.items import KeptItem
+from bulkcert.store.store import Transaction
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.values.certificates import (
     CertificateFacts,

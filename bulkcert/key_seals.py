@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from bulkcert.errors import BrokenSeal, NotFound
 from bulkcert.integrity import demands_binding
-from bulkcert.store import Store, Transaction
-from bulkcert.store.device_keys import KeptKey
+from bulkcert.store.certificates.device_keys import KeptKey
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.secret import Secret
 from bulkcert.vault import OWNED, Place, Vault

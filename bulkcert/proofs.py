@@ -7,8 +7,8 @@ from bulkcert.errors import BrokenSeal
 from bulkcert.integrity import CHECK, demands_binding, seal_check
 from bulkcert.key_seals import bind_key, open_key
 from bulkcert.signing_keys import SigningKeys
-from bulkcert.store import Store, Transaction
-from bulkcert.store.locks import KEEPING
+from bulkcert.store.sql.locks import KEEPING
+from bulkcert.store.store import Store, Transaction
 from bulkcert.vault import PLACED, Vault
 
 _BATCH = 500

@@ -11,8 +11,8 @@ from datetime import datetime
 from bulkcert.errors import NotFound
 from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
 from bulkcert.key_seals import KeyOpener
-from bulkcert.store import Store
-from bulkcert.store.device_keys import KeptKey
+from bulkcert.store.certificates.device_keys import KeptKey
+from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.releases import Encryption, Released, ReleaseFormat, check_password

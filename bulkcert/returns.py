@@ -4,8 +4,8 @@ from contextlib import suppress
 from threading import Lock
 
 from bulkcert.errors import StorageFull, Unavailable
-from bulkcert.store import Store
-from bulkcert.store.chunks import Chunk
+from bulkcert.store.imports.chunks import Chunk
+from bulkcert.store.store import Store
 
 
 class Returns:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bulkcert import __version__
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.workers import Worker, WorkerState
 

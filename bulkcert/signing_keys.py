@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bulkcert.errors import BrokenSeal
-from bulkcert.store import Store, Transaction
-from bulkcert.store.access import KeptSigningKey
+from bulkcert.store.access.signing_keys import KeptSigningKey
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.secret import Secret
 from bulkcert.vault import Place, Vault

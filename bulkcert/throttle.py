@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from bulkcert.errors import TooManyRequests
 from bulkcert.slots import Slots
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.logins import key_of
 
 FORGET_AFTER = timedelta(hours=1)

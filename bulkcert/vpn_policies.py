@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bulkcert.errors import LimitReached
-from bulkcert.store import Store, Transaction
-from bulkcert.store.locks import KEEPING
+from bulkcert.store.sql.locks import KEEPING
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.deployments import KeptPolicy
 from bulkcert.values.events import Event, EventType

@@ -48,9 +48,10 @@ from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.spool import Spool, SpoolRoom
-from bulkcert.store import Store, migration
-from bulkcert.store.notices import Watch
-from bulkcert.upkeep import Upkeep
+from bulkcert.store import migration
+from bulkcert.store.retention import Upkeep
+from bulkcert.store.sql.notifications import Watch
+from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

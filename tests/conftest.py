@@ -16,7 +16,8 @@ from bulkcert.importer import Importer
 from bulkcert.integrity import VaultSigner
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
-from bulkcert.store import Store, Transaction, migration
+from bulkcert.store import migration
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, Item, OnConflict
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.identities import IdentityType

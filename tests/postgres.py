@@ -209,7 +209,8 @@ class Cluster:
     def new_migrated_database(self) -> str:
         """Make a database with the tables of this release; the migrations run once for each cluster."""
         if not self.execute("SELECT 1 FROM pg_database WHERE datname = 'migrated'"):
-            from bulkcert.store import Store, migration
+            from bulkcert.store import migration
+            from bulkcert.store.store import Store
 
             self.execute("CREATE DATABASE migrated TEMPLATE template0")
             store = Store(self.url("migrated"))

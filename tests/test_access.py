@@ -10,8 +10,8 @@ import pytest
 
 from bulkcert.access import Access, Passwords, TokenRules
 from bulkcert.errors import BrokenSeal, TooManyRequests, Unauthenticated, WrongCredentials
-from bulkcert.store import Store
-from bulkcert.store.access import KeptSigningKey
+from bulkcert.store.access.signing_keys import KeptSigningKey
+from bulkcert.store.store import Store
 from bulkcert.throttle import LoginQueue, network_of
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope

@@ -23,7 +23,7 @@ from bulkcert.errors import (
     WeakPassword,
     WrongCredentials,
 )
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, IssuedClient, Role, Scope, Session
 from bulkcert.values.secret import Secret

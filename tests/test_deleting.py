@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from bulkcert.errors import Contended, IdempotencyKeyReused
 from bulkcert.keeping import Keeping
-from bulkcert.store import Store
-from bulkcert.store.items import Items
-from bulkcert.store.schema import certificates, device_keys, items
+from bulkcert.store.imports.items import Items
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import certificates, device_keys, items
 from bulkcert.values.bulk_requests import BulkRequest, RequestState
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.events import Event, EventType

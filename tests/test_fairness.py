@@ -13,7 +13,7 @@ import pytest
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
 from bulkcert.keeper import MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.opening import Opener
-from bulkcert.store.requests import Load
+from bulkcert.store.imports.requests import Load
 from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
 from bulkcert.values.bulk_requests import BulkRequest, RequestState
 from bulkcert.values.certificates import OpenedCertificate

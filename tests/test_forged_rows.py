@@ -18,8 +18,8 @@ from bulkcert.accounts import Accounts
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
 from bulkcert.integrity import CHECK, Demand, seal_check
 from bulkcert.proofs import bind_keys, find_forged, is_finished
-from bulkcert.store import Store, Transaction
-from bulkcert.store.schema import client_secrets, principals, tokens, vault_checks
+from bulkcert.store.store import Store, Transaction
+from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault import Vault
@@ -427,9 +427,9 @@ def test_an_interrupted_finish_demands_nothing_and_goes_on(
     upgraded: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it = upgraded
-    monkeypatch.setattr("bulkcert.store.signatures._BATCH", 1)
+    monkeypatch.setattr("bulkcert.store.access.signatures._BATCH", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("bulkcert.store.signatures.Signatures.sign_rest", interrupt)
+        patch.setattr("bulkcert.store.access.signatures.Signatures.sign_rest", interrupt)
         with pytest.raises(KeyboardInterrupt):
             bind_keys(it.store, it.vault)
     assert not is_finished(it.store)

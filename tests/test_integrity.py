@@ -14,8 +14,8 @@ from bulkcert.integrity import CHECK, Demand, demands_binding, seal_check
 from bulkcert.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.releaser import Releaser
-from bulkcert.store import Store
-from bulkcert.store.schema import certificates, vault_checks
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import certificates, vault_checks
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret

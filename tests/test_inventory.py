@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulkcert.errors import EmptyList, InvalidIdentity, MalformedRequest, NotFound
-from bulkcert.store import certificates
+from bulkcert.store.certificates import certificates
 from bulkcert.values.bulk_requests import Outcome, RequestState
 from bulkcert.values.certificates import CertificateFilter, CertificateState, ChainCertificate
 from bulkcert.values.events import EventType

@@ -17,9 +17,10 @@ from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, 
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.key_seals import open_key
-from bulkcert.store import Store, migration
-from bulkcert.store.certificates import Certificates
-from bulkcert.store.requests import Load
+from bulkcert.store import migration
+from bulkcert.store.certificates.certificates import Certificates
+from bulkcert.store.imports.requests import Load
+from bulkcert.store.store import Store
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, RequestState
 from bulkcert.values.certificates import (
     CertificateFilter,

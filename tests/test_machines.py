@@ -11,7 +11,7 @@ from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import MasterKeyMissing, Refusal, Unavailable, WrongMasterKey
 from bulkcert.installation import upgrade_database
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.principals import PrincipalKind
 from bulkcert.values.secret import Secret
 from bulkcert.vault import new_master_key, write_key_file

@@ -9,9 +9,9 @@ import pytest
 from bulkcert.deleting import Deleting, read_devices
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.opening import ChildDoesNotStart
-from bulkcert.store import Store, Transaction
-from bulkcert.store.device_keys import DeviceKeys
-from bulkcert.store.planning import Planning
+from bulkcert.store.certificates.device_keys import DeviceKeys
+from bulkcert.store.deployments.planning import Planning
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.vault import Vault

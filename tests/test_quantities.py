@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from bulkcert.access import Passwords, digest_of
 from bulkcert.accounts import Accounts
 from bulkcert.errors import LimitReached
-from bulkcert.store import Store
-from bulkcert.store.schema import client_secrets
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import client_secrets
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
@@ -42,7 +42,7 @@ def test_policies_are_as_many_as_the_limit_says(verbs: Verbs) -> None:
 def test_users_and_clients_are_bounded(
     accounts: Accounts, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("bulkcert.store.principals._MOST_OF_A_KIND", 2)
+    monkeypatch.setattr("bulkcert.store.access.principals._MOST_OF_A_KIND", 2)
     for number in range(2):
         accounts.create_user(f"user-{number}", Role.AUDITOR, PASSWORD, "cli:root")
         accounts.create_client(f"client {number}", SCOPES, "cli:root")
@@ -66,7 +66,7 @@ def keep_tokens(store: Store, of: Principal, numbers: range) -> None:
 def test_a_new_token_ends_the_oldest_of_the_same_account_alone(
     accounts: Accounts, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulkcert.store.tokens.MOST_OF_ONE", 3)
+    monkeypatch.setattr("bulkcert.store.access.tokens.MOST_OF_ONE", 3)
     greedy = accounts.create_client("greedy", SCOPES, "cli:root").client
     other = accounts.create_client("other", SCOPES, "cli:root").client
     keep_tokens(store, other, range(1))

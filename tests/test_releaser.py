@@ -10,8 +10,8 @@ from bulkcert import releaser as module
 from bulkcert.errors import BrokenSeal, MalformedRequest, NotFound, Unavailable, WeakPassword
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.releaser import Releaser
-from bulkcert.store import Store
 from bulkcert.store.events import Events
+from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.releases import Encryption, ReleaseFormat

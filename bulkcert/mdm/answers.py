@@ -14,7 +14,7 @@ from bulkcert.formats.mdm.answers import read_identity_fingerprints, read_profil
 from bulkcert.formats.mdm.events import MdmEvent
 from bulkcert.mdm.commands import hold, latest, record_next
 from bulkcert.outcomes import Outcomes
-from bulkcert.store import Transaction
+from bulkcert.store.store import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.mdm import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.values.policies import DeploymentState

@@ -15,8 +15,8 @@ from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import TOPIC, record_next
 from bulkcert.mdm.sending import Sender
 from bulkcert.mdm.servers import MdmServers
-from bulkcert.store import Store, Transaction
-from bulkcert.store.mdm_leases import Held
+from bulkcert.store.mdm.leases import Held
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.deployments import Action, Deployment
 from bulkcert.values.mdm import CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, MdmServer, RequestType
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bulkcert.store import Transaction
+from bulkcert.store.store import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.mdm import CommandStatus, MdmCommand, RequestType
 from bulkcert.values.secret import Secret

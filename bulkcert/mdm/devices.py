@@ -13,7 +13,7 @@ from bulkcert.formats.mdm.answers import read_claims
 from bulkcert.formats.mdm.events import MdmEvent, Topic
 from bulkcert.mdm.commands import TOPIC, record_question
 from bulkcert.outcomes import Outcomes
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity

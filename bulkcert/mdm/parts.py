@@ -16,7 +16,7 @@ from bulkcert.mdm.devices import MdmDevices
 from bulkcert.mdm.sending import Sender
 from bulkcert.mdm.servers import MdmServers
 from bulkcert.mdm.webhook import MdmWebhook
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.mdm import MdmServer
 from bulkcert.vault import Vault
 

@@ -24,7 +24,7 @@ from bulkcert.errors.mdm import (
 from bulkcert.mdm.client import NanoMdm
 from bulkcert.mdm.commands import hold, write_command
 from bulkcert.outcomes import Outcomes
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 from bulkcert.values.deployments import Action, Deployment, Lease
 from bulkcert.values.mdm import DEPLOYER, CommandStatus, MdmCommand, RequestType
 from bulkcert.values.secret import Secret

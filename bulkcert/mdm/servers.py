@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bulkcert.errors.mdm import BadMdmAddress
 from bulkcert.mdm.commands import NANOMDM
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.mdm import MdmServer
 from bulkcert.values.secret import Secret

@@ -16,7 +16,7 @@ from bulkcert.formats.mdm.events import MdmEvent, Topic, read_event
 from bulkcert.mdm.answers import Answers
 from bulkcert.mdm.devices import MdmDevices
 from bulkcert.mdm.servers import MdmServers
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 
 FRESH_FOR = timedelta(hours=1)
 CLOCKS_DIFFER = timedelta(minutes=5)

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from bulkcert.store import lists
-from bulkcert.store.schema import events
+from bulkcert.store.sql import lists
+from bulkcert.store.tables.schema import events
 from bulkcert.values.events import Event, EventType
 
 _LOGGED = {

@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bulkcert.errors import DatabaseDamaged, NotInitialised, SchemaNewer, SchemaOutdated
-from bulkcert.store import Store
-from bulkcert.store.engine import BUSY_SECONDS, transaction
-from bulkcert.store.locks import lock
+from bulkcert.store.sql.engine import BUSY_SECONDS, transaction
+from bulkcert.store.sql.locks import lock
+from bulkcert.store.store import Store
 
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.schema import sequences
+from bulkcert.store.tables.schema import sequences
 
 
 def draw(connection: Connection, name: str, number: int) -> range:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from bulkcert.store.schema import certificates, chunks, items, mdm_servers, traces
+from bulkcert.store.tables.schema import certificates, chunks, items, mdm_servers, traces
 
 _WITH_SECRETS = (certificates, chunks, mdm_servers, items)
 """Tables whose rows hold sealed secrets, or say whose they were."""

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from bulkcert import wiring
-from bulkcert.store import Transaction
+from bulkcert.store.store import Transaction
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.wiring import Service

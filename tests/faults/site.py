@@ -14,9 +14,9 @@ import requests
 import sqlalchemy as sa
 
 from bulkcert.key_seals import open_key
-from bulkcert.store import Store
-from bulkcert.store.device_keys import kept_key
-from bulkcert.store.schema import (
+from bulkcert.store.certificates.device_keys import kept_key
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import (
     bulk_requests,
     certificate_chains,
     certificates,
@@ -25,7 +25,7 @@ from bulkcert.store.schema import (
     events,
     items,
 )
-from bulkcert.store.schema import workers as workers_table
+from bulkcert.store.tables.schema import workers as workers_table
 from bulkcert.vault import Vault, read_key_file
 from tests.faults.fleet import Fleet
 from tests.faults.machines import Machine, Workers

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from bulkcert.entries import unpack
 from bulkcert.importer import chunk_place
 from bulkcert.key_seals import open_key
-from bulkcert.store import Store
-from bulkcert.store.device_keys import kept_key
-from bulkcert.store.schema import certificates, chunks, items
+from bulkcert.store.certificates.device_keys import kept_key
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import certificates, chunks, items
 from bulkcert.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bulkcert.errors.mdm import MdmForged, NoContest
 from bulkcert.mdm.parts import make_carrier
 from bulkcert.proofs import bind_keys, find_forged
-from bulkcert.store.schema import deployments, mdm_commands, mdm_identities, mdm_servers
+from bulkcert.store.tables.schema import deployments, mdm_commands, mdm_identities, mdm_servers
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.secret import Secret

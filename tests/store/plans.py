@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.store import Store, Transaction
+from bulkcert.store.store import Store, Transaction
 
 
 def plan_of(store: Store, ask: Callable[[Transaction], object]) -> list[str]:

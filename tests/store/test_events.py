@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from bulkcert.store import Store
+from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,8 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from bulkcert.errors import DatabaseDamaged, LoginsCollide, NotInitialised, SchemaNewer, SchemaOutdated
-from bulkcert.store import Store, migration
-from bulkcert.store.schema import metadata
+from bulkcert.store import migration
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import metadata
 from bulkcert.values.principals import PrincipalKind
 
 

@@ -11,9 +11,9 @@ from flask import Flask
 
 from bulkcert.api.v1 import deployment_schemas, schemas
 from bulkcert.deleting import read_devices
-from bulkcert.store import Transaction
-from bulkcert.store.cursors import PAGE_BYTES
-from bulkcert.store.schema import bulk_requests, certificate_chains, certificates
+from bulkcert.store.sql.cursors import PAGE_BYTES
+from bulkcert.store.store import Transaction
+from bulkcert.store.tables.schema import bulk_requests, certificate_chains, certificates
 from bulkcert.values.bulk_requests import Item, Outcome, Page, Result
 from bulkcert.values.certificates import CertificateFilter
 from bulkcert.values.policies import VpnPolicy
@@ -166,7 +166,7 @@ def test_one_long_certificate_says_that_it_is_shown_in_part(verbs: Verbs) -> Non
 def test_a_policy_that_is_longer_than_a_page_is_a_page(
     verbs: Verbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("bulkcert.store.policies._PAGE_BYTES", 1)
+    monkeypatch.setattr("bulkcert.store.deployments.policies._PAGE_BYTES", 1)
     policies = VpnPolicies(verbs.store, verbs.clock)
     for number in range(3):
         policies.create(VpnPolicy.from_document(a_document(name=f"{number}")), verbs.caller)

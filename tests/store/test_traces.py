@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store import Store
-from bulkcert.store.schema import certificates
-from bulkcert.upkeep import Upkeep
+from bulkcert.store.retention import Upkeep
+from bulkcert.store.store import Store
+from bulkcert.store.tables.schema import certificates
 from bulkcert.values.identities import IdentityType
 from tests.builders import a_bundle
 from tests.conftest import Clock, Verbs, make_verbs
-from tests.test_upkeep import DAYS
+from tests.store.test_retention import DAYS
 
 A = "A12BC3D4EFGH"
 
@@ -91,7 +91,7 @@ def test_what_is_deleted_during_a_scrub_is_left_for_the_next_one(
         return True
 
     note()
-    monkeypatch.setattr("bulkcert.store.truncate_log", truncate)
+    monkeypatch.setattr("bulkcert.store.store.truncate_log", truncate)
     assert store.remove_traces(is_idle=True)
 
     with store.reading() as tx:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.store.certificate_facts import write_names
+from bulkcert.store.certificates.facts import write_names
 from bulkcert.values.certificates import MOST_NAMES, CertificateFacts, Name, show_in_part
 from tests.builders import a_certificate, an_ec_key
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bulkcert.store import Transaction
+from bulkcert.store.store import Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
@@ -308,7 +308,7 @@ def test_a_device_says_when_the_mdm_server_last_told_of_it(door, kept, service):
 def see(tx: Transaction, identity: DeviceIdentity) -> None:
     import sqlalchemy as sa
 
-    from bulkcert.store.schema import mdm_devices, mdm_identities
+    from bulkcert.store.tables.schema import mdm_devices, mdm_identities
 
     connection = tx._connection
     connection.execute(sa.insert(mdm_devices).values(udid="U", is_enrolled=True, last_seen_at=NOW))

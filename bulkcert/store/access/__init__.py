@@ -1,0 +1,1 @@
+"""Rows of users, clients, their secrets and tokens."""

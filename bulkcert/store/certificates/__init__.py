@@ -1,0 +1,1 @@
+"""Rows of certificates, their chains, keys and devices."""

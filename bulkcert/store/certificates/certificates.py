@@ -1,0 +1,300 @@
+"""Certificates that are kept: of devices, and of their chains."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.errors import NotFound
+from bulkcert.store.certificates.chains import Chains
+from bulkcert.store.certificates.facts import LISTED, read_facts, write_columns, write_names
+from bulkcert.store.sql import cursors
+from bulkcert.store.sql.lists import numbers, texts
+from bulkcert.store.sql.portions import portions
+from bulkcert.store.tables.schema import certificate_chains, certificates
+from bulkcert.store.traces import Traces
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.certificates import (
+    Certificate,
+    CertificateFacts,
+    CertificateFilter,
+    CertificateState,
+    ChainCertificate,
+    DeviceCertificate,
+)
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+
+DEVICE, _CHAIN = "device", "chain"
+_SAME = certificates.alias()  # the table once more, to look rows up in by themselves
+
+_Listed = tuple[Row[Any], CertificateFacts]
+
+_FEW = 5000
+"""Certificates that are looked up by their end; to read so many ids from an index takes milliseconds."""
+
+_STANDING = tuple(
+    certificates.c[name] for name in ("id", "identity", "state", "fingerprint_sha256", "public_key_sha256")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is kept for a device identity, in short."""
+
+    id: int
+    identity: DeviceIdentity
+    state: CertificateState
+    fingerprint_sha256: str
+    public_key_sha256: str
+
+
+@dataclass(frozen=True)
+class NewCertificate:
+    """A device certificate that is to be kept. id: drawn before, since the sealed key is bound to it."""
+
+    id: int
+    identity: DeviceIdentity
+    leaf: Certificate
+    chain_ids: tuple[int, ...]
+    sealed_private_key: bytes
+
+
+class Certificates:
+    """Keep device certificates and the certificates of their chains."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, new: Sequence[NewCertificate], import_id: str, now: datetime) -> None:
+        """Keep certificates of devices as their current ones; those before must be superseded already."""
+        if not new:
+            return
+        rows = [
+            {
+                "id": each.id,
+                "kind": DEVICE,
+                "state": CertificateState.CURRENT,
+                "identity_type": each.identity.type,
+                "identity": each.identity.value,
+                "sealed_private_key": each.sealed_private_key,
+                "import_id": import_id,
+                "created_at": now,
+            }
+            | write_columns(each.leaf)
+            for each in new
+        ]
+        self._connection.execute(sa.insert(certificates), rows)
+        Chains(self._connection).insert({each.id: each.chain_ids for each in new})
+
+    def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
+        """Find which chain certificates are kept, by fingerprint."""
+        found: dict[str, int] = {}
+        for some in portions(sorted(set(fingerprints))):
+            rows = self._connection.execute(
+                sa.select(certificates.c.fingerprint_sha256, certificates.c.id).where(
+                    certificates.c.kind == _CHAIN, certificates.c.fingerprint_sha256.in_(some)
+                )
+            )
+            found |= {row.fingerprint_sha256: row.id for row in rows}
+        return found
+
+    def insert_chain(self, new: Mapping[int, Certificate], now: datetime) -> None:
+        """Keep certificates of chains, each under its new id."""
+        rows = [
+            {"id": number, "kind": _CHAIN, "state": CertificateState.CURRENT, "created_at": now}
+            | write_columns(certificate)
+            for number, certificate in new.items()
+        ]
+        if rows:
+            self._connection.execute(sa.insert(certificates), rows)
+
+    def standings(
+        self, identity_type: IdentityType, identities: Sequence[str], *, hold: bool = False
+    ) -> list[Standing]:
+        """Find what is kept for some devices: current and superseded certificates, in the order they came.
+
+        hold: nobody else changes those rows before the transaction ends.
+        """
+        column = certificates.c
+        query = (
+            sa.select(*_STANDING)
+            .where(
+                # Only devices' certificates have an identity: told the kind, too, SQLite reads them all.
+                column.identity_type == identity_type,
+                column.identity.in_(texts(self._connection, identities)),
+                column.state != CertificateState.DELETED,
+            )
+            .order_by(column.id)
+        )
+        rows = self._connection.execute(query.with_for_update() if hold else query)
+        return [_standing(identity_type, row) for row in rows]
+
+    def supersede(self, certificate_id: int, now: datetime) -> None:
+        """Make a current certificate superseded."""
+        self._set_state(certificate_id, CertificateState.SUPERSEDED, superseded_at=now)
+
+    def restore(self, certificate_id: int) -> bool:
+        """Make a superseded certificate current (again); False where it is not superseded any more."""
+        return self._set_state(certificate_id, CertificateState.CURRENT, superseded_at=None)
+
+    def _set_state(
+        self, certificate_id: int, state: CertificateState, superseded_at: datetime | None
+    ) -> bool:
+        result = self._connection.execute(
+            sa.update(certificates)
+            .where(certificates.c.id == certificate_id, certificates.c.state != CertificateState.DELETED)
+            .values(state=state, superseded_at=superseded_at)
+        )
+        return bool(result.rowcount)
+
+    def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
+        """Destroy the sealed keys of certificates; rows without keys stay for the history."""
+        if certificate_ids:
+            Traces(self._connection).note()
+        self._connection.execute(
+            sa.update(certificates)
+            .where(certificates.c.id.in_(numbers(self._connection, certificate_ids)))
+            .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
+        )
+
+    def hold(self, certificate_id: int) -> CertificateState:
+        """Tell the state of a certificate, and keep it so until the transaction ends; or raise `NotFound`."""
+        query = sa.select(certificates.c.state).where(certificates.c.id == certificate_id)
+        state = self._connection.execute(query.with_for_update(read=True)).scalar_one_or_none()
+        if state is None:
+            raise NotFound("There is no such certificate.")
+        return CertificateState(state)
+
+    # --- listing: clear columns only, nothing is opened ---
+
+    def find(self, certificate_id: int) -> DeviceCertificate:
+        """Look a device certificate up, or raise `NotFound`."""
+        row = self._connection.execute(
+            sa.select(*LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == DEVICE)
+        ).first()
+        if row is None:
+            raise NotFound("There is no such certificate.")
+        [(_, _, listed)] = self._listed([row])
+        return self._with_chains([listed])[0]
+
+    def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
+        """List device certificates in the order they came."""
+        # Told of the first page, too: without it SQLite sorts all that matches, to begin where it began.
+        after = 0 if cursor is None else cursors.read_number(cursor)
+        if (few := self._few_that_end(wanted, after)) is not None:
+            wanted = replace(wanted, expires_before=None, state=None)
+            query = sa.select(*LISTED).where(certificates.c.id.in_(numbers(self._connection, few)))
+        else:
+            query = sa.select(*LISTED).where(certificates.c.kind == DEVICE, certificates.c.id > after)
+        query = query.where(*_conditions(wanted))
+        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
+        page = cursors.page(self._listed(rows), limit)
+        return Page(tuple(self._with_chains(page.items)), page.next_cursor)
+
+    def _few_that_end(self, wanted: CertificateFilter, after: int) -> list[int] | None:
+        """Find the ids of those that end before the moment, where they are few; else None.
+
+        Few are quickly looked up; of many, a walk by id soon finds a page. SQLite does not know which it is:
+        it would walk a million rows for a few, or sort half of them for a page.
+        """
+        if wanted.expires_before is None or wanted.identity or wanted.fingerprint_sha256:
+            return None
+        column = certificates.c
+        query = sa.select(column.id).where(column.kind == DEVICE, column.not_after < wanted.expires_before)
+        if wanted.state is not None:
+            query = query.where(column.state == wanted.state)
+        found = self._connection.execute(query.limit(_FEW + 1)).scalars().all()
+        return None if len(found) > _FEW else [number for number in found if number > after]
+
+    def chain_page(self, limit: int, cursor: str | None) -> Page[ChainCertificate]:
+        """List the chain certificates that a current device certificate needs, each once."""
+        needed = (
+            sa.select(certificate_chains.c.chain_id)
+            .join(certificates, certificates.c.id == certificate_chains.c.certificate_id)
+            .where(certificates.c.state == CertificateState.CURRENT)
+        )
+        query = sa.select(*LISTED).where(certificates.c.kind == _CHAIN, certificates.c.id.in_(needed))
+        if cursor is not None:
+            query = query.where(certificates.c.id > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(certificates.c.id).limit(limit + 1)).all()
+        page = cursors.page(self._listed(rows), limit)
+        found = (ChainCertificate(row.id, facts, row.created_at) for row, facts in page.items)
+        return Page(tuple(found), page.next_cursor)
+
+    def _listed(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[int, int, _Listed]]:
+        """Yield id, size in bytes, and row with facts of rows of `LISTED`; long names one row at a time."""
+        for row in rows:
+            names = row.names
+            if names is None:
+                query = sa.select(certificates.c.names).where(certificates.c.id == row.id)
+                names = self._connection.execute(query).scalar_one()
+            facts = read_facts(row, names)
+            if row.names is None:
+                names = write_names(facts)
+            yield row.id, cursors.MEMBERS_BYTES + len(row.serial_number) + len(names), (row, facts)
+
+    def _with_chains(self, listed: Sequence[_Listed]) -> list[DeviceCertificate]:
+        chains: dict[int, list[int]] = {}
+        for some in portions([row.id for row, _ in listed]):
+            links = self._connection.execute(
+                sa.select(certificate_chains)
+                .where(certificate_chains.c.certificate_id.in_(some))
+                .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
+            )
+            for link in links:
+                chains.setdefault(link.certificate_id, []).append(link.chain_id)
+        return [_device_certificate(row, facts, tuple(chains.get(row.id, ()))) for row, facts in listed]
+
+
+def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
+    column = certificates.c
+    if wanted.identity_type is not None:
+        yield column.identity_type == wanted.identity_type
+    if wanted.identity is not None:
+        types = [wanted.identity_type] if wanted.identity_type else list(IdentityType)
+        yield _one_of_few(_SAME.c.identity_type.in_(types), _SAME.c.identity == wanted.identity)
+    if wanted.fingerprint_sha256 is not None:
+        yield _one_of_few(_SAME.c.fingerprint_sha256 == wanted.fingerprint_sha256)
+    if wanted.state is not None:
+        yield column.state == wanted.state
+    if wanted.expires_before is not None:
+        yield column.not_after < wanted.expires_before
+    # lower() on both sides, since LIKE minds case on one engine and not on the other.
+    if wanted.issuer is not None:
+        yield column.issuer.icontains(wanted.issuer, autoescape=True)
+    if wanted.text is not None:
+        yield sa.or_(
+            column.identity.icontains(wanted.text, autoescape=True),
+            column.subject.icontains(wanted.text, autoescape=True),
+        )
+
+
+def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Look few rows up by their own index: SQLite would rather walk all rows that are in order already."""
+    return certificates.c.id.in_(sa.select(_SAME.c.id).where(*conditions))
+
+
+def _standing(identity_type: IdentityType, row: Row[Any]) -> Standing:
+    identity = DeviceIdentity(identity_type, row.identity)
+    return Standing(
+        row.id, identity, CertificateState(row.state), row.fingerprint_sha256, row.public_key_sha256
+    )
+
+
+def _device_certificate(
+    row: Row[Any], facts: CertificateFacts, chain_ids: tuple[int, ...]
+) -> DeviceCertificate:  # fmt: skip
+    return DeviceCertificate(
+        id=row.id,
+        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+        state=CertificateState(row.state),
+        facts=facts,
+        chain_ids=chain_ids,
+        import_id=row.import_id,
+        created_at=row.created_at,
+        superseded_at=row.superseded_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,122 @@
+"""Devices: whoever has a certificate, with the state of their deployments.
+
+A device has no row of its own. Who has something stands in `device_keys` (a row for each public key that is
+kept), and its id is that of its first certificate; both are read from indexes alone, so that a list with
+counts costs about a tenth of a second at 100,000 devices (sorted by id: half a second to one and a half).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bulkcert.errors import NotFound
+from bulkcert.store.certificates.certificates import DEVICE
+from bulkcert.store.sql.lists import texts
+from bulkcert.store.tables.schema import certificates, deployments, device_keys, mdm_devices, mdm_identities
+from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
+
+_OWNER = (device_keys.c.identity_type, device_keys.c.identity)
+_ID = (
+    sa.select(sa.func.min(certificates.c.id))
+    .where(
+        certificates.c.identity_type == device_keys.c.identity_type,
+        certificates.c.identity == device_keys.c.identity,
+    )
+    .scalar_subquery()
+)
+
+
+class Devices:
+    """Look devices up."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def count(self, text: str | None = None) -> int:
+        """Count the devices for which something is kept, and in whose identity a text stands."""
+        found = sa.select(*_OWNER).where(*_conditions(text)).distinct().subquery()
+        number: int = self._connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
+        return number
+
+    def page(self, wanted: DeviceQuery) -> list[Device]:
+        """List devices for which something is kept."""
+        first = _ID.label("first_id")
+        order = (first,) if wanted.order is DeviceOrder.ID else _OWNER
+        rows = self._connection.execute(
+            sa.select(*_OWNER, first)
+            .where(*_conditions(wanted.text))
+            .group_by(*_OWNER)
+            .order_by(*(sa.desc(each) if wanted.is_descending else each for each in order))
+            .limit(wanted.limit)
+            .offset(wanted.start)
+        )
+        return self._devices([(row.first_id, _identity(row.identity_type, row.identity)) for row in rows])
+
+    def find(self, device_id: int) -> Device:
+        """Look up a device for which something is, or was, kept; or raise `NotFound`."""
+        same = certificates.alias()
+        row = self._connection.execute(
+            sa.select(certificates.c.identity_type, certificates.c.identity).where(
+                certificates.c.id == device_id,
+                certificates.c.kind == DEVICE,
+                # A device has one id: the others of its certificates are nobody's.
+                ~sa.select(same.c.id)
+                .where(
+                    same.c.identity_type == certificates.c.identity_type,
+                    same.c.identity == certificates.c.identity,
+                    same.c.id < device_id,
+                )
+                .exists(),
+            )
+        ).first()
+        if row is None:
+            raise NotFound("There is no such device.")
+        return self._devices([(device_id, _identity(row.identity_type, row.identity))])[0]
+
+    def _devices(self, found: Sequence[tuple[int, DeviceIdentity]]) -> list[Device]:
+        counts: dict[DeviceIdentity, dict[DeploymentState, int]] = {}
+        seen: dict[DeviceIdentity, datetime] = {}
+        for identity_type in sorted({identity.type for _, identity in found}):
+            values = [identity.value for _, identity in found if identity.type is identity_type]
+            for value, state, number in self._count_deployments(identity_type, values):
+                counts.setdefault(DeviceIdentity(identity_type, value), {})[DeploymentState(state)] = number
+            for value, moment in self._seen(identity_type, values):
+                seen[DeviceIdentity(identity_type, value)] = moment
+        return [
+            Device(number, identity, seen.get(identity), counts.get(identity, {}))
+            for number, identity in found
+        ]
+
+    def _count_deployments(
+        self, identity_type: IdentityType, values: Sequence[str]
+    ) -> Iterator[tuple[str, str, int]]:  # fmt: skip
+        column = deployments.c
+        asked = column.identity.in_(texts(self._connection, values))
+        rows = self._connection.execute(
+            sa.select(column.identity, column.state, sa.func.count())
+            .where(column.identity_type == identity_type, asked)
+            .group_by(column.identity, column.state)
+        )
+        yield from rows
+
+    def _seen(self, identity_type: IdentityType, values: Sequence[str]) -> Iterator[tuple[str, datetime]]:
+        column = mdm_identities.c
+        asked = column.identity.in_(texts(self._connection, values))
+        rows = self._connection.execute(
+            sa.select(column.identity, mdm_devices.c.last_seen_at)
+            .join(mdm_devices, mdm_devices.c.udid == column.udid)
+            .where(column.identity_type == identity_type, asked)
+        )
+        yield from rows
+
+
+def _conditions(text: str | None) -> list[sa.ColumnElement[bool]]:
+    return [] if text is None else [device_keys.c.identity.icontains(text, autoescape=True)]
+
+
+def _identity(identity_type: str, value: str) -> DeviceIdentity:
+    return DeviceIdentity(IdentityType(identity_type), value)

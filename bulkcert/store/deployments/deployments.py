@@ -1,0 +1,297 @@
+"""Deployments: listed, leased, and moved on by whoever holds the lease."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.errors import NotFound
+from bulkcert.errors.policies import LeaseLost
+from bulkcert.store.mdm.leases import is_contested, is_reachable
+from bulkcert.store.sql import cursors
+from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
+from bulkcert.store.tables.schema import deployments, vpn_policies
+from bulkcert.values.bulk_requests import Page
+from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
+from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.policies import DeploymentState
+
+_READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
+_IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)
+_JOINED = deployments.join(vpn_policies, vpn_policies.c.id == deployments.c.policy_id)
+_SAME = deployments.alias()  # the table once more, to look rows up in by themselves
+_LISTED = (*deployments.c, vpn_policies.c.name.label("policy_name"))
+
+
+class Deployments:
+    """Keep deployments; `Planning` makes them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, deployment_id: int) -> Deployment:
+        """Look one up, or raise `NotFound`."""
+        query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.id == deployment_id)
+        row = self._connection.execute(query).first()
+        if row is None:
+            raise NotFound("There is no such deployment.")
+        return _deployment(row)
+
+    def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None) -> Page[Deployment]:
+        """List deployments in the order they came."""
+        query = sa.select(*_LISTED).select_from(_JOINED).where(*_conditions(wanted))
+        if cursor is not None:
+            query = query.where(deployments.c.id > cursors.read_number(cursor))
+        rows = self._connection.execute(query.order_by(deployments.c.id).limit(limit + 1))
+        return cursors.page(((row.id, cursors.size_of(row), _deployment(row)) for row in rows), limit)
+
+    def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
+        """Count deployments by state; states without any are left out."""
+        query = sa.select(deployments.c.state, sa.func.count()).where(*_conditions(wanted))
+        rows = self._connection.execute(query.group_by(deployments.c.state))
+        return {DeploymentState(state): number for state, number in rows}
+
+    def lease(
+        self,
+        most: int,
+        now: datetime,
+        leased_until: datetime,
+        leased_by: str,
+        policy_id: int | None = None,
+    ) -> list[Lease]:
+        """Take deployments that are ready, or whose lease ended; those that wait longest first."""
+        conditions = [_is_ready(now), ~is_contested()]
+        if policy_id is not None:
+            conditions.append(deployments.c.policy_id == policy_id)
+        return self._take(conditions, most, now, leased_until, leased_by)
+
+    def _take(
+        self,
+        conditions: Sequence[sa.ColumnElement[bool]],
+        most: int,
+        now: datetime,
+        leased_until: datetime,
+        leased_by: str,
+    ) -> list[Lease]:
+        found = self._connection.execute(
+            sa.select(deployments.c.id)
+            .where(*conditions)
+            .order_by(deployments.c.not_before, deployments.c.id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )
+        if not (ids := found.scalars().all()):
+            return []
+        token = str(uuid.uuid4())
+        # What is to be removed stays so while it is in hand: its certificate is not wanted any more.
+        state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.LEASED)
+        self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id.in_(ids))
+            .values(
+                state=state,
+                lease=token,
+                leased_until=leased_until,
+                leased_by=leased_by,
+                attempts=deployments.c.attempts + 1,
+                updated_at=now,
+            )
+        )
+        query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.lease == token)
+        taken = [_deployment(row) for row in self._connection.execute(query.order_by(deployments.c.id))]
+        return [Lease(each, _action(each), token) for each in taken]
+
+    def held(
+        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, hold: bool = True
+    ) -> Deployment:
+        """Find a deployment that somebody has in hand; raises `NotFound`, or `LeaseLost` where it is not.
+
+        hold: nobody else changes it before the transaction ends.
+        """
+        query = (
+            sa.select(*_LISTED)
+            .select_from(_JOINED)
+            .where(
+                deployments.c.id == deployment_id,
+                deployments.c.lease == token,
+                deployments.c.leased_by == leased_by,
+                deployments.c.leased_until > now,
+            )
+        )
+        row = self._connection.execute(query.with_for_update(of=deployments) if hold else query).first()
+        if row is None:
+            self.find(deployment_id)
+            raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")
+        return _deployment(row)
+
+    def hand(self, deployment_ids: Sequence[int], now: datetime) -> None:
+        """Note that profiles leave: from now on the devices may come to have them."""
+        self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id.in_(deployment_ids))
+            .values(handed_at=now, updated_at=now)
+        )
+
+    def deliver(
+        self, deployment_id: int, leased_until: datetime, delivered_at: datetime, now: datetime
+    ) -> None:  # fmt: skip
+        """Note that a device has taken the profile; the lease goes on until it is seen there."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.DELIVERED,
+            leased_until=leased_until,
+            delivered_at=delivered_at,
+        )
+
+    def install(self, deployment_id: int, now: datetime) -> None:
+        """Note that the device was seen to have the wanted certificate; the lease ends."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.INSTALLED,
+            installed_certificate_id=deployments.c.certificate_id,
+            installed_at=now,
+            not_before=None,
+            **ENDED_LEASE,
+            **NO_ERROR,
+        )
+
+    def remove(self, deployment_id: int, now: datetime) -> None:
+        """Note that the device has nothing of the policy any more; the lease ends."""
+        self._set(
+            deployment_id,
+            now,
+            state=DeploymentState.REMOVED,
+            handed_at=None,
+            installed_certificate_id=None,
+            not_before=None,
+            **ENDED_LEASE,
+            **NO_ERROR,
+        )
+
+    def fail(
+        self, deployment_id: int, code: str, detail: str, not_before: datetime | None, now: datetime
+    ) -> None:
+        """Note that it did not work, and when to try again (None: not by itself); the lease ends."""
+        state: Any = DeploymentState.FAILED
+        if not_before is not None:
+            state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.FAILED)
+        self._set(
+            deployment_id,
+            now,
+            state=state,
+            error_code=code,
+            error_detail=detail,
+            not_before=not_before,
+            **ENDED_LEASE,
+        )
+
+    def give_back(self, deployment_id: int, now: datetime) -> None:
+        """End a lease with nothing done: the deployment is ready as before."""
+        attempts = deployments.c.attempts - 1
+        self._set(deployment_id, now, state=READY, attempts=attempts, not_before=now, **ENDED_LEASE)
+
+    def contest(self, identity: DeviceIdentity, detail: str, now: datetime) -> int:
+        """Stop every deployment of a device until somebody says which device it is; tells how many."""
+        result = self._connection.execute(
+            sa.update(deployments)
+            .where(
+                deployments.c.identity_type == identity.type,
+                deployments.c.identity == identity.value,
+                deployments.c.state.not_in((DeploymentState.REMOVED, DeploymentState.SUPERSEDED)),
+            )
+            .values(
+                state=DeploymentState.CONFLICT,
+                error_code="conflict",
+                error_detail=detail,
+                not_before=None,
+                updated_at=now,
+                **ENDED_LEASE,
+            )
+        )
+        return int(result.rowcount)
+
+    def retry(self, deployment_id: int, stuck: DeploymentState, now: datetime) -> bool:
+        """Make a failed or contested deployment ready again; False where it is not in that state any more."""
+        result = self._connection.execute(
+            sa.update(deployments)
+            .where(deployments.c.id == deployment_id, deployments.c.state == stuck)
+            .values(state=READY, attempts=0, not_before=now, updated_at=now, **ENDED_LEASE, **NO_ERROR)
+        )
+        return bool(result.rowcount)
+
+    def of_device(self, identity: DeviceIdentity) -> list[Deployment]:
+        """List the deployments of a device."""
+        conditions = (deployments.c.identity_type == identity.type, deployments.c.identity == identity.value)
+        query = sa.select(*_LISTED).select_from(_JOINED).where(*conditions).order_by(deployments.c.id)
+        return [_deployment(row) for row in self._connection.execute(query)]
+
+    def lease_mapped(
+        self, most: int, now: datetime, leased_until: datetime, leased_by: str
+    ) -> list[Lease]:  # fmt: skip
+        """Take as `lease` does, among deployments whose device is enrolled in the MDM server.
+
+        What this deployer has in hand already, ended or not, is not taken anew (see `MdmLeases.renew_due`).
+        """
+        others = deployments.c.leased_by.is_distinct_from(leased_by)
+        return self._take([_is_ready(now), is_reachable(), others], most, now, leased_until, leased_by)
+
+    def _set(self, deployment_id: int, now: datetime, **values: object) -> None:
+        self._connection.execute(
+            sa.update(deployments).where(deployments.c.id == deployment_id).values(updated_at=now, **values)
+        )
+
+
+def _action(taken: Deployment) -> Action:
+    return Action.REMOVE if taken.state is DeploymentState.REMOVING else Action.INSTALL
+
+
+def _is_ready(now: datetime) -> sa.ColumnElement[bool]:
+    column = deployments.c
+    is_free = sa.or_(column.leased_until.is_(None), column.leased_until <= now)
+    return sa.or_(
+        sa.and_(column.state.in_(_READY), column.not_before <= now, is_free),
+        sa.and_(column.state.in_(_IN_HAND), column.leased_until <= now),
+    )
+
+
+def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
+    pairs = (
+        (deployments.c.state, wanted.state),
+        (deployments.c.policy_id, wanted.policy_id),
+        (deployments.c.identity_type, wanted.identity_type),
+    )
+    conditions = [column == value for column, value in pairs if value is not None]
+    if wanted.identity is not None:
+        # Its few rows by their index, which begins with the type: SQLite would rather walk all of them.
+        types = [wanted.identity_type] if wanted.identity_type else list(IdentityType)
+        of_device = _SAME.c.identity_type.in_(types), _SAME.c.identity == wanted.identity
+        conditions.append(deployments.c.id.in_(sa.select(_SAME.c.id).where(*of_device)))
+    return conditions
+
+
+def _deployment(row: Row[Any]) -> Deployment:
+    return Deployment(
+        id=row.id,
+        policy_id=row.policy_id,
+        policy_name=row.policy_name,
+        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
+        state=DeploymentState(row.state),
+        certificate_id=row.certificate_id,
+        installed_certificate_id=row.installed_certificate_id,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        leased_until=row.leased_until,
+        leased_by=row.leased_by,
+        error_code=row.error_code,
+        error_detail=row.error_detail,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        delivered_at=row.delivered_at,
+        installed_at=row.installed_at,
+        handed_at=row.handed_at,
+    )

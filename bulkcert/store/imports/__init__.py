@@ -1,0 +1,1 @@
+"""Rows of imports and deletions, their items and the work that waits."""

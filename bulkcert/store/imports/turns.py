@@ -1,0 +1,135 @@
+"""Turns: whose import is worked on next, by the time that each has used so far.
+
+Each principal (by login) has a virtual time, to which the time that its imports take is added; the least
+is first. Within a principal each import has one, by the same rule (start-time fair queueing: Goyal, Vin and
+Cheng 1996). A newcomer begins at the least virtual time that is waiting, so that nobody saves up. Of equal
+times the oldest import is first. Imports with files that are too costly again and again come after all the
+others.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bulkcert.store.sql.upserts import insert_if_absent
+from bulkcert.store.tables.schema import bulk_requests, chunks, shares
+from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
+
+_is_in_turn = bulk_requests.c.too_costly < MOST_TOO_COSTLY_IN_TURN
+_is_unfinished = bulk_requests.c.finished_at.is_(None)
+_SLICE_MS = round(SLICE_SECONDS * 1000)
+
+
+class Turns:
+    """Keep what principals and imports have used."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def join(self, import_id: str, requested_by: str) -> None:
+        """Give a new import, and its principal where it had none waiting, the virtual time to begin with."""
+        others = sa.and_(_is_unfinished, _is_in_turn, bulk_requests.c.id != import_id)
+        own = sa.and_(others, bulk_requests.c.requested_by == requested_by)
+        least = self._connection.execute(
+            sa.select(sa.func.min(bulk_requests.c.virtual_ms)).where(own)
+        ).scalar_one()
+        if least is None:
+            self._lift(requested_by, self._least_waiting(others))
+        elif least:
+            self._connection.execute(
+                sa.update(bulk_requests).where(bulk_requests.c.id == import_id).values(virtual_ms=least)
+            )
+
+    def charge(self, cost: Cost) -> None:
+        """Add what opening files took. Call it last: other transactions wait for the principal's row."""
+        used = cost.milliseconds
+        self._connection.execute(
+            sa.update(bulk_requests)
+            .where(bulk_requests.c.id == cost.import_id)
+            .values(
+                used_ms=bulk_requests.c.used_ms + used,
+                virtual_ms=bulk_requests.c.virtual_ms + used,
+                too_costly=bulk_requests.c.too_costly + cost.too_costly,
+            )
+        )
+        self._insert(cost.requested_by, 0)
+        self._connection.execute(
+            sa.update(shares)
+            .where(shares.c.requested_by == cost.requested_by)
+            .values(virtual_ms=shares.c.virtual_ms + used)
+        )
+
+    def account(self, import_id: str) -> Account:
+        """Return how an import stands."""
+        row = self._connection.execute(
+            sa.select(
+                bulk_requests.c.requested_by,
+                bulk_requests.c.total,
+                bulk_requests.c.used_ms,
+                bulk_requests.c.too_costly,
+                bulk_requests.c.is_cancelled,
+            ).where(bulk_requests.c.id == import_id)
+        ).one()
+        return Account(row.requested_by, row.total, row.used_ms / 1000, row.too_costly, row.is_cancelled)
+
+    def _least_waiting(self, others: sa.ColumnElement[bool]) -> int:
+        """Return the least virtual time of principals that wait; where nobody does, the greatest of all."""
+        waiting = sa.select(bulk_requests.c.requested_by).where(others)
+        least = self._connection.execute(
+            sa.select(sa.func.min(shares.c.virtual_ms)).where(shares.c.requested_by.in_(waiting))
+        ).scalar_one()
+        if least is None:
+            least = self._connection.execute(sa.select(sa.func.max(shares.c.virtual_ms))).scalar_one()
+        return least or 0
+
+    def _lift(self, requested_by: str, least: int) -> None:
+        self._insert(requested_by, least)
+        self._connection.execute(
+            sa.update(shares)
+            .where(shares.c.requested_by == requested_by, shares.c.virtual_ms < least)
+            .values(virtual_ms=least)
+        )
+
+    def _insert(self, requested_by: str, virtual_ms: int) -> None:
+        row = {"requested_by": requested_by, "virtual_ms": virtual_ms}
+        insert_if_absent(self._connection, shares, row, shares.c.requested_by)
+
+
+def in_turn(has_work: sa.ColumnElement[bool], now: datetime, unpaid: Cost | None) -> sa.Select[tuple[str]]:
+    """Select the ids of unfinished imports for which `has_work` is true, in the order of their turns.
+
+    A chunk in the hands of another worker counts as a slice of time. unpaid: what this worker used and has
+    not charged yet, which counts as if it were.
+    """
+    in_hand = _in_hand(now, unpaid)
+    slices = sa.func.coalesce(in_hand.c.chunks, 0) * _SLICE_MS
+    of_principal: sa.ColumnElement[int] = sa.func.coalesce(shares.c.virtual_ms, 0) + slices
+    of_import: sa.ColumnElement[int] = bulk_requests.c.virtual_ms
+    if unpaid is not None:
+        of_principal += _if(bulk_requests.c.requested_by == unpaid.requested_by, unpaid.milliseconds)
+        of_import += _if(bulk_requests.c.id == unpaid.import_id, unpaid.milliseconds)
+    return (
+        sa.select(bulk_requests.c.id)
+        .outerjoin(shares, shares.c.requested_by == bulk_requests.c.requested_by)
+        .outerjoin(in_hand, in_hand.c.requested_by == bulk_requests.c.requested_by)
+        .where(_is_unfinished, has_work)
+        .order_by(_if(~_is_in_turn, 1), of_principal, of_import, bulk_requests.c.id)
+    )
+
+
+def _in_hand(now: datetime, unpaid: Cost | None) -> sa.Subquery:
+    """Select how many chunks of each principal are in the hands of other workers."""
+    query = (
+        sa.select(bulk_requests.c.requested_by, sa.func.count().label("chunks"))
+        .join(chunks, chunks.c.request_id == bulk_requests.c.id)
+        .where(chunks.c.leased_until >= now)
+        .group_by(bulk_requests.c.requested_by)
+    )
+    if unpaid is not None:
+        query = query.where(chunks.c.id != unpaid.chunk_id)
+    return query.subquery()
+
+
+def _if(condition: sa.ColumnElement[bool], value: int) -> sa.ColumnElement[int]:
+    return sa.case((condition, value), else_=0)

@@ -1,0 +1,1 @@
+"""Rows of the MDM server, its devices and commands."""

@@ -1,0 +1,141 @@
+"""Commands for devices: recorded first, then offered to the MDM server, then answered.
+
+The table is the only memory of them. A process that dies leaves commands that it was sending; they are sent
+again after a while under the same UUID, which an MDM server takes once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bulkcert.store.sql.upserts import insert_if_absent
+from bulkcert.store.tables.schema import deployments, mdm_commands
+from bulkcert.values.mdm import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
+
+_COLUMN = mdm_commands.c
+
+_IS_CHANGE = _COLUMN.request_type.in_(CHANGES)
+_IS_STILL_WANTED = sa.or_(
+    _COLUMN.deployment_id.is_(None),
+    sa.exists().where(deployments.c.id == _COLUMN.deployment_id, deployments.c.lease == _COLUMN.lease),
+)
+"""Its deployment was not changed since, nor is it in other hands."""
+
+
+class MdmCommands:
+    """Keep commands."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def record(self, command: MdmCommand) -> bool:
+        """Keep a command; False where one of its UUID is kept already."""
+        row = {
+            "uuid": command.uuid,
+            "udid": command.udid,
+            "request_type": command.request_type,
+            "deployment_id": command.deployment_id,
+            "lease": command.lease,
+            "enqueued_at": command.enqueued_at,
+            "status": command.status,
+        }
+        return insert_if_absent(self._connection, mdm_commands, row, _COLUMN.uuid)
+
+    def find(self, uuid: str) -> MdmCommand | None:
+        """Find a command."""
+        row = self._connection.execute(sa.select(mdm_commands).where(_COLUMN.uuid == uuid)).first()
+        return None if row is None else _command(row)
+
+    def of(self, deployment_id: int, udid: str) -> list[MdmCommand]:
+        """List the commands for a deployment on a device, under every lease that it had."""
+        query = sa.select(mdm_commands).where(_COLUMN.deployment_id == deployment_id, _COLUMN.udid == udid)
+        return [_command(row) for row in self._connection.execute(query.order_by(_COLUMN.uuid))]
+
+    def settle(
+        self, uuids: Sequence[str], status: CommandStatus, *, among: CommandStatus | None = None
+    ) -> None:  # fmt: skip
+        """Note how far some commands are. among: only those that are so far now."""
+        if uuids:
+            conditions = [_COLUMN.uuid.in_(uuids)] + ([] if among is None else [_COLUMN.status == among])
+            self._connection.execute(sa.update(mdm_commands).where(*conditions).values(status=status))
+
+    def delete(self, uuids: Sequence[str]) -> None:
+        """Forget commands that nobody was given."""
+        if uuids:
+            self._connection.execute(sa.delete(mdm_commands).where(_COLUMN.uuid.in_(uuids)))
+
+    def is_waiting(self, stale_before: datetime) -> bool:
+        """Tell whether a command is to be sent."""
+        query = sa.select(_COLUMN.uuid).where(_is_to_send(stale_before), _IS_STILL_WANTED)
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def claim(self, now: datetime, stale_before: datetime, most: int) -> list[MdmCommand]:
+        """Take up to `most` commands to send them, those that wait longest first, as they were before.
+
+        stale_before: what was being sent since before then is to be sent again.
+        """
+        query = sa.select(mdm_commands).where(_is_to_send(stale_before), _IS_STILL_WANTED)
+        rows = self._connection.execute(
+            query.order_by(_COLUMN.enqueued_at, _COLUMN.uuid)
+            .limit(most)
+            .with_for_update(skip_locked=True, of=mdm_commands)
+        )
+        found = [_command(row) for row in rows]
+        if found:
+            self._connection.execute(
+                sa.update(mdm_commands)
+                .where(_COLUMN.uuid.in_([each.uuid for each in found]))
+                .values(status=CommandStatus.SENDING, enqueued_at=now)
+            )
+        return found
+
+    def sweep(self) -> None:
+        """Forget what was never sent and is not wanted any more."""
+        is_unsent = _COLUMN.status == CommandStatus.WAITING
+        self._connection.execute(sa.delete(mdm_commands).where(is_unsent, ~_IS_STILL_WANTED))
+
+    def disturb(self, udid: str, before: datetime) -> None:
+        """Note that a device's queue was emptied: what was sent before then may have been done or not."""
+        self._connection.execute(
+            sa.update(mdm_commands)
+            .where(_COLUMN.udid == udid, _COLUMN.status.in_(OPEN), _COLUMN.enqueued_at < before)
+            .values(status=CommandStatus.UNCLEAR)
+        )
+
+    def was_asked(self, udid: str, since: datetime) -> bool:
+        """Tell whether a device was asked who it is since then."""
+        query = sa.select(_COLUMN.uuid).where(
+            _COLUMN.udid == udid,
+            _COLUMN.request_type == RequestType.DEVICE_INFORMATION,
+            _COLUMN.enqueued_at > since,
+            _COLUMN.status != CommandStatus.UNCLEAR,
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def forget(self, before: datetime) -> None:
+        """Forget commands of before then that nothing depends on any more."""
+        depended_on = (CommandStatus.WAITING, CommandStatus.UNCLEAR, *OPEN)
+        is_over = sa.or_(_COLUMN.status.not_in(depended_on), ~_IS_STILL_WANTED, ~_IS_CHANGE)
+        self._connection.execute(
+            sa.delete(mdm_commands).where(_COLUMN.enqueued_at < before, is_over)
+        )  # fmt: skip
+
+
+def _is_to_send(stale_before: datetime) -> sa.ColumnElement[bool]:
+    is_left = sa.and_(_COLUMN.status == CommandStatus.SENDING, _COLUMN.enqueued_at <= stale_before)
+    return sa.or_(_COLUMN.status == CommandStatus.WAITING, is_left)
+
+
+def _command(row: Row[Any]) -> MdmCommand:
+    return MdmCommand(
+        uuid=row.uuid,
+        udid=row.udid,
+        request_type=RequestType(row.request_type),
+        deployment_id=row.deployment_id,
+        lease=row.lease,
+        enqueued_at=row.enqueued_at,
+        status=CommandStatus(row.status),
+    )
