@@ -36,7 +36,7 @@ from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.releases import Encryption
 from bulkcert.values.secret import Secret
-from bulkcert.vault import MasterKey, Vault
+from bulkcert.vault.vault import MasterKey, Vault
 from bulkcert.vpn_policies import VpnPolicies
 
 TARGETS = {"RSA-2048": 150, "EC P-256": 400}

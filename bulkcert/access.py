@@ -23,7 +23,7 @@ from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 _WRONG = "Login and password (or client id and secret) do not belong together."
 _MOST_CHECKS = 3

@@ -26,7 +26,7 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 LONGEST_LEASE = timedelta(days=1)
 """For a lease, and again from when the device is first reported to have taken the profile."""

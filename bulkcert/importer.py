@@ -33,7 +33,7 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.idempotency import IdempotencyKey
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Caller
-from bulkcert.vault import Place, Vault
+from bulkcert.vault.vault import Place, Vault
 
 LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200
 """A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""

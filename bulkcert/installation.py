@@ -30,7 +30,7 @@ from bulkcert.integrity import CHECK, CHECK_PLACE, VaultSigner
 from bulkcert.store import migration
 from bulkcert.store.sql.engine import PoolLimits
 from bulkcert.store.store import Store
-from bulkcert.vault import Vault, read_key_file
+from bulkcert.vault.vault import Vault, read_key_file
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)
 """Raised by the store, which does not know how settings name the database."""

@@ -12,7 +12,7 @@ from bulkcert.errors import BrokenSeal
 from bulkcert.store.access.signing_keys import MASTER_KEY_CHECK
 from bulkcert.store.store import Transaction
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Place, Vault
+from bulkcert.vault.vault import Place, Vault
 
 CHECK = MASTER_KEY_CHECK
 CHECK_PLACE = Place("vault_checks", CHECK, "sealed")

@@ -25,7 +25,7 @@ from bulkcert.values.idempotency import IdempotencyKey
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Caller
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 _PAGE = 1000
 _MOST_ATTEMPTS = 3

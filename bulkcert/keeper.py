@@ -40,7 +40,7 @@ from bulkcert.values.budgets import SLICE_SECONDS, Cost, Meter
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 MOST_ATTEMPTS_TOGETHER = 3
 """A chunk whose worker died this often is divided into its entries."""

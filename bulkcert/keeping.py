@@ -33,7 +33,7 @@ from bulkcert.values.chain_rank import ChainLink, is_better_chain
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.lookalikes import find_lookalike
-from bulkcert.vault import Place, Vault
+from bulkcert.vault.vault import Place, Vault
 
 _BETTER_CHAIN = "The chain of this file is better than the one that was kept, and has taken its place."
 _TWICE = "The same key pair stands in this bundle more than once{where}."

@@ -14,7 +14,7 @@ from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.secret import Secret
-from bulkcert.vault import OWNED, Place, Vault
+from bulkcert.vault.vault import OWNED, Place, Vault
 
 
 @dataclass(frozen=True)

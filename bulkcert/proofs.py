@@ -9,7 +9,7 @@ from bulkcert.key_seals import bind_key, open_key
 from bulkcert.signing_keys import SigningKeys
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.store import Store, Transaction
-from bulkcert.vault import PLACED, Vault
+from bulkcert.vault.vault import PLACED, Vault
 
 _BATCH = 500
 """Keys that are sealed anew in one transaction: some 50 ms, for which others wait."""

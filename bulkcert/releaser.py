@@ -17,7 +17,7 @@ from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.releases import Encryption, Released, ReleaseFormat, check_password
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 
 class Releaser:

@@ -16,7 +16,7 @@ from bulkcert.store.access.signing_keys import KeptSigningKey
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Place, Vault
+from bulkcert.vault.vault import Place, Vault
 
 log = structlog.get_logger()
 

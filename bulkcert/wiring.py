@@ -47,7 +47,6 @@ from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
-from bulkcert.spool import Spool, SpoolRoom
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch
@@ -55,7 +54,8 @@ from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.vault.spool import Spool, SpoolRoom
+from bulkcert.vault.vault import Vault, new_master_key, read_key_file, write_key_file
 from bulkcert.vpn_policies import VpnPolicies
 
 ADMINISTRATOR = "administrator"

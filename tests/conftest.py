@@ -24,7 +24,7 @@ from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.secret import Secret
-from bulkcert.vault import MasterKey, Vault
+from bulkcert.vault.vault import MasterKey, Vault
 from tests.builders import NOW
 from tests.postgres import Cluster, own_cluster
 

@@ -16,7 +16,7 @@ from bulkcert.throttle import LoginQueue, network_of
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault, new_master_key
+from bulkcert.vault.vault import Vault, new_master_key
 from tests.conftest import Clock
 
 RIGHT, WRONG = Secret(b"correct horse battery"), Secret(b"incorrect horse")

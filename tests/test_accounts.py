@@ -27,7 +27,7 @@ from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, IssuedClient, Role, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 from tests.conftest import Clock
 
 PASSWORDS = Passwords()

@@ -13,9 +13,9 @@ from bulkcert import bundle_entries
 from bulkcert.bundle_entries import Read, read_portions
 from bulkcert.entries import Entry
 from bulkcert.formats.bundle.bundle import Bundle, read_bundle
-from bulkcert.spool import BLOCK_BYTES, Spool
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
+from bulkcert.vault.spool import BLOCK_BYTES, Spool
 from tests.conftest import Verbs
 
 BAD = b"damaged on the way"

@@ -22,7 +22,7 @@ from bulkcert.store.store import Store, Transaction
 from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 from tests.conftest import Clock
 
 PASSWORDS = Passwords()

@@ -14,7 +14,7 @@ from bulkcert.installation import upgrade_database
 from bulkcert.store.store import Store
 from bulkcert.values.principals import PrincipalKind
 from bulkcert.values.secret import Secret
-from bulkcert.vault import new_master_key, write_key_file
+from bulkcert.vault.vault import new_master_key, write_key_file
 from bulkcert.wiring import ADMINISTRATOR, check_start, connect, initialise
 from tests.postgres import PASSWORD as DATABASE_PASSWORD
 from tests.postgres import Cluster

@@ -14,7 +14,7 @@ from bulkcert.store.deployments.planning import Planning
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
 from tests.conftest import Clock, Verbs, make_verbs

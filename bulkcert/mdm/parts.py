@@ -18,7 +18,7 @@ from bulkcert.mdm.servers import MdmServers
 from bulkcert.mdm.webhook import MdmWebhook
 from bulkcert.store.store import Store
 from bulkcert.values.mdm import MdmServer
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 
 
 @dataclass(frozen=True)

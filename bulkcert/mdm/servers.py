@@ -13,7 +13,7 @@ from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.mdm import MdmServer
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Place, Vault
+from bulkcert.vault.vault import Place, Vault
 
 _LONGEST_URL = 500
 _API_KEY = Place("mdm_servers", NANOMDM, "sealed_api_key")

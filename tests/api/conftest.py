@@ -25,7 +25,7 @@ from bulkcert.config import Config
 from bulkcert.keeper import Keeper
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vault import Vault, read_key_file
+from bulkcert.vault.vault import Vault, read_key_file
 from bulkcert.wiring import Service
 from tests.api.contract import ContractClient
 from tests.conftest import InProcessOpener

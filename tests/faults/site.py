@@ -26,7 +26,7 @@ from bulkcert.store.tables.schema import (
     items,
 )
 from bulkcert.store.tables.schema import workers as workers_table
-from bulkcert.vault import Vault, read_key_file
+from bulkcert.vault.vault import Vault, read_key_file
 from tests.faults.fleet import Fleet
 from tests.faults.machines import Machine, Workers
 from tests.live import LiveService

@@ -16,7 +16,7 @@ from bulkcert.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, chunks, items
-from bulkcert.vault import Vault
+from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site

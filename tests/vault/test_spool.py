@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.formparser import FormDataParser
 
 from bulkcert.errors import BrokenSeal, BundleTooLarge, SpoolFull, StorageFull
-from bulkcert.spool import BLOCK_BYTES, Spool, SpoolRoom
+from bulkcert.vault.spool import BLOCK_BYTES, Spool, SpoolRoom
 from tests import builders
 
 SEALED = BLOCK_BYTES + 16
@@ -335,9 +335,9 @@ def test_a_part_of_the_disk_stays_free_for_the_database(
         return lambda _: SimpleNamespace(f_frsize=4096, f_blocks=10_000, f_bavail=free // 4096)
 
     spool = Spool(tmp_path, None, a_room(tmp_path), "olga")
-    monkeypatch.setattr("bulkcert.spool.os.statvfs", volume(4096 * 10_000 // 20 + 2 * BLOCK))
+    monkeypatch.setattr("bulkcert.vault.spool.os.statvfs", volume(4096 * 10_000 // 20 + 2 * BLOCK))
     spool.write(bytes(BLOCK_BYTES))
-    monkeypatch.setattr("bulkcert.spool.os.statvfs", volume(4096 * 10_000 // 20))
+    monkeypatch.setattr("bulkcert.vault.spool.os.statvfs", volume(4096 * 10_000 // 20))
 
     with pytest.raises(StorageFull):
         spool.write(bytes(BLOCK_BYTES))

@@ -1,0 +1,1 @@
+"""Vault: sealing, and every place where sealed things stand."""
