@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import BinaryIO, cast
 
-from bulkcert.access import Access, Passwords, TokenRules
-from bulkcert.accounts import Accounts, check_login_password
+from bulkcert.access.accounts import Accounts, check_login_password
+from bulkcert.access.logins import Access, Passwords, TokenRules
 from bulkcert.bulk_requests import BulkRequests
 from bulkcert.bundle_checks import BundleChecks
 from bulkcert.config import ADMIN_PASSWORD, Config

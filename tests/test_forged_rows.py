@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 import structlog.testing
 
-from bulkcert.access import Access, Passwords, TokenRules, digest_of
-from bulkcert.accounts import Accounts
+from bulkcert.access.accounts import Accounts
+from bulkcert.access.logins import Access, Passwords, TokenRules, digest_of
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
 from bulkcert.integrity import CHECK, Demand, seal_check
 from bulkcert.proofs import bind_keys, find_forged, is_finished

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.access import Passwords, digest_of
-from bulkcert.accounts import Accounts
+from bulkcert.access.accounts import Accounts
+from bulkcert.access.logins import Passwords, digest_of
 from bulkcert.errors import LimitReached
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import client_secrets

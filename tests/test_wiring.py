@@ -84,7 +84,7 @@ def test_an_init_that_was_interrupted_is_completed_by_the_next(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("bulkcert.access.Access.begin", lambda *_: 1 / 0)
+        patch.setattr("bulkcert.access.logins.Access.begin", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             initialise(config, Secret(b"never shown to anybody"))
     with pytest.raises(NotInitialised):

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from bulkcert import __version__, errors
-from bulkcert.accounts import LONGEST_NAME
+from bulkcert.access.accounts import LONGEST_NAME
 from bulkcert.cli.local import LONGEST_ACTOR
 from bulkcert.errors.root import Refusal
 from bulkcert.mdm.commands import NANOMDM

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from bulkcert.access.signing_keys import SigningKeys
+from bulkcert.access.throttle import FORGET_AFTER, LoginQueue, Throttle
 from bulkcert.errors import InvalidScope, Unauthenticated, Unavailable, WrongCredentials
-from bulkcert.signing_keys import SigningKeys
 from bulkcert.store.access.principals import User
 from bulkcert.store.store import Store, Transaction
-from bulkcert.throttle import FORGET_AFTER, LoginQueue, Throttle
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret

@@ -13,7 +13,8 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bulkcert.access import Passwords, digest_of
+from bulkcert.access.frequent_passwords import is_frequent
+from bulkcert.access.logins import Passwords, digest_of
 from bulkcert.errors import (
     AlreadyExists,
     CommonPassword,
@@ -25,7 +26,6 @@ from bulkcert.errors import (
     Unauthenticated,
     WrongCredentials,
 )
-from bulkcert.frequent_passwords import is_frequent
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.events import Event, EventType

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from bulkcert.frequent_passwords import _LIST, is_frequent
+from bulkcert.access.frequent_passwords import _LIST, is_frequent
 
 
 @pytest.mark.parametrize(

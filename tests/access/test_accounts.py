@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.access import Access, Passwords, TokenRules
-from bulkcert.accounts import Accounts
+from bulkcert.access.accounts import Accounts
+from bulkcert.access.logins import Access, Passwords, TokenRules
 from bulkcert.errors import (
     AlreadyExists,
     CommonPassword,

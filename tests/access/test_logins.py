@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from bulkcert.access import Access, Passwords, TokenRules
+from bulkcert.access.logins import Access, Passwords, TokenRules
+from bulkcert.access.throttle import LoginQueue, network_of
 from bulkcert.errors import BrokenSeal, TooManyRequests, Unauthenticated, WrongCredentials
 from bulkcert.store.access.signing_keys import KeptSigningKey
 from bulkcert.store.store import Store
-from bulkcert.throttle import LoginQueue, network_of
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.values.secret import Secret
