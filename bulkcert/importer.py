@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
-from bulkcert.bundle_checks import BundleChecks
 from bulkcert.bundle_entries import Read, read_portions
+from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.entries import pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle

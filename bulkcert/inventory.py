@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
-from bulkcert.bundle_checks import BundleChecks
+from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.deleting import Deleting, DeviceList, read_devices
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.formats.bundle.entry_names import shown

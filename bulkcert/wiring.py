@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from bulkcert.access.accounts import Accounts, check_login_password
 from bulkcert.access.logins import Access, Passwords, TokenRules
 from bulkcert.bulk_requests import BulkRequests
-from bulkcert.bundle_checks import BundleChecks
+from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployer.signing import ProfileSigner

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bulkcert import importer
-from bulkcert.bundle_checks import BundleChecks
+from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.errors import (
     EmptyBundle,
     IdempotencyKeyReused,
@@ -280,7 +280,7 @@ def test_more_work_than_may_wait_is_refused_until_some_is_done(
 def test_a_bundle_is_checked_when_its_turn_comes_and_refused_when_it_does_not(
     verbs: Verbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulkcert.bundle_checks.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("bulkcert.capacity.bundle_checks.WAIT_SECONDS", 0.05)
     checks = BundleChecks(most=2, most_of_principal=1)
     accept = Importer(verbs.store, verbs.vault, Limits(), verbs.clock, checks=checks).accept
     order = ImportOrder(IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE)

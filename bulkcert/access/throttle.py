@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import TooManyRequests
-from bulkcert.slots import Slots
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.logins import key_of
 

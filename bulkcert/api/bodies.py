@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import BodyTooSlow, MalformedRequest, Refusal, Unavailable
-from bulkcert.slots import Slots
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 """Returns the next message of an ASGI server about a request."""

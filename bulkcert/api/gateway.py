@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from bulkcert.api.bodies import Body, Pace, Receive
-from bulkcert.slots import Slots
+from bulkcert.capacity.slots import Slots
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

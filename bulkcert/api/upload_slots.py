@@ -7,8 +7,8 @@ that none of them takes the threads of the others.
 from flask import Flask, g, request
 
 from bulkcert.api import current
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import Refusal, TooManyRequests, Unavailable
-from bulkcert.slots import Slots
 
 MOST_ANONYMOUS, MOST_OF_SOURCE = 192, 64
 """Requests without a token that may be sending a body, in all and from one address."""

@@ -6,8 +6,8 @@ is not refused: it is answered at once with what is known by then.
 
 from collections.abc import Callable
 
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import Unavailable
-from bulkcert.slots import Slots
 from bulkcert.values.bulk_requests import BulkRequest
 
 Wait = Callable[[str, float], BulkRequest]

@@ -8,8 +8,8 @@ import pytest
 
 from bulkcert.api import bodies
 from bulkcert.api.bodies import Body, Pace
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import BodyTooSlow, MalformedRequest, Refusal, Unavailable
-from bulkcert.slots import Slots
 
 KIB = 1024
 GONE = {"type": "http.disconnect"}

@@ -2,8 +2,8 @@
 
 from contextlib import AbstractContextManager
 
+from bulkcert.capacity.slots import Slots
 from bulkcert.errors import TooManyChecks
-from bulkcert.slots import Slots
 from bulkcert.values.principals import Caller
 
 WAIT_SECONDS = 20.0

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from bulkcert.slots import Slots
+from bulkcert.capacity.slots import Slots
 
 
 class RefusedError(Exception):

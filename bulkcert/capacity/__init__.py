@@ -1,0 +1,1 @@
+"""Capacity: what anyone can hold is counted here before it is held."""
