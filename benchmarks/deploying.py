@@ -25,7 +25,7 @@ from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployments import Deployments, Handout
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.key_seals import KeyOwner, key_place
+from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store import migration
 from bulkcert.store.certificates.certificates import NewCertificate
 from bulkcert.store.store import Store

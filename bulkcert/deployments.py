@@ -15,7 +15,7 @@ from bulkcert.deployer.profile import DeviceChain, ProfileMaker
 from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, OtherCertificate
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.key_seals import KeyOpener
+from bulkcert.integrity.key_seals import KeyOpener
 from bulkcert.outcomes import Outcomes, facts_of
 from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store, Transaction

@@ -26,7 +26,7 @@ from bulkcert.errors import (
     WrongMasterKey,
     reason_of,
 )
-from bulkcert.integrity import CHECK, CHECK_PLACE, VaultSigner
+from bulkcert.integrity.demand import CHECK, CHECK_PLACE, VaultSigner
 from bulkcert.store import migration
 from bulkcert.store.sql.engine import PoolLimits
 from bulkcert.store.store import Store

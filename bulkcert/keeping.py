@@ -16,8 +16,8 @@ from datetime import datetime
 
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.importer import failure, import_finished
-from bulkcert.integrity import demands_binding
-from bulkcert.key_seals import KeyOwner, key_place
+from bulkcert.integrity.demand import demands_binding
+from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store.certificates.certificates import NewCertificate, Standing
 from bulkcert.store.imports.items import KeptItem
 from bulkcert.store.store import Transaction

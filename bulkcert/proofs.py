@@ -5,8 +5,8 @@ from datetime import datetime
 
 from bulkcert.access.signing_keys import SigningKeys
 from bulkcert.errors import BrokenSeal
-from bulkcert.integrity import CHECK, demands_binding, seal_check
-from bulkcert.key_seals import bind_key, open_key
+from bulkcert.integrity.demand import CHECK, demands_binding, seal_check
+from bulkcert.integrity.key_seals import bind_key, open_key
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.store import Store, Transaction
 from bulkcert.vault.vault import PLACED, Vault

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from bulkcert.errors import NotFound
 from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
-from bulkcert.key_seals import KeyOpener
+from bulkcert.integrity.key_seals import KeyOpener
 from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateState

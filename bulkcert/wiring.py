@@ -38,7 +38,7 @@ from bulkcert.installation import (
     open_installation,
     open_vault,
 )
-from bulkcert.integrity import CHECK, VaultSigner, seal_check
+from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.mdm.carrier import Carrier

@@ -13,7 +13,7 @@ import pytest
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.importer import Importer
-from bulkcert.integrity import VaultSigner
+from bulkcert.integrity.demand import VaultSigner
 from bulkcert.inventory import Inventory
 from bulkcert.keeper import Keeper
 from bulkcert.store import migration

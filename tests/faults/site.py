@@ -13,7 +13,7 @@ from typing import Any, Self
 import requests
 import sqlalchemy as sa
 
-from bulkcert.key_seals import open_key
+from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import (

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bulkcert.entries import unpack
 from bulkcert.importer import chunk_place
-from bulkcert.key_seals import open_key
+from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, chunks, items

@@ -170,7 +170,7 @@ def test_p32_a_new_contender_does_not_sign_a_forged_pin(site: Site) -> None:
 
 
 def test_finishing_an_upgrade_signs_servers_and_pins(site: Site) -> None:
-    from bulkcert.integrity import CHECK, Demand, seal_check
+    from bulkcert.integrity.demand import CHECK, Demand, seal_check
 
     with site.verbs.store.writing() as tx:
         tx.keys.insert_check(CHECK, seal_check(site.verbs.vault, Demand.KEYS))

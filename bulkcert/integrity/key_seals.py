@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bulkcert.errors import BrokenSeal, NotFound
-from bulkcert.integrity import demands_binding
+from bulkcert.integrity.demand import demands_binding
 from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.errors import BrokenSeal
-from bulkcert.integrity import CHECK, Demand, demands_binding, seal_check
-from bulkcert.key_seals import KeyOpener, bind_key, is_bound
+from bulkcert.integrity.demand import CHECK, Demand, demands_binding, seal_check
+from bulkcert.integrity.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.releaser import Releaser
 from bulkcert.store.store import Store

@@ -16,7 +16,7 @@ import structlog.testing
 from bulkcert.access.accounts import Accounts
 from bulkcert.access.logins import Access, Passwords, TokenRules, digest_of
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
-from bulkcert.integrity import CHECK, Demand, seal_check
+from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.store.store import Store, Transaction
 from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks

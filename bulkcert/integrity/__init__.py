@@ -1,0 +1,1 @@
+"""Integrity: what rows of the database must prove before keys are released for them."""
