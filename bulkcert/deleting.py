@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bulkcert.errors import InvalidIdentity
-from bulkcert.importer import failure, import_finished, topic
+from bulkcert.imports.intake import failure, import_finished, topic
 from bulkcert.store.certificates.certificates import Standing
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.sql.portions import portions

@@ -10,7 +10,6 @@ from typing import BinaryIO, cast
 
 from bulkcert.access.accounts import Accounts, check_login_password
 from bulkcert.access.logins import Access, Passwords, TokenRules
-from bulkcert.bulk_requests import BulkRequests
 from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.deployer.profile import ProfileMaker
@@ -27,7 +26,10 @@ from bulkcert.errors import (
     Unavailable,
     reason_of,
 )
-from bulkcert.importer import WORK, Importer
+from bulkcert.imports.chunk_work import Keeper
+from bulkcert.imports.intake import WORK, Importer
+from bulkcert.imports.reports import BulkRequests
+from bulkcert.imports.worker_registry import Roll
 from bulkcert.installation import (
     is_initialised,
     is_there,
@@ -40,13 +42,11 @@ from bulkcert.installation import (
 )
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.inventory import Inventory
-from bulkcert.keeper import Keeper
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
-from bulkcert.roll import Roll
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch

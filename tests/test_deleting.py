@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.errors import Contended, IdempotencyKeyReused
-from bulkcert.keeping import Keeping
+from bulkcert.imports.chunk_commit import Keeping
 from bulkcert.store.imports.items import Items
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, device_keys, items

@@ -22,7 +22,7 @@ from werkzeug.test import Client, TestResponse
 from bulkcert import wiring
 from bulkcert.api import auth, create_app
 from bulkcert.config import Config
-from bulkcert.keeper import Keeper
+from bulkcert.imports.chunk_work import Keeper
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault, read_key_file

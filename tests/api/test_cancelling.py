@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.importer import LEAST_IN_CHUNK
-from bulkcert.keeper import Keeper
+from bulkcert.imports.chunk_work import Keeper
+from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault, read_key_file

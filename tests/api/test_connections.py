@@ -3,9 +3,9 @@
 import pytest
 from werkzeug.test import Client
 
-from bulkcert import importer
 from bulkcert.api import connections, problems
 from bulkcert.errors import TooManyRequests, Unavailable
+from bulkcert.imports import intake
 from bulkcert.wiring import Service
 
 
@@ -43,5 +43,5 @@ def test_a_long_wait_is_not_spent_on_an_open_connection(
 
 
 def test_what_the_service_asks_for_by_itself_is_a_short_wait() -> None:
-    assert importer._RETRY_SECONDS <= connections.MOST_WAIT_SECONDS
+    assert intake._RETRY_SECONDS <= connections.MOST_WAIT_SECONDS
     assert problems._RETRY_SECONDS <= connections.MOST_WAIT_SECONDS

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from bulkcert import bulk_requests
 from bulkcert.api.v1 import schemas
-from bulkcert.importer import LEAST_IN_CHUNK
+from bulkcert.imports import reports
+from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
 from bulkcert.wiring import Service
@@ -163,14 +163,14 @@ def test_a_report_that_is_pruned_while_it_is_read_is_refused_rather_than_cut_off
     pages: int,
 ) -> None:
     keep_items(service, import_location, 20)
-    find, found = bulk_requests.BulkRequests.items, iter(range(pages))
+    find, found = reports.BulkRequests.items, iter(range(pages))
 
     def prune_after_some(self: Any, *wanted: Any) -> Any:
         if next(found, None) is None:
             prune(service, import_location)
         return find(self, *wanted)
 
-    monkeypatch.setattr(bulk_requests, "_PAGE", 5)
-    monkeypatch.setattr(bulk_requests.BulkRequests, "items", prune_after_some)
+    monkeypatch.setattr(reports, "_PAGE", 5)
+    monkeypatch.setattr(reports.BulkRequests, "items", prune_after_some)
 
     assert_gone(caller.get(f"{import_location}/{path}", headers={"Accept": accept}))

@@ -15,12 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
-from bulkcert import bulk_requests
 from bulkcert.api.v1 import reports
 from bulkcert.api.v1.filters import ITEM_CODES
 from bulkcert.errors import Unavailable
 from bulkcert.formats.bundle.credentials import parse_credentials
 from bulkcert.formats.bundle.entry_names import shown
+from bulkcert.imports import reports as bulk_requests
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.secret import Secret
 from bulkcert.wiring import Service

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.entries import unpack
-from bulkcert.importer import chunk_place
+from bulkcert.imports.intake import chunk_place
+from bulkcert.imports.sealed_entries import unpack
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store

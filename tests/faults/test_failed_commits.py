@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bulkcert.formats.asn1.ber import Allowance, read
-from bulkcert.keeper import MOST_ATTEMPTS_ALONE
+from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE
 from tests.builders import a_bundle, a_certificate, a_zip, an_ec_key
 from tests.conftest import BOTH
 from tests.faults.fleet import Fleet, a_fleet

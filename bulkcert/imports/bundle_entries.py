@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem
+from bulkcert.imports.sealed_entries import Entry, pack, unpack
 from bulkcert.values.secret import Secret
 
 _RUN_BYTES = 32 * 1024

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
+from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.integrity.key_seals import open_key
-from bulkcert.keeper import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.store import migration
 from bulkcert.store.certificates.certificates import Certificates
 from bulkcert.store.imports.requests import Load

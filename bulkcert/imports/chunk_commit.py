@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
-from bulkcert.importer import failure, import_finished
+from bulkcert.imports.intake import failure, import_finished
 from bulkcert.integrity.demand import demands_binding
 from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store.certificates.certificates import NewCertificate, Standing

@@ -17,8 +17,6 @@ from typing import Protocol
 
 import structlog
 
-from bulkcert.chunk_results import Judged, Opened, judge
-from bulkcert.entries import Entry, pack, unpack
 from bulkcert.errors import (
     BrokenSeal,
     Cancelled,
@@ -30,9 +28,11 @@ from bulkcert.errors import (
     TooCostly,
     Unavailable,
 )
-from bulkcert.importer import CANCELLED, WORK, chunk_place, topic
-from bulkcert.keeping import Keeping
-from bulkcert.returns import Returns
+from bulkcert.imports.chunk_commit import Keeping
+from bulkcert.imports.chunk_results import Judged, Opened, judge
+from bulkcert.imports.intake import CANCELLED, WORK, chunk_place, topic
+from bulkcert.imports.returned_chunks import Returns
+from bulkcert.imports.sealed_entries import Entry, pack, unpack
 from bulkcert.store.imports.chunks import Chunk
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.store import Store, Transaction

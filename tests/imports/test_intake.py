@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bulkcert import importer
 from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.errors import (
     EmptyBundle,
@@ -18,7 +17,8 @@ from bulkcert.errors import (
     TooManyChecks,
     TooManyRequests,
 )
-from bulkcert.importer import Importer
+from bulkcert.imports import intake
+from bulkcert.imports.intake import Importer
 from bulkcert.values.bulk_requests import ImportOrder, OnConflict, RequestKind, RequestState, new_request_id
 from bulkcert.values.events import EventType
 from bulkcert.values.identities import IdentityType
@@ -150,7 +150,7 @@ def test_many_items_wait_in_several_chunks(verbs: Verbs) -> None:
 
 @pytest.mark.parametrize(("entries", "chunks"), [(120, 3), (2400, 20), (9000, 45)])
 def test_a_larger_bundle_has_larger_chunks_up_to_a_limit(entries: int, chunks: int) -> None:
-    portions = list(importer._portions(range(entries)))  # type: ignore[arg-type]
+    portions = list(intake._portions(range(entries)))  # type: ignore[arg-type]
 
     assert len(portions) == chunks
     assert [entry for portion in portions for entry in portion] == list(range(entries))
@@ -256,12 +256,12 @@ def test_a_key_that_comes_many_times_at_once_is_one_import(any_verbs: Verbs) -> 
 def test_more_work_than_may_wait_is_refused_until_some_is_done(
     verbs: Verbs, limits: Limits, other_is_refused: bool
 ) -> None:
-    importer = Importer(verbs.store, verbs.vault, limits, verbs.clock)
+    intake = Importer(verbs.store, verbs.vault, limits, verbs.clock)
     order = ImportOrder(IdentityType.SERIAL_NUMBER)
     other = replace(verbs.caller, principal_id=2, login="other")
 
     def send(caller: Caller) -> None:
-        importer.accept(io.BytesIO(a_bundle(SERIALS)), order, caller)
+        intake.accept(io.BytesIO(a_bundle(SERIALS)), order, caller)
 
     send(verbs.caller)
     send(verbs.caller)

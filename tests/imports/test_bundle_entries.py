@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkcert import bundle_entries
-from bulkcert.bundle_entries import Read, read_portions
-from bulkcert.entries import Entry
 from bulkcert.formats.bundle.bundle import Bundle, read_bundle
+from bulkcert.imports import bundle_entries
+from bulkcert.imports.bundle_entries import Read, read_portions
+from bulkcert.imports.sealed_entries import Entry
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import BLOCK_BYTES, Spool

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
-from bulkcert.keeper import MOST_ATTEMPTS_TOGETHER, Keeper
+from bulkcert.imports.chunk_work import MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.opening import Opener
 from bulkcert.store.imports.requests import Load
 from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
@@ -172,7 +172,7 @@ def test_a_chunk_that_confined_children_opened_in_part_is_no_failed_attempt(
     verbs: Verbs, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child works ahead, so it ends with the slice; nothing of that counts against the files."""
-    monkeypatch.setattr("bulkcert.keeper.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("bulkcert.imports.chunk_work.SLICE_SECONDS", 0.0)
     keeper = Keeper(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))
     names = [f"SERIAL{number:06}" for number in range(2 * MOST_ATTEMPTS_TOGETHER)]
     file = a_pkcs12(names[0], "another password")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
-from bulkcert.bundle_entries import Read, read_portions
 from bulkcert.capacity.bundle_checks import BundleChecks
-from bulkcert.entries import pack
 from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
+from bulkcert.imports.bundle_entries import Read, read_portions
+from bulkcert.imports.sealed_entries import pack
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import (
     BulkRequest,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.entries import Entry, pack, unpack
+from bulkcert.imports.sealed_entries import Entry, pack, unpack
 from bulkcert.values.secret import Secret
 
 ENTRIES = st.lists(

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkcert.entries import Entry
 from bulkcert.errors import ItemRefusal, WrongPassword
+from bulkcert.imports.sealed_entries import Entry
 from bulkcert.values.budgets import Cost
 from bulkcert.values.certificates import OpenedCertificate, WarningCode
 from bulkcert.values.password_hints import describe_oddities

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from bulkcert.keeper import Keeper
-from bulkcert.roll import Roll
+from bulkcert.imports.chunk_work import Keeper
+from bulkcert.imports.worker_registry import Roll
 from bulkcert.values.events import EventType
 from bulkcert.values.workers import WorkerState
 from tests.builders import a_bundle

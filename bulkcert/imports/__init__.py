@@ -1,0 +1,1 @@
+"""Imports: from an uploaded bundle to certificates that are kept."""
