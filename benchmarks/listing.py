@@ -12,7 +12,7 @@ import requests
 from benchmarks import fleet
 from benchmarks.sites import Site, Sites
 from benchmarks.targets import Target
-from bulkcert.inventory import Inventory
+from bulkcert.inventory.certificates import Inventory
 from bulkcert.store.sql import cursors
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter, CertificateState

@@ -15,7 +15,6 @@ from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.deployer.profile import ProfileMaker
 from bulkcert.deployer.signing import ProfileSigner
 from bulkcert.deployments import Deployments
-from bulkcert.devices import Devices
 from bulkcert.draining import is_draining
 from bulkcert.errors import (
     BadSettings,
@@ -41,12 +40,13 @@ from bulkcert.installation import (
     open_vault,
 )
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
-from bulkcert.inventory import Inventory
+from bulkcert.inventory.certificates import Inventory
+from bulkcert.inventory.devices import Devices
+from bulkcert.inventory.key_release import Releaser
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
-from bulkcert.releaser import Releaser
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch

@@ -15,7 +15,7 @@ from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.imports.chunk_work import Keeper
 from bulkcert.imports.intake import Importer
 from bulkcert.integrity.demand import VaultSigner
-from bulkcert.inventory import Inventory
+from bulkcert.inventory.certificates import Inventory
 from bulkcert.store import migration
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, Item, OnConflict

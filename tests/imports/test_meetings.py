@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bulkcert.deleting import Deleting, read_devices
 from bulkcert.errors import StorageFull, Unavailable
+from bulkcert.inventory.deletion_transaction import Deleting, read_devices
 from bulkcert.opening import ChildDoesNotStart
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.deployments.planning import Planning

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from bulkcert.errors import BrokenSeal
 from bulkcert.integrity.demand import CHECK, Demand, demands_binding, seal_check
 from bulkcert.integrity.key_seals import KeyOpener, bind_key, is_bound
+from bulkcert.inventory.key_release import Releaser
 from bulkcert.proofs import bind_keys, find_forged
-from bulkcert.releaser import Releaser
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, vault_checks
 from bulkcert.values.certificates import CertificateFilter, CertificateState

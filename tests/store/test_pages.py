@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bulkcert.api.v1 import deployment_schemas, schemas
-from bulkcert.deleting import read_devices
+from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES
 from bulkcert.store.store import Transaction
 from bulkcert.store.tables.schema import bulk_requests, certificate_chains, certificates

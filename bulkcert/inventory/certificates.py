@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.capacity.bundle_checks import BundleChecks
-from bulkcert.deleting import Deleting, DeviceList, read_devices
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.formats.bundle.identity_list import read_identity_list
+from bulkcert.inventory.deletion_transaction import Deleting, DeviceList, read_devices
 from bulkcert.store.store import Store, Transaction
 from bulkcert.values.bulk_requests import BulkRequest, Page, RequestKind, count, new_request_id
 from bulkcert.values.certificates import (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bulkcert import releaser as module
 from bulkcert.errors import BrokenSeal, MalformedRequest, NotFound, Unavailable, WeakPassword
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
-from bulkcert.releaser import Releaser
+from bulkcert.inventory import key_release as module
+from bulkcert.inventory.key_release import Releaser
 from bulkcert.store.events import Events
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateState

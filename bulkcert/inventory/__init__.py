@@ -1,0 +1,1 @@
+"""Inventory: what is kept is listed, deleted and released."""
