@@ -39,7 +39,7 @@ from bulkcert.formats import x509
 from bulkcert.formats.pkcs12 import kdf, rsa_signature
 from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.formats.pkcs12.proof import prove_by_signature
-from bulkcert.opening import Opener
+from bulkcert.opening.opener import Opener
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 

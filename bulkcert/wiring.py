@@ -45,7 +45,7 @@ from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import Releaser
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
-from bulkcert.opening import Layers, Opener, require_layers
+from bulkcert.opening.opener import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep

@@ -16,10 +16,10 @@ from types import FrameType
 
 import structlog
 
-from bulkcert import memory
 from bulkcert.config import Config
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.logs import configure_logging, faults_logged
+from bulkcert.opening import memory
 from bulkcert.wiring import Work, make_work
 
 _IDLE_SECONDS = 1.0

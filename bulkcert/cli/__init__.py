@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bulkcert import __version__, memory
+from bulkcert import __version__
 from bulkcert.cli.check import check
 from bulkcert.cli.client import client
 from bulkcert.cli.db import db
@@ -19,6 +19,7 @@ from bulkcert.cli.user import user
 from bulkcert.cli.worker import worker
 from bulkcert.errors import Refusal, reason_of
 from bulkcert.logs import log_refusal, plain_lines
+from bulkcert.opening import memory
 
 _SERVICES = {"serve", "worker", "deployer"}
 """Their standard error is a log, unless it is a terminal."""

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bulkcert import memory
 from bulkcert.api import create_gateway
 from bulkcert.api.gateway import Gateway
 from bulkcert.config import Config
 from bulkcert.draining import begin_draining
 from bulkcert.logs import configure_logging, faults_logged
+from bulkcert.opening import memory
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bulkcert.opening.frames import Frames
+from bulkcert.opening.protocol import Frames
 from bulkcert.opening.template import Template, TemplateEnded
 
 _PIPE_BYTES = 1024**2  # so that the child can work ahead; the default of 64 KiB holds a dozen answers

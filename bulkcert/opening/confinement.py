@@ -11,8 +11,7 @@ import resource
 import sys
 from dataclasses import dataclass
 
-from bulkcert import memory
-from bulkcert.opening import landlock, seccomp
+from bulkcert.opening import landlock, memory, seccomp
 from bulkcert.values.limits import Limits
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening.confinement import allow_seconds
-from bulkcert.opening.frames import BEGUN, Frames, read_request, write_answer
+from bulkcert.opening.protocol import BEGUN, Frames, read_request, write_answer
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

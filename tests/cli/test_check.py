@@ -16,7 +16,7 @@ from bulkcert.config import Config
 from bulkcert.formats.pkcs12 import kdf
 from bulkcert.installation import open_installation
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
-from bulkcert.opening import Layers, Opener
+from bulkcert.opening.opener import Layers, Opener
 from bulkcert.values.secret import Secret
 from bulkcert.wiring import initialise
 

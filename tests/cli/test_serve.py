@@ -15,7 +15,7 @@ from bulkcert.cli import main
 from bulkcert.cli import serve as serve_command
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
-from bulkcert.opening import Layers, Opener
+from bulkcert.opening.opener import Layers, Opener
 from bulkcert.values.secret import Secret
 from bulkcert.wiring import initialise
 from tests.ports import take_port

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulkcert.opening import Opener
+from bulkcert.opening.opener import Opener
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

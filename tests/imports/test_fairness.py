@@ -12,7 +12,7 @@ import pytest
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
 from bulkcert.imports.chunk_work import MOST_ATTEMPTS_TOGETHER, Keeper
-from bulkcert.opening import Opener
+from bulkcert.opening.opener import Opener
 from bulkcert.store.imports.requests import Load
 from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
 from bulkcert.values.bulk_requests import BulkRequest, RequestState

@@ -8,7 +8,7 @@ import pytest
 
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.inventory.deletion_transaction import Deleting, read_devices
-from bulkcert.opening import ChildDoesNotStart
+from bulkcert.opening.opener import ChildDoesNotStart
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.deployments.planning import Planning
 from bulkcert.store.store import Store, Transaction

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.opening import Opener
+from bulkcert.opening.opener import Opener
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

@@ -8,7 +8,7 @@ import pytest
 
 PROTECTED = """
 import ctypes, pathlib, resource
-from bulkcert import memory
+from bulkcert.opening import memory
 {before}
 locked = memory.protect()
 dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly, WrongPassword
 from bulkcert.formats.pkcs12 import opening as pkcs12
-from bulkcert.opening.frames import (
-    Frames,
-    frame,
-    read_answer,
-    read_request,
-    write_answer,
-    write_request,
-)
+from bulkcert.opening.protocol import Frames, frame, read_answer, read_request, write_answer, write_request
 from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret

@@ -15,9 +15,9 @@ import pytest
 
 from bulkcert.errors import Crashed, ItemRefusal, TooCostly
 from bulkcert.formats.pkcs12 import opening as pkcs12
-from bulkcert.opening import Opener
 from bulkcert.opening import template as template_module
-from bulkcert.opening.frames import write_request
+from bulkcert.opening.opener import Opener
+from bulkcert.opening.protocol import write_request
 from bulkcert.opening.template import ChildDoesNotStart, TemplateEnded, environment
 from bulkcert.values.certificates import OpenedCertificate, WarningCode
 from bulkcert.values.limits import Limits
@@ -308,7 +308,7 @@ def test_results_that_nobody_fetched_do_not_turn_up_later(make_opener):
 
 
 def test_the_process_is_replaced_after_a_number_of_files(make_opener, monkeypatch):
-    monkeypatch.setattr("bulkcert.opening._FILES_OF_ONE_CHILD", 2)
+    monkeypatch.setattr("bulkcert.opening.opener._FILES_OF_ONE_CHILD", 2)
     opener = make_opener()
     seen = []
     for _ in opener.open_all([GOOD] * 5):
@@ -460,7 +460,7 @@ def test_the_process_has_no_core_dumps_and_writes_no_files(make_opener):
 PARENT = """
 import os, signal
 from bulkcert.values.limits import Limits
-from bulkcert.opening import Opener
+from bulkcert.opening.opener import Opener
 from bulkcert.values.secret import Secret
 opener = Opener(Limits())
 list(opener.open_all([(b"garbage", Secret(b""))]))

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bulkcert.formats.pkcs12 import opening as pkcs12
-from bulkcert.opening import frames
-from bulkcert.opening.frames import Frames, frame, read_answer, write_answer
+from bulkcert.opening import protocol
+from bulkcert.opening.protocol import Frames, frame, read_answer, write_answer
 from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12
 
@@ -64,11 +64,11 @@ def test_what_is_remembered_of_one_link_is_not_told_of_another():
 
 
 def test_a_link_that_is_very_long_is_read_and_not_remembered():
-    before = frames._read_link.cache_info().currsize
+    before = protocol._read_link.cache_info().currsize
     found = read_answer(NUMBER, PREFIX + answer_with(json.dumps(LINK) + " " * 70_000))
 
     assert found == OPENED
-    assert frames._read_link.cache_info().currsize == before
+    assert protocol._read_link.cache_info().currsize == before
 
 
 def test_whoever_trusts_the_other_end_takes_frames_of_any_length():

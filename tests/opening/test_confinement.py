@@ -10,9 +10,10 @@ import pytest
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
-from bulkcert.opening import Opener, seccomp
+from bulkcert.opening import seccomp
 from bulkcert.opening import template as template_module
 from bulkcert.opening.confinement import Layers
+from bulkcert.opening.opener import Opener
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import PASSWORD, a_pkcs12, an_rsa_key
