@@ -21,8 +21,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bulkcert.deployer.profile import ProfileMaker
-from bulkcert.deployments import Deployments, Handout
+from bulkcert.deployments.leases import Deployments, Handout
+from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.integrity.key_seals import KeyOwner, key_place
@@ -37,7 +38,6 @@ from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.releases import Encryption
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import MasterKey, Vault
-from bulkcert.vpn_policies import VpnPolicies
 
 TARGETS = {"RSA-2048": 150, "EC P-256": 400}
 BATCH = 50

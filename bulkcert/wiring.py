@@ -12,9 +12,12 @@ from bulkcert.access.accounts import Accounts, check_login_password
 from bulkcert.access.logins import Access, Passwords, TokenRules
 from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.deployer.profile import ProfileMaker
-from bulkcert.deployer.signing import ProfileSigner
-from bulkcert.deployments import Deployments
+from bulkcert.deployments.leases import Deployments
+from bulkcert.deployments.mdm.assembly import Mdm, MdmRules, make_carrier, make_mdm
+from bulkcert.deployments.mdm.carrier import Carrier
+from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profiles.profile import ProfileMaker
+from bulkcert.deployments.profiles.signing import ProfileSigner
 from bulkcert.draining import is_draining
 from bulkcert.errors import (
     BadSettings,
@@ -43,8 +46,6 @@ from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import Releaser
-from bulkcert.mdm.carrier import Carrier
-from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening.opener import Layers, Opener, require_layers
 from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.store import migration
@@ -56,7 +57,6 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from bulkcert.vault.spool import Spool, SpoolRoom
 from bulkcert.vault.vault import Vault, new_master_key, read_key_file, write_key_file
-from bulkcert.vpn_policies import VpnPolicies
 
 ADMINISTRATOR = "administrator"
 

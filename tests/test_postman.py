@@ -15,7 +15,7 @@ import pytest
 
 from tests.api.contract import document
 from tests.builders import a_bundle
-from tests.example_deployer import ExampleDeployer
+from tests.deployments.example_deployer import ExampleDeployer
 from tests.fresh.shell_blocks import shell_blocks
 from tests.live import LIVE, LiveService
 from tests.paths import ROOT

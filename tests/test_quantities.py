@@ -7,13 +7,13 @@ import sqlalchemy as sa
 
 from bulkcert.access.accounts import Accounts
 from bulkcert.access.logins import Passwords, digest_of
+from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import LimitReached
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import client_secrets
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import NOW
 from tests.conftest import Clock, Verbs
 from tests.values.policies.policy_documents import a_document

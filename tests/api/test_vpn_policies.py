@@ -10,7 +10,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.deployer.profile import ProfileMaker
+from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Role, Scope

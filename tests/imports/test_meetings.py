@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.inventory.deletion_transaction import Deleting, read_devices
 from bulkcert.opening.opener import ChildDoesNotStart
@@ -15,10 +16,9 @@ from bulkcert.store.store import Store, Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.vault.vault import Vault
-from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
 from tests.conftest import Clock, Verbs, make_verbs
-from tests.test_deployments import a_policy
+from tests.deployments.test_leases import a_policy
 
 SERIAL = IdentityType.SERIAL_NUMBER
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"

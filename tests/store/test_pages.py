@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bulkcert.api.v1 import deployment_schemas, schemas
+from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES
 from bulkcert.store.store import Transaction
@@ -17,7 +18,6 @@ from bulkcert.store.tables.schema import bulk_requests, certificate_chains, cert
 from bulkcert.values.bulk_requests import Item, Outcome, Page, Result
 from bulkcert.values.certificates import CertificateFilter
 from bulkcert.values.policies import VpnPolicy
-from bulkcert.vpn_policies import VpnPolicies
 from tests.builders import a_bundle
 from tests.conftest import Verbs
 from tests.values.policies.policy_documents import a_document

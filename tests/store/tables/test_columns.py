@@ -10,8 +10,8 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from bulkcert import __version__, errors
 from bulkcert.access.accounts import LONGEST_NAME
 from bulkcert.cli.local import LONGEST_ACTOR
+from bulkcert.deployments.mdm.commands import NANOMDM
 from bulkcert.errors.root import Refusal
-from bulkcert.mdm.commands import NANOMDM
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import metadata
 from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestKind, RequestState

@@ -1,0 +1,1 @@
+"""Deployments: what is on its way to devices."""
