@@ -18,7 +18,7 @@ from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.limits import Limits
 from bulkcert.vault.vault import Vault, new_master_key
-from bulkcert.wiring import utc_now
+from bulkcert.wiring.service import utc_now
 
 _LIMIT = 100
 """Certificates on a page: the default of the API."""

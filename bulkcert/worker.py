@@ -20,7 +20,7 @@ from bulkcert.config import Config
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.opening import memory
-from bulkcert.wiring import Work, make_work
+from bulkcert.wiring.service import Work, make_work
 
 _IDLE_SECONDS = 1.0
 """The longest time between two looks for work: notice wakes earlier, and SQLite is polled more often."""

@@ -6,7 +6,6 @@ from functools import partial
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bulkcert import wiring
 from bulkcert.api import (
     auth,
     authorization_server,
@@ -29,7 +28,8 @@ from bulkcert.api.gateway import Gateway
 from bulkcert.api.streaming import Streaming
 from bulkcert.api.v1 import ids, oauth
 from bulkcert.config import Config
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 
 
 def create_from_environment(*, behind_proxy: bool = False) -> Flask:

@@ -9,7 +9,7 @@ from flask import Flask, current_app, g, request
 
 from bulkcert.api.waiting import WaitingRoom
 from bulkcert.values.principals import Caller
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 
 DOOR_ONE = "/xenmobile/"
 """Everything below is the Citrix-compatible door: its own token header, its own error envelope."""

@@ -12,7 +12,7 @@ from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import make_deployer
+from bulkcert.wiring.service import make_deployer
 from bulkcert.worker import Process, Stopping, work_until
 
 _LONGEST_KEY_BYTES = 1024

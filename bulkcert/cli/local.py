@@ -13,7 +13,7 @@ import click
 from bulkcert.config import Config
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service, connect
+from bulkcert.wiring.service import Service, connect
 
 T = TypeVar("T")
 Command = Callable[..., Any]

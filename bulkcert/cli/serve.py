@@ -33,9 +33,9 @@ from bulkcert.cli.web import load_app
 from bulkcert.cli.worker import STOP_SECONDS, processor_count, warn_unless_confined
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import AddressNotUsable, reason_of
-from bulkcert.installation import check_spool
 from bulkcert.logs import configure_logging
-from bulkcert.wiring import check_start
+from bulkcert.wiring.installation import check_spool
+from bulkcert.wiring.service import check_start
 from bulkcert.worker import Supervisor
 
 FINISH_SECONDS = 20

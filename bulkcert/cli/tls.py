@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bulkcert.config import Config
 from bulkcert.errors import BadSettings, Fault, NoAccess, TlsFilesMissing, reason_of
-from bulkcert.installation import is_there, naming_data_dir
+from bulkcert.wiring.installation import is_there, naming_data_dir
 
 _VALID = dt.timedelta(days=825)
 """Apple devices refuse TLS certificates that are valid for longer (support.apple.com/103769)."""

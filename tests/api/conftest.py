@@ -19,14 +19,14 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bulkcert import wiring
 from bulkcert.api import auth, create_app
 from bulkcert.config import Config
 from bulkcert.imports.chunk_work import Keeper
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault, read_key_file
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 from tests.api.contract import ContractClient
 from tests.conftest import InProcessOpener
 from tests.postgres import Cluster

@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 from bulkcert.api import auth, create_app
 from bulkcert.errors import Unauthenticated
 from bulkcert.values.principals import Scope, Session
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, a_session, a_token, an_app
 
 Route = tuple[str, str, str]

@@ -14,7 +14,7 @@ from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault, read_key_file
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.citrix.conftest import a_door
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
 from tests.api.test_deletions import delete

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker
 from tests.api.test_deletions import delete
 from tests.api.test_imports import FIRST, SECOND, THIRD, imported

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from werkzeug.test import Client
 
 from bulkcert.values.principals import Scope
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, a_token
 
 PATH = "/api/v1/clients"

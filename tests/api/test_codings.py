@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, a_token, an_app
 from tests.api.contract import document, resolved
 from tests.builders import a_bundle

@@ -6,7 +6,7 @@ from werkzeug.test import Client
 from bulkcert.api import connections, problems
 from bulkcert.errors import TooManyRequests, Unavailable
 from bulkcert.imports import intake
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, service: Service, refusal: Exception) -> None:

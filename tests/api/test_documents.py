@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from bulkcert import errors
 from bulkcert.api import markdown
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, an_app
 from tests.paths import ROOT
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from bulkcert.store.tables.schema import principals, tokens
 from bulkcert.values.principals import Scope
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, Client, an_api_caller
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bulkcert import wiring
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, an_api_caller
 from tests.api.contract import document
 from tests.api.test_deletions import assert_nothing_was_deleted, current_identities

@@ -9,12 +9,12 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bulkcert import wiring
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role
 from bulkcert.values.secret import Secret
 from bulkcert.vault.spool import Spool
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 from tests.api.conftest import (
     PASSWORD,
     ApiCaller,

@@ -14,7 +14,7 @@ from werkzeug.test import Client
 from bulkcert import errors
 from bulkcert.api import auth, problems
 from bulkcert.errors import Fault, Refusal
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, a_token
 
 CANARY = "hunter2-canary"

@@ -13,7 +13,7 @@ from bulkcert.imports import reports
 from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
 from tests.api.test_deletions import delete
 from tests.api.test_imports import FIRST, SECOND, imported, upload

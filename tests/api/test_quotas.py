@@ -6,7 +6,7 @@ from werkzeug.test import Client, TestResponse
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.citrix.conftest import a_door, refusal_of
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_worker, an_api_caller, an_app
 from tests.api.test_cancelling import cancel

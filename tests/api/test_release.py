@@ -14,7 +14,7 @@ from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker, a_token
 from tests.api.test_certificates import listed
 from tests.api.test_deletions import delete

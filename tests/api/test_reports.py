@@ -23,7 +23,7 @@ from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.imports import reports as bulk_requests
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker
 from tests.api.contract import document
 from tests.api.test_deletions import delete

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from werkzeug.test import Client
 
 from bulkcert.api import auth, request_log
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, an_app
 from tests.builders import a_bundle
 

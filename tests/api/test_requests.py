@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from bulkcert.api.reading import parse_object
 from bulkcert.errors import MalformedRequest
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, NewService, a_client, a_token, an_app
 
 JSON = "application/json"

@@ -12,7 +12,7 @@ from werkzeug.test import Client, TestResponse
 
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import IssuedClient, Scope
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, NewService, an_app
 
 PATH = "/api/v1/token"

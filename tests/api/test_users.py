@@ -8,7 +8,7 @@ from werkzeug.test import Client
 
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_token, an_app
 
 PATH = "/api/v1/users"

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from bulkcert import __version__, wiring
+from bulkcert import __version__
 from bulkcert.values.principals import Scope
 from bulkcert.values.workers import Worker, WorkerState
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, an_api_caller
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bulkcert import wiring
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import WrongCredentials
 from bulkcert.values.events import Event
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring import service as wiring
+from bulkcert.wiring.service import Service
 
 GIVEN = "correct horse battery"
 Run = Callable[..., Result]

@@ -14,11 +14,11 @@ from bulkcert.cli.db import upgrade
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.formats.pkcs12 import kdf
-from bulkcert.installation import open_installation
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.opening.opener import Layers, Opener
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import initialise
+from bulkcert.wiring.installation import open_installation
+from bulkcert.wiring.service import initialise
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_workers_are_ready_when_all_have_joined(site: Site) -> None:
 COUNT_WORKERS = """
 import os
 from bulkcert.config import Config
-from bulkcert.wiring import connect
+from bulkcert.wiring.service import connect
 service = connect(Config.from_environment(os.environ))
 print(len(service.workers.list(10)))
 """

@@ -15,7 +15,7 @@ from bulkcert.values.identities import IdentityType
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api.conftest import a_worker
 from tests.builders import a_bundle
 from tests.cli.test_accounts import GIVEN, Run, after, data_dir, initialised, run, service

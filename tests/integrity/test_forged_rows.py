@@ -17,12 +17,12 @@ from bulkcert.access.accounts import Accounts
 from bulkcert.access.logins import Access, Passwords, TokenRules, digest_of
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
-from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.store.store import Store, Transaction
 from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
+from bulkcert.wiring.proofs import bind_keys, find_forged, is_finished
 from tests.conftest import Clock
 
 PASSWORDS = Passwords()

@@ -13,12 +13,12 @@ from bulkcert.errors import BrokenSeal
 from bulkcert.integrity.demand import CHECK, Demand, demands_binding, seal_check
 from bulkcert.integrity.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.inventory.key_release import Releaser
-from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, vault_checks
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret
+from bulkcert.wiring.proofs import bind_keys, find_forged
 from tests.builders import a_bundle
 from tests.conftest import Verbs
 
@@ -147,7 +147,7 @@ def test_an_interrupted_finish_goes_on_where_it_was(
     verbs = any_verbs
     be_of_an_earlier_release(verbs)
     verbs.import_bundle(a_bundle([A, B]))
-    monkeypatch.setattr("bulkcert.proofs._BATCH", 1)
+    monkeypatch.setattr("bulkcert.wiring.proofs._BATCH", 1)
     seen: list[object] = []
 
     def bind(vault: Any, kept: Any) -> bytes:
@@ -157,7 +157,7 @@ def test_an_interrupted_finish_goes_on_where_it_was(
         return bind_key(vault, kept)
 
     with monkeypatch.context() as patch:
-        patch.setattr("bulkcert.proofs.bind_key", bind)
+        patch.setattr("bulkcert.wiring.proofs.bind_key", bind)
         with pytest.raises(KeyboardInterrupt):
             bind_keys(verbs.store, verbs.vault)
     for certificate_id in ids(verbs).values():  # both forms open

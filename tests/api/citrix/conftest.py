@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.test import Client, TestResponse
 
 from bulkcert.values.principals import Scope
-from bulkcert.wiring import Service
+from bulkcert.wiring.service import Service
 from tests.api import contract
 from tests.api.conftest import PASSWORD, NewService, a_client, a_token
 

@@ -93,7 +93,7 @@ def make_policy(service: LiveService) -> None:
     from bulkcert.config import Config
     from bulkcert.values.policies import VpnPolicy
     from bulkcert.values.principals import SCOPES_OF, Caller, Role
-    from bulkcert.wiring import connect
+    from bulkcert.wiring.service import connect
 
     names = {name: value for name, value in service.environment.items() if name.startswith("BULKCERT_")}
     verbs = connect(Config.from_environment(names))

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from bulkcert.deployments.mdm.assembly import make_carrier
 from bulkcert.errors.mdm import MdmForged, NoContest
-from bulkcert.proofs import bind_keys, find_forged
 from bulkcert.store.tables.schema import deployments, mdm_commands, mdm_identities, mdm_servers
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.secret import Secret
+from bulkcert.wiring.proofs import bind_keys, find_forged
 from tests.deployments.mdm.nanomdm.devices import Device
 from tests.deployments.mdm.site import A, B, Site, any_site_fixture  # noqa: F401
 

@@ -13,7 +13,7 @@ from bulkcert.api import create_app
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import connect, initialise
+from bulkcert.wiring.service import connect, initialise
 from tests.deployments.mdm.nanomdm.webhooks import a_moment, sign
 
 PATH = "/mdm/nanomdm/webhook"

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import MasterKeyMissing, Refusal, Unavailable, WrongMasterKey
-from bulkcert.installation import upgrade_database
 from bulkcert.store.store import Store
 from bulkcert.values.principals import PrincipalKind
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import new_master_key, write_key_file
-from bulkcert.wiring import ADMINISTRATOR, check_start, connect, initialise
+from bulkcert.wiring.installation import upgrade_database
+from bulkcert.wiring.service import ADMINISTRATOR, check_start, connect, initialise
 from tests.postgres import PASSWORD as DATABASE_PASSWORD
 from tests.postgres import Cluster
 

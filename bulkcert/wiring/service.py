@@ -32,22 +32,11 @@ from bulkcert.imports.chunk_work import Keeper
 from bulkcert.imports.intake import WORK, Importer
 from bulkcert.imports.reports import BulkRequests
 from bulkcert.imports.worker_registry import Roll
-from bulkcert.installation import (
-    is_initialised,
-    is_there,
-    make_folders,
-    make_store,
-    master_key_file,
-    naming_data_dir,
-    open_installation,
-    open_vault,
-)
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import Releaser
 from bulkcert.opening.opener import Layers, Opener, require_layers
-from bulkcert.proofs import bind_keys, find_forged, is_finished
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch
@@ -57,6 +46,17 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from bulkcert.vault.spool import Spool, SpoolRoom
 from bulkcert.vault.vault import Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.wiring.installation import (
+    is_initialised,
+    is_there,
+    make_folders,
+    make_store,
+    master_key_file,
+    naming_data_dir,
+    open_installation,
+    open_vault,
+)
+from bulkcert.wiring.proofs import bind_keys, find_forged, is_finished
 
 ADMINISTRATOR = "administrator"
 
