@@ -5,10 +5,10 @@ Addresses in it are made of `BULKCERT_PUBLIC_URL`. The Host header builds none: 
 
 from flask import Blueprint, Response, jsonify, url_for
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import schemas
-from bulkcert.api.v1.grant import GRANT
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query
+from bulkcert.api.v1.client_tokens import GRANT
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.errors import NotFound
 from bulkcert.values.principals import Scope
 
@@ -18,11 +18,11 @@ blueprint = Blueprint("authorization_server", __name__)
 
 
 @blueprint.get("/.well-known/oauth-authorization-server")
-@auth.public
+@authorization.public
 def metadata() -> Response:
     """Describe the endpoints for OAuth clients, or answer 404 where the service's address is not set."""
     read_query(schemas.Nothing())
-    issuer = current.service().config.public_url
+    issuer = context.service().config.public_url
     if issuer is None:
         raise NotFound("The service does not know its own address: BULKCERT_PUBLIC_URL is not set.")
     return jsonify({

@@ -12,9 +12,9 @@ from flask import Blueprint, Response, json, jsonify, request
 
 import bulkcert
 from bulkcert import documents
-from bulkcert.api import auth, markdown
-from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import schemas
+from bulkcert.api import authorization, markdown
+from bulkcert.api.parsing import read_query
+from bulkcert.api.v1.schemas import imports as schemas
 
 blueprint = Blueprint("documents", __name__)
 
@@ -30,7 +30,7 @@ _PLACES = {
 
 
 @blueprint.get("/")
-@auth.public
+@authorization.public
 def root() -> Response:
     """Show where the two doors and the documents are."""
     read_query(schemas.Nothing())
@@ -39,7 +39,7 @@ def root() -> Response:
 
 
 @blueprint.get("/api/v1", strict_slashes=False)
-@auth.public
+@authorization.public
 def api() -> Response:
     """Show where to log in, and where the resources of `/api/v1` are."""
     read_query(schemas.Nothing())
@@ -47,21 +47,21 @@ def api() -> Response:
 
 
 @blueprint.get("/openapi.yaml")
-@auth.public
+@authorization.public
 def openapi_yaml() -> Response:
     """Show the contract as it is kept (RFC 9512)."""
     return _answer(documents.read_openapi(), "application/yaml")
 
 
 @blueprint.get("/openapi.json")
-@auth.public
+@authorization.public
 def openapi_json() -> Response:
     """Show the contract as JSON."""
     return _answer(_openapi_json(), "application/json")
 
 
 @blueprint.get("/problems")
-@auth.public
+@authorization.public
 def problems() -> Response:
     """Explain every code; the `type` of a problem document leads to its heading."""
     response = _answer(_problems_html(), "text/html")

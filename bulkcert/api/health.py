@@ -2,23 +2,23 @@
 
 from flask import Blueprint, Response, jsonify
 
-from bulkcert.api import auth, current
+from bulkcert.api import authorization, context
 from bulkcert.errors import Unavailable
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 
 @blueprint.get("/live")
-@auth.public
+@authorization.public
 def live() -> Response:
     """Answer as long as the process runs."""
     return jsonify({"status": "live"})
 
 
 @blueprint.get("/ready")
-@auth.public
+@authorization.public
 def ready() -> Response:
     """Answer 200 where the database answers, else 503."""
-    if not current.service().is_ready():
+    if not context.service().is_ready():
         raise Unavailable("The database does not answer.")
     return jsonify({"status": "ready"})

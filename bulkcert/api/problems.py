@@ -14,7 +14,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bulkcert import errors
-from bulkcert.api import auth, current
+from bulkcert.api import authorization, context
 from bulkcert.errors import Refusal
 from bulkcert.logs import describe_fault
 
@@ -112,7 +112,7 @@ def render_problem(refusal: Refusal, status: int) -> Response:
         "detail": refusal.detail,
         "code": refusal.code,
         "remedy": refusal.remedy,
-        "instance": f"urn:uuid:{current.request_id()}",
+        "instance": f"urn:uuid:{context.request_id()}",
     }
     if refusal.faults:
         faults = refusal.faults[:MOST_FAULTS]
@@ -140,7 +140,7 @@ def refusal_for(error: Exception) -> Refusal:
             _log(error)
             return errors.Unavailable("The service is out of files or memory for the moment.")
     _log(error)
-    return errors.InternalFault(f"Something went wrong here. Reference: {current.request_id()}.")
+    return errors.InternalFault(f"Something went wrong here. Reference: {context.request_id()}.")
 
 
 def _from_http(status: int) -> Refusal:
@@ -160,7 +160,7 @@ def _from_http(status: int) -> Refusal:
 
 
 def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
-    if status_of(refusal) in {401, 403} and (challenge := auth.challenge(refusal)):
+    if status_of(refusal) in {401, 403} and (challenge := authorization.challenge(refusal)):
         yield "WWW-Authenticate", challenge
     if isinstance(refusal, errors.UnsupportedContentCoding):
         yield "Accept-Encoding", "identity"  # RFC 9110 §15.5.16
@@ -174,4 +174,4 @@ def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
 
 def _log(error: BaseException) -> None:
     """Write down what happened and where, without a single value."""
-    structlog.get_logger().error("internal_fault", reference=current.request_id(), **describe_fault(error))
+    structlog.get_logger().error("internal_fault", reference=context.request_id(), **describe_fault(error))

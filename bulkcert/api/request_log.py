@@ -19,7 +19,7 @@ from urllib.parse import quote
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-from bulkcert.api import current
+from bulkcert.api import context
 
 MASK = "***"
 _LONGEST_PARAMETER = 64
@@ -63,14 +63,14 @@ def _secret_segments_of(app: Flask, endpoint: str) -> frozenset[str]:
 
 
 def _begin() -> None:
-    current.begin()
+    context.begin()
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=current.request_id())
+    structlog.contextvars.bind_contextvars(request_id=context.request_id())
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = current.request_id()
+    response.headers["X-Request-Id"] = context.request_id()
     structlog.get_logger().info(
         "request",
         method=request.method if request.method in _METHODS else None,
@@ -78,8 +78,8 @@ def _end(response: Response) -> Response:
         status=response.status_code,
         milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
         source=request.remote_addr,
-        actor=current.login(),
-        request_id=current.request_id(),
+        actor=context.login(),
+        request_id=context.request_id(),
     )
     return response
 
@@ -94,7 +94,7 @@ def _target() -> dict[str, object]:
         for name, value in (request.view_args or {}).items()
     }
     target: dict[str, object] = {"route": template_of(request.url_rule.rule), "parameters": parameters}
-    import_id = current.import_id() or parameters.get("import_id")
+    import_id = context.import_id() or parameters.get("import_id")
     return target if import_id is None else {**target, "import_id": import_id}
 
 

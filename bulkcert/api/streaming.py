@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from bulkcert.api import auth, heads
+from bulkcert.api import authorization, heads
 from bulkcert.api.gateway import MOST_HELD_BYTES
 from bulkcert.api.uploads import MULTIPART
 from bulkcert.api.v1.imports import ZIPS
@@ -34,7 +34,7 @@ class Streaming:
             endpoint, _ = self._app.url_map.bind_to_environ(environ).match()
         except HTTPException:
             return True  # it is refused, or redirected, by its head alone
-        requirement = auth.requirement_of(self._app, endpoint)
+        requirement = authorization.requirement_of(self._app, endpoint)
         if requirement.is_public or requirement.takes_clients:
             return False
         length = environ.get("CONTENT_LENGTH", "")

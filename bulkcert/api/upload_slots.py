@@ -6,7 +6,7 @@ that none of them takes the threads of the others.
 
 from flask import Flask, g, request
 
-from bulkcert.api import current
+from bulkcert.api import context
 from bulkcert.capacity.slots import Slots
 from bulkcert.errors import Refusal, TooManyRequests, Unavailable
 
@@ -42,7 +42,7 @@ class UploadSlots:
     def _of_request(self) -> tuple[Slots, str, Refusal]:
         if "caller" in g:
             refusal = TooManyRequests("Too many requests of this account are being sent.", _RETRY_SECONDS)
-            return self._authenticated, str(current.caller().principal_id), refusal
+            return self._authenticated, str(context.caller().principal_id), refusal
         unavailable = Unavailable("Too many requests without a token are being sent at this moment.")
         if request.blueprint == "mdm":
             return self._webhooks, "", unavailable

@@ -17,7 +17,7 @@ from flask import g, request
 from werkzeug.formparser import FormDataParser
 from werkzeug.utils import cached_property
 
-from bulkcert.api import current
+from bulkcert.api import context
 from bulkcert.api.multipart import FormParser
 from bulkcert.errors import Fault, MalformedRequest, UnsupportedContentCoding, UnsupportedMediaType
 
@@ -62,7 +62,7 @@ class Request(FlaskRequest):
 
     def new_spool(self) -> BinaryIO:
         """Make a spool that is closed, and its room free, when the request ends."""
-        spool = cast("BinaryIO", current.service().new_spool(_owner()))
+        spool = cast("BinaryIO", context.service().new_spool(_owner()))
         self.__dict__.setdefault("spools", []).append(spool)
         return spool
 
@@ -100,7 +100,7 @@ class _WatchedStream(io.RawIOBase):
             piece = self._stream.read(len(view))
             view[: len(piece)] = piece
         if time.monotonic() - self._checked_at >= _CHECK_SECONDS:
-            current.check_token()
+            context.check_token()
             self._checked_at = time.monotonic()
         return len(piece)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bulkcert.api import create_gateway
+from bulkcert.api.app import create_gateway
 from bulkcert.api.gateway import Gateway
 from bulkcert.config import Config
 from bulkcert.draining import begin_draining

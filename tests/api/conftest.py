@@ -19,7 +19,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.api import auth, create_app
+from bulkcert.api import authorization
+from bulkcert.api.app import create_app
 from bulkcert.config import Config
 from bulkcert.imports.chunk_work import Keeper
 from bulkcert.values.principals import PrincipalKind, Scope, Session
@@ -202,7 +203,7 @@ def an_api_caller(service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> A
 
 def a_token(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> str:
     with app.app_context():
-        return auth.issue_token(a_session(service, scopes))
+        return authorization.issue_token(a_session(service, scopes))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,11 @@ from marshmallow import Schema, fields
 from openapi_spec_validator import validate
 
 from bulkcert import errors
-from bulkcert.api import auth, problems
+from bulkcert.api import authorization, problems
 from bulkcert.api.citrix.devices import MOST_LISTED
-from bulkcert.api.v1 import access_schemas, deployment_schemas, schemas
+from bulkcert.api.v1.schemas import access as access_schemas
+from bulkcert.api.v1.schemas import deployments as deployment_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType, WarningCode
 from bulkcert.values.file_kinds import FileKind
@@ -106,7 +108,7 @@ def test_every_route_belongs_to_a_door(app: Flask) -> None:
 def test_scopes_are_those_that_the_app_asks_for(app: Flask, door: str) -> None:
     for operation in below(door, routes(app)):
         endpoint = routes(app)[operation]
-        requirement = auth.requirement_of(app, endpoint)
+        requirement = authorization.requirement_of(app, endpoint)
         written = operations()[operation].get("security", document()["security"])
         if requirement.is_public:
             assert written == [], operation

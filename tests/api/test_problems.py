@@ -12,7 +12,7 @@ from werkzeug import exceptions
 from werkzeug.test import Client
 
 from bulkcert import errors
-from bulkcert.api import auth, problems
+from bulkcert.api import authorization, problems
 from bulkcert.errors import Fault, Refusal
 from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, a_token
@@ -45,7 +45,7 @@ def raising(app: Flask, error: BaseException, endpoint: str = "health.live") -> 
     def view(**_: str) -> Response:
         raise error
 
-    app.view_functions[endpoint] = auth.public(view)
+    app.view_functions[endpoint] = authorization.public(view)
     return Client(app, app.response_class)
 
 
@@ -310,7 +310,7 @@ def test_a_log_line_holds_no_query_body_or_header(app: Flask) -> None:
 def test_a_request_begins_without_what_a_stream_before_it_left(app: Flask, service: Service) -> None:
     """A stream with context that nobody has read to its end keeps its context, and with it `g`, alive."""
 
-    @auth.authenticated
+    @authorization.authenticated
     def streaming() -> Response:
         return Response(stream_with_context(iter("abc")))
 

@@ -9,9 +9,9 @@ from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import Service
 from tests.api.citrix.conftest import a_door, refusal_of
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_worker, an_api_caller, an_app
-from tests.api.test_cancelling import cancel
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, SECOND, upload
+from tests.api.v1.test_cancelling import cancel
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, SECOND, upload
 from tests.builders import a_bundle
 
 OF_SERIALS = '{"identityType":"SERIAL_NUMBER"}'

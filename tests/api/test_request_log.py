@@ -8,7 +8,7 @@ from flask import Flask
 from structlog.testing import capture_logs
 from werkzeug.test import Client
 
-from bulkcert.api import auth, request_log
+from bulkcert.api import authorization, request_log
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, an_app
 from tests.builders import a_bundle
@@ -87,7 +87,7 @@ def test_a_parameter_that_is_too_long_for_an_id_is_masked(client: Client) -> Non
 def an_app_with_a_secret_segment(service: Service, *declared: str) -> Flask:
     app = an_app(service)
 
-    @auth.public
+    @authorization.public
     @request_log.secret_segments(*declared)
     def enrol(device: str, challenge: str) -> str:
         return "ok"

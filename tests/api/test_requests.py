@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from bulkcert.api.reading import parse_object
+from bulkcert.api.parsing import parse_object
 from bulkcert.errors import MalformedRequest
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, NewService, a_client, a_token, an_app

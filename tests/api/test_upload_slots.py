@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask, Response, g
 
-from bulkcert.api import auth, mdm, upload_slots
+from bulkcert.api import authorization, mdm_webhook, upload_slots
 from bulkcert.errors import TooManyRequests, Unavailable
 from bulkcert.values.principals import Caller
 
@@ -25,9 +25,9 @@ def test_a_caller_beyond_the_last_slot_is_told_to_come_back_and_slots_become_fre
 
     monkeypatch.setattr(upload_slots, "MOST_ANONYMOUS", 3)
     app = Flask("fresh", static_folder=None)
-    app.add_url_rule("/stall", "stall", auth.public(read_slowly), methods=["GET", "POST"])
+    app.add_url_rule("/stall", "stall", authorization.public(read_slowly), methods=["GET", "POST"])
     app.register_error_handler(Unavailable, lambda _refusal: ("full", 503))
-    auth.install(app)
+    authorization.install(app)
     upload_slots.install(app)
     first = app.test_client().post("/stall", **BODY).status_code
 
@@ -41,11 +41,13 @@ def test_a_request_without_a_body_needs_no_slot(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(upload_slots, "MOST_ANONYMOUS", 1)
     app = Flask("fresh", static_folder=None)
     app.add_url_rule(
-        "/", "read", auth.public(lambda: Response(str(app.test_client().post("/in", **BODY).status_code)))
+        "/",
+        "read",
+        authorization.public(lambda: Response(str(app.test_client().post("/in", **BODY).status_code))),
     )
-    app.add_url_rule("/in", "in", auth.public(lambda: Response("in")), methods=["POST"])
+    app.add_url_rule("/in", "in", authorization.public(lambda: Response("in")), methods=["POST"])
     app.register_error_handler(Unavailable, lambda _refusal: ("full", 503))
-    auth.install(app)
+    authorization.install(app)
     upload_slots.install(app)
 
     assert app.test_client().get("/").text == "200"
@@ -80,7 +82,7 @@ A, B, HOOK = "192.0.2.1", "192.0.2.2", "/mdm/nanomdm/webhook"
 @pytest.mark.usefixtures("crowded")
 def test_none_takes_the_slots_of_others(senders: list[Sender], taken: list[bool]) -> None:
     app = Flask("fresh", static_folder=None)  # without teardown: nobody gives a slot back
-    app.register_blueprint(mdm.blueprint)
+    app.register_blueprint(mdm_webhook.blueprint)
     slots = upload_slots.UploadSlots()
     found = []
     for principal, address, path in senders:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bulkcert.api import create_from_environment
+from bulkcert.api.app import create_from_environment
 from bulkcert.cli import main
 from bulkcert.cli import serve as serve_command
 from bulkcert.cli.tls import make_certificate

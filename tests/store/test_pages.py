@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from bulkcert.api.v1 import deployment_schemas, schemas
+from bulkcert.api.v1.schemas import deployments as deployment_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES

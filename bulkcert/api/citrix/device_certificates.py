@@ -2,12 +2,12 @@
 
 from flask import Response
 
-from bulkcert.api import current
-from bulkcert.api.auth import needs
+from bulkcert.api import context
+from bulkcert.api.authorization import needs
 from bulkcert.api.citrix.answers import answer
 from bulkcert.api.citrix.envelopes import FAILURES_NAMED, bulk_envelope
+from bulkcert.api.citrix.form import read_form
 from bulkcert.api.citrix.members import Members
-from bulkcert.api.citrix.multipart_form import read_form
 from bulkcert.errors import StillRunning
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder
 from bulkcert.values.identities import IdentityType
@@ -24,12 +24,12 @@ def import_device_certificates() -> Response:
     form.members.must_be("useAs", "device")
     form.members.must_be("uploadType", "keystore")
     form.members.must_be("keystoreType", "PKCS12")
-    service = current.service()
+    service = context.service()
     credentials_file = form.members.text("credentialFileName").strip() or None
     order = ImportOrder(_identity_type(form.members), credentials_file)
-    accepted = service.importer.join_or_accept(form.file, order, current.caller())
-    current.note_import(accepted.id)
-    finished = current.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
+    accepted = service.importer.join_or_accept(form.file, order, context.caller())
+    context.note_import(accepted.id)
+    finished = context.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
     if not finished.state.is_finished:
         raise StillRunning("The import was accepted and goes on, but has not ended yet.", finished.id)
     return _report(finished, ("alias",) if form.members.text("alias") else ())
@@ -41,7 +41,7 @@ def remove_device_certificates() -> Response:
     form = read_form("certRemoveData")
     is_any = form.members.text("identityType").strip().casefold() == _ANY_TYPE
     identity_type = None if is_any else _identity_type(form.members)
-    return _report(current.service().inventory.delete_listed(form.file, identity_type, current.caller()))
+    return _report(context.service().inventory.delete_listed(form.file, identity_type, context.caller()))
 
 
 def _identity_type(members: Members) -> IdentityType:
@@ -49,5 +49,5 @@ def _identity_type(members: Members) -> IdentityType:
 
 
 def _report(request: BulkRequest, ignored: tuple[str, ...] = ()) -> Response:
-    failures = current.service().requests.failures(request.id, FAILURES_NAMED)
+    failures = context.service().requests.failures(request.id, FAILURES_NAMED)
     return answer(bulk_envelope(request, failures, ignored))

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from flask import Response, request
 
-from bulkcert.api import current
-from bulkcert.api.auth import needs
-from bulkcert.api.citrix import sloppy_json
+from bulkcert.api import context
+from bulkcert.api.authorization import needs
+from bulkcert.api.citrix import tolerant_json
 from bulkcert.api.citrix.answers import answer
 from bulkcert.api.citrix.envelopes import pieces
 from bulkcert.api.citrix.members import Members
@@ -48,7 +48,7 @@ Word = TypeVar("Word")
 @needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
 def filter_devices() -> Response:
     """List devices; what is counted is all of them and all that match."""
-    found = current.service().devices.list(_read_query())
+    found = context.service().devices.list(_read_query())
     envelope = {
         "status": 0,
         "message": "Success",
@@ -64,7 +64,7 @@ def filter_devices() -> Response:
 @needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
 def show_device(device_id: str) -> Response:
     """Show one device with its certificates."""
-    service = current.service()
+    service = context.service()
     # 0 is nobody's id: one that is malformed gets the very answer of one that is unknown.
     found = service.devices.find(int(device_id) if _ID.fullmatch(device_id) else 0)
     return answer({"status": 0, "message": "Success", "device": _details(found, service.now())})
@@ -88,10 +88,10 @@ def _read_query() -> DeviceQuery:
 
 def _read_members() -> dict[str, object]:
     """Read the body; every member is optional, and so is the object."""
-    content = request.stream.read(4 * sloppy_json.LONGEST + 1)
+    content = request.stream.read(4 * tolerant_json.LONGEST + 1)
     if content.strip() in {b"", b"null"}:
         return {}
-    return sloppy_json.read_object(io.BytesIO(content))
+    return tolerant_json.read_object(io.BytesIO(content))
 
 
 def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) -> int:

@@ -5,7 +5,7 @@ Scripts ask for them right after the login, and take anything but a list for a s
 
 from flask import Response
 
-from bulkcert.api.auth import authenticated
+from bulkcert.api.authorization import authenticated
 from bulkcert.api.citrix.answers import answer
 
 

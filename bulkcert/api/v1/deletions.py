@@ -2,12 +2,13 @@
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import JSON, read_json, read_query
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import JSON, read_json, read_query
 from bulkcert.api.uploads import MULTIPART
-from bulkcert.api.v1 import negotiation, pages, reports, schemas
+from bulkcert.api.v1 import negotiation, pages, reports
 from bulkcert.api.v1.conditions import idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, RequestKind
 from bulkcert.values.principals import Scope
@@ -19,7 +20,7 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 
 
 @blueprint.post("")
-@auth.needs(Scope.CERTIFICATES_DELETE)
+@authorization.needs(Scope.CERTIFICATES_DELETE)
 def create() -> Response:
     """Delete everything kept for the devices of a list; it is done when the answer comes."""
     key = idempotency_key()
@@ -32,25 +33,25 @@ def create() -> Response:
 
 
 @blueprint.get("")
-@auth.needs(Scope.CERTIFICATES_READ)
+@authorization.needs(Scope.CERTIFICATES_READ)
 def index() -> Response:
     """List deletions, the newest first."""
     query = read_query(schemas.PageQuery())
-    page = current.service().requests.page(RequestKind.DELETION, **query)
+    page = context.service().requests.page(RequestKind.DELETION, **query)
     return jsonify(pages.write(page, schemas.DeletionReport()))
 
 
 @blueprint.get("/<deletion_id>")
-@auth.needs(Scope.CERTIFICATES_READ)
+@authorization.needs(Scope.CERTIFICATES_READ)
 def show(deletion_id: str) -> Response:
     """Show what a deletion came to."""
     read_query(schemas.Nothing())
-    found = current.service().requests.find(RequestKind.DELETION, deletion_id)
+    found = context.service().requests.find(RequestKind.DELETION, deletion_id)
     return jsonify(schemas.DeletionReport().dump(found))
 
 
 @blueprint.get("/<deletion_id>/items")
-@auth.needs(Scope.CERTIFICATES_READ)
+@authorization.needs(Scope.CERTIFICATES_READ)
 @negotiation.offers(*reports.FORMATS)
 def items(deletion_id: str) -> Response:
     """List the devices of a deletion, in the order of the list."""
@@ -58,12 +59,12 @@ def items(deletion_id: str) -> Response:
 
 
 def _delete(key: str | None) -> BulkRequest:
-    inventory, caller = current.service().inventory, current.caller()
+    inventory, caller = context.service().inventory, context.caller()
     if request.mimetype == MULTIPART:
         order, file = read_file_and_fields("identities", schemas.DeletionOrder())
         return inventory.delete_listed(file, **order, caller=caller, idempotency_key=key)
     if request.mimetype == JSON:
-        most_bytes = min(MOST_JSON_BYTES, current.service().limits.credentials_file_bytes)
+        most_bytes = min(MOST_JSON_BYTES, context.service().limits.credentials_file_bytes)
         order = read_json(schemas.Deletion(), most_bytes)
         return inventory.delete(**order, caller=caller, idempotency_key=key)
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

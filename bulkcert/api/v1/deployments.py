@@ -4,9 +4,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, url_for
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_json, read_query
-from bulkcert.api.v1 import deployment_schemas, ids, negotiation, pages, profiles, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_json, read_query
+from bulkcert.api.v1 import ids, negotiation, pages, profiles
+from bulkcert.api.v1.schemas import deployments as deployment_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.policies import DeploymentState
@@ -22,73 +24,73 @@ blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
 
 
 @blueprint.get("")
-@auth.needs(Scope.DEPLOYMENTS_READ)
+@authorization.needs(Scope.DEPLOYMENTS_READ)
 def index() -> Response:
     """List deployments, the oldest first, with how many are in which state."""
     query = read_query(deployment_schemas.DeploymentsQuery())
     limit, cursor, state = query.pop("limit"), query.pop("cursor"), query.pop("state")
     if query["identity_type"] is not None and query["identity"] is not None:
         query["identity"] = DeviceIdentity.parse(query["identity_type"], query["identity"]).value
-    deployments = current.service().deployments
+    deployments = context.service().deployments
     page = deployments.page(DeploymentFilter(state=state, **query), limit, cursor)
     counts = deployments.counts(DeploymentFilter(**query))
     return jsonify(pages.write(page, deployment_schemas.DeploymentReport()) | {"counts": counts})
 
 
 @blueprint.get("/<id_except('lease'):deployment_id>")
-@auth.needs(Scope.DEPLOYMENTS_READ)
+@authorization.needs(Scope.DEPLOYMENTS_READ)
 def show(deployment_id: str) -> Response:
     """Show how far a deployment is."""
     read_query(schemas.Nothing())
-    return _answer(current.service().deployments.find(ids.number(deployment_id)))
+    return _answer(context.service().deployments.find(ids.number(deployment_id)))
 
 
 @blueprint.post("/lease")
-@auth.needs(Scope.DEPLOYMENTS_WRITE)
+@authorization.needs(Scope.DEPLOYMENTS_WRITE)
 def lease() -> Response:
     """Take deployments in hand for a while."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.LeaseOrder())
-    taken = current.service().deployments.lease(
-        order["max"], order["lease_seconds"], current.caller().login, order["policy"]
+    taken = context.service().deployments.lease(
+        order["max"], order["lease_seconds"], context.caller().login, order["policy"]
     )
     return jsonify({"items": [_write(each) for each in taken]})
 
 
 @blueprint.post("/<deployment_id>/profile")
-@auth.needs(Scope.DEPLOYMENTS_WRITE, Scope.KEYS_RELEASE)
+@authorization.needs(Scope.DEPLOYMENTS_WRITE, Scope.KEYS_RELEASE)
 @negotiation.offers(profiles.MEDIA_TYPE)
 def profile(deployment_id: str) -> Response:
     """Make the profile of a deployment in hand, once this is recorded."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.HeldLease())
-    made = current.service().deployments.release(
-        ids.number(deployment_id), order["lease"], current.caller().login
+    made = context.service().deployments.release(
+        ids.number(deployment_id), order["lease"], context.caller().login
     )
     return profiles.answer_with_profile(made.content, made.fingerprint_sha256)
 
 
 @blueprint.post("/<deployment_id>/report")
-@auth.needs(Scope.DEPLOYMENTS_WRITE)
+@authorization.needs(Scope.DEPLOYMENTS_WRITE)
 def report(deployment_id: str) -> Response:
     """Note what became of a deployment in hand."""
     read_query(schemas.Nothing())
     told = read_json(deployment_schemas.Report())
     if told["state"] in _OF_RELEASED:
-        auth.require(Scope.KEYS_RELEASE)
-    return _answer(_note(ids.number(deployment_id), told, current.caller().login))
+        authorization.require(Scope.KEYS_RELEASE)
+    return _answer(_note(ids.number(deployment_id), told, context.caller().login))
 
 
 @blueprint.post("/<deployment_id>/retry")
-@auth.needs(Scope.DEPLOYMENTS_WRITE)
+@authorization.needs(Scope.DEPLOYMENTS_WRITE)
 def retry(deployment_id: str) -> Response:
     """Make a deployment that failed ready again."""
     read_query(schemas.Nothing())
-    return _answer(current.service().deployments.retry(ids.number(deployment_id), current.caller().login))
+    return _answer(context.service().deployments.retry(ids.number(deployment_id), context.caller().login))
 
 
 def _note(deployment_id: int, told: dict[str, Any], deployer: str) -> Deployment:
-    deployments = current.service().deployments
+    deployments = context.service().deployments
     held = deployment_id, told["lease"], deployer
     match told["state"]:
         case DeploymentState.DELIVERED:
@@ -107,7 +109,7 @@ def _write(taken: Lease) -> dict[str, Any]:
     link = None
     if taken.action is Action.INSTALL:
         link = url_for(".profile", deployment_id=deployment.id)
-    identifier = current.service().deployments.profile_identifier(deployment)
+    identifier = context.service().deployments.profile_identifier(deployment)
     return deployment_schemas.write_lease(taken, link, identifier)
 
 

@@ -4,7 +4,7 @@ from typing import Any, BinaryIO
 
 from marshmallow import Schema
 
-from bulkcert.api.reading import load
+from bulkcert.api.parsing import load
 from bulkcert.api.uploads import read_form
 
 

@@ -5,12 +5,13 @@ from typing import BinaryIO
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query
 from bulkcert.api.uploads import MULTIPART, read_raw
-from bulkcert.api.v1 import negotiation, pages, reports, schemas
+from bulkcert.api.v1 import negotiation, pages, reports
 from bulkcert.api.v1.conditions import Wait, idempotency_key
 from bulkcert.api.v1.forms import read_file_and_fields
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, RequestKind
 from bulkcert.values.principals import Scope
@@ -24,38 +25,38 @@ blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 
 
 @blueprint.post("")
-@auth.needs(Scope.IMPORTS_WRITE)
+@authorization.needs(Scope.IMPORTS_WRITE)
 def create() -> Response:
     """Accept a bundle, and wait a while for its end: 201 (200 for a dry run) when it is done, else 202."""
     return _create(_read_form if request.mimetype == MULTIPART else _read_body)
 
 
 @blueprint.post("/raw")
-@auth.needs(Scope.IMPORTS_WRITE)
+@authorization.needs(Scope.IMPORTS_WRITE)
 def create_from_body() -> Response:
     """Accept a bundle that is the body itself; answers like `create`."""
     return _create(_read_body)
 
 
 @blueprint.get("")
-@auth.needs(Scope.IMPORTS_READ)
+@authorization.needs(Scope.IMPORTS_READ)
 def index() -> Response:
     """List imports, the newest first."""
     query = read_query(schemas.PageQuery())
-    page = current.service().requests.page(RequestKind.IMPORT, **query)
+    page = context.service().requests.page(RequestKind.IMPORT, **query)
     return jsonify(pages.write(page, schemas.Import()))
 
 
 @blueprint.get("/<id_except('raw'):import_id>")
-@auth.needs(Scope.IMPORTS_READ)
+@authorization.needs(Scope.IMPORTS_READ)
 def show(import_id: str) -> Response:
     """Show where an import stands."""
     read_query(schemas.Nothing())
-    return jsonify(schemas.Import().dump(current.service().requests.find(RequestKind.IMPORT, import_id)))
+    return jsonify(schemas.Import().dump(context.service().requests.find(RequestKind.IMPORT, import_id)))
 
 
 @blueprint.get("/<import_id>/items")
-@auth.needs(Scope.IMPORTS_READ)
+@authorization.needs(Scope.IMPORTS_READ)
 @negotiation.offers(*reports.FORMATS)
 def items(import_id: str) -> Response:
     """List the devices of an import, in the order of the bundle."""
@@ -63,7 +64,7 @@ def items(import_id: str) -> Response:
 
 
 @blueprint.get("/<import_id>/retry-list")
-@auth.needs(Scope.IMPORTS_READ)
+@authorization.needs(Scope.IMPORTS_READ)
 @negotiation.offers(reports.TEXT)
 def retry_list(import_id: str) -> Response:
     """Begin the credentials file of another try: a line for each device that failed."""
@@ -71,22 +72,22 @@ def retry_list(import_id: str) -> Response:
 
 
 @blueprint.post("/<import_id>/cancel")
-@auth.needs(Scope.IMPORTS_WRITE)
+@authorization.needs(Scope.IMPORTS_WRITE)
 def cancel(import_id: str) -> Response:
     """Stop what has not started of an import, and show where it stands."""
     read_query(schemas.Nothing())
-    stopped = current.service().importer.cancel(import_id, current.caller())
+    stopped = context.service().importer.cancel(import_id, context.caller())
     return jsonify(schemas.Import().dump(stopped))
 
 
 def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
     key = idempotency_key()
-    config = current.service().config
+    config = context.service().config
     wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
     order, bundle = read_order()
-    accepted = current.service().importer.accept(bundle, order, current.caller(), key)
-    current.note_import(accepted.id)
-    return _answer(current.waiting_room().wait(accepted, wait.seconds), wait)
+    accepted = context.service().importer.accept(bundle, order, context.caller(), key)
+    context.note_import(accepted.id)
+    return _answer(context.waiting_room().wait(accepted, wait.seconds), wait)
 
 
 def _read_form() -> tuple[ImportOrder, BinaryIO]:

@@ -4,16 +4,16 @@ import dataclasses
 
 from flask import Blueprint, Response, jsonify
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query
+from bulkcert.api.v1.schemas import imports as schemas
 
 blueprint = Blueprint("limits", __name__)
 
 
 @blueprint.get("/limits")
-@auth.authenticated
+@authorization.authenticated
 def show() -> Response:
     """Show every limit, by name."""
     read_query(schemas.Nothing())
-    return jsonify(dataclasses.asdict(current.service().limits))
+    return jsonify(dataclasses.asdict(context.service().limits))

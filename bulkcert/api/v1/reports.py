@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from flask import Response, jsonify
 from werkzeug.wsgi import FileWrapper
 
-from bulkcert.api import current
-from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import negotiation, pages, schemas
+from bulkcert.api import context
+from bulkcert.api.parsing import read_query
+from bulkcert.api.v1 import negotiation, pages
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind
 
 CSV, NDJSON, TEXT = "text/csv", "application/x-ndjson", "text/plain"
@@ -48,7 +49,7 @@ def items(kind: RequestKind, request_id: str, query: type[schemas.PageQuery]) ->
     `query` reads the filters and, for JSON, the page; what is whole has no pages and refuses their names.
     """
     wanted = negotiation.media_type()
-    requests = current.service().requests
+    requests = context.service().requests
     if wanted == negotiation.JSON:
         page = requests.items(kind, request_id, **read_query(query()))
         return _varying(jsonify(pages.write(page, _ITEM)))
@@ -60,7 +61,7 @@ def items(kind: RequestKind, request_id: str, query: type[schemas.PageQuery]) ->
 def retry_list(import_id: str) -> Response:
     """Answer with the failed items of an import as the skeleton of a credentials file."""
     read_query(schemas.Nothing())
-    failed = current.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
+    failed = context.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
     return _download(retry_lines(failed), TEXT, f"import-{import_id}-retry-list.txt")
 
 
@@ -112,7 +113,7 @@ def _ndjson_pieces(report: Pages) -> Iterator[str]:
 
 
 def _download(pieces: Iterator[str], media_type: str, name: str) -> Response:
-    directory = str(current.service().config.spool_dir)
+    directory = str(context.service().config.spool_dir)
     file = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY, dir=directory)  # noqa: SIM115 - the response closes it
     try:
         for piece in pieces:

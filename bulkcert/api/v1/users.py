@@ -2,22 +2,24 @@
 
 from flask import Blueprint, Response, jsonify
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_json, read_query
-from bulkcert.api.v1 import access_schemas, ids, pages, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_json, read_query
+from bulkcert.api.v1 import ids, pages
+from bulkcert.api.v1.schemas import access as access_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.principals import IssuedUser, Scope
 
 blueprint = Blueprint("users", __name__)
 
 
 @blueprint.post("/users")
-@auth.needs(Scope.ADMIN)
+@authorization.needs(Scope.ADMIN)
 def create() -> Response:
     """Make a user."""
     read_query(schemas.Nothing())
     order = read_json(access_schemas.NewUser())
-    caller = current.caller()
-    made = current.service().accounts.create_user(
+    caller = context.caller()
+    made = context.service().accounts.create_user(
         order["login"], order["role"], order["password"], caller.login, caller
     )
     response = _answer(made)
@@ -26,57 +28,57 @@ def create() -> Response:
 
 
 @blueprint.get("/users")
-@auth.needs(Scope.ADMIN)
+@authorization.needs(Scope.ADMIN)
 def index() -> Response:
     """List users, the oldest first."""
-    page = current.service().accounts.users(**read_query(schemas.PageQuery()))
+    page = context.service().accounts.users(**read_query(schemas.PageQuery()))
     return jsonify(pages.write(page, access_schemas.User()))
 
 
 @blueprint.post("/users/<login>/disable")
-@auth.needs(Scope.ADMIN)
+@authorization.needs(Scope.ADMIN)
 def disable(login: str) -> Response:
     """Disable a user."""
     read_query(schemas.Nothing())
-    caller = current.caller()
-    user = current.service().accounts.disable_user(ids.word(login, "user"), caller.login, caller)
+    caller = context.caller()
+    user = context.service().accounts.disable_user(ids.word(login, "user"), caller.login, caller)
     return jsonify(access_schemas.User().dump(user))
 
 
 @blueprint.post("/users/<login>/role")
-@auth.needs(Scope.ADMIN)
+@authorization.needs(Scope.ADMIN)
 def change_role(login: str) -> Response:
     """Give a user another role."""
     read_query(schemas.Nothing())
     order = read_json(access_schemas.NewRole())
-    caller = current.caller()
-    user = current.service().accounts.change_role(
+    caller = context.caller()
+    user = context.service().accounts.change_role(
         ids.word(login, "user"), order["role"], caller.login, caller
     )
     return jsonify(access_schemas.User().dump(user))
 
 
 @blueprint.post("/users/<login>/password")
-@auth.needs(Scope.ADMIN)
+@authorization.needs(Scope.ADMIN)
 def set_password(login: str) -> Response:
     """Give a user another password."""
     read_query(schemas.Nothing())
     order = read_json(access_schemas.NewPassword())
-    caller = current.caller()
+    caller = context.caller()
     return _answer(
-        current.service().accounts.set_password(
+        context.service().accounts.set_password(
             ids.word(login, "user"), order["password"], caller.login, caller
         )
     )
 
 
 @blueprint.post("/password")
-@auth.authenticated
+@authorization.authenticated
 def change_own_password() -> Response:
     """Change one's own password."""
     read_query(schemas.Nothing())
     order = read_json(access_schemas.OwnPassword())
-    current.service().accounts.change_own_password(current.caller(), order["current"], order["new"])
+    context.service().accounts.change_own_password(context.caller(), order["current"], order["new"])
     return Response(status=204)
 
 

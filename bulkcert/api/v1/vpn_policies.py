@@ -2,9 +2,11 @@
 
 from flask import Blueprint, Response, jsonify, url_for
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_json, read_query
-from bulkcert.api.v1 import deployment_schemas, ids, negotiation, pages, profiles, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_json, read_query
+from bulkcert.api.v1 import ids, negotiation, pages, profiles
+from bulkcert.api.v1.schemas import deployments as deployment_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.deployments import DeploymentFilter
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Scope
@@ -16,11 +18,11 @@ blueprint = Blueprint("vpn_policies", __name__, url_prefix="/vpn-policies")
 
 
 @blueprint.post("")
-@auth.needs(Scope.POLICIES_WRITE)
+@authorization.needs(Scope.POLICIES_WRITE)
 def create() -> Response:
     """Keep a new policy; the deployments that it wants are planned when the answer comes."""
     read_query(schemas.Nothing())
-    kept = current.service().vpn_policies.create(_read_policy(), current.caller())
+    kept = context.service().vpn_policies.create(_read_policy(), context.caller())
     response = jsonify(deployment_schemas.KeptPolicy().dump(kept))
     response.status_code = 201
     response.headers["Location"] = url_for(".show", policy_id=kept.id)
@@ -28,53 +30,53 @@ def create() -> Response:
 
 
 @blueprint.get("")
-@auth.needs(Scope.POLICIES_READ)
+@authorization.needs(Scope.POLICIES_READ)
 def index() -> Response:
     """List policies, the oldest first."""
-    page = current.service().vpn_policies.page(**read_query(schemas.PageQuery()))
+    page = context.service().vpn_policies.page(**read_query(schemas.PageQuery()))
     return jsonify(pages.write(page, deployment_schemas.KeptPolicy()))
 
 
 @blueprint.get("/<policy_id>")
-@auth.needs(Scope.POLICIES_READ)
+@authorization.needs(Scope.POLICIES_READ)
 def show(policy_id: str) -> Response:
     """Show a policy, and how many of its deployments are in which state."""
     read_query(schemas.Nothing())
-    service = current.service()
+    service = context.service()
     kept = service.vpn_policies.find(ids.number(policy_id))
     counts = service.deployments.counts(DeploymentFilter(policy_id=kept.id))
     return jsonify(deployment_schemas.KeptPolicy().dump(kept) | {"deployments": counts})
 
 
 @blueprint.put("/<policy_id>")
-@auth.needs(Scope.POLICIES_WRITE)
+@authorization.needs(Scope.POLICIES_WRITE)
 def replace(policy_id: str) -> Response:
     """Put a policy in the place of another; devices whose profile changes get it anew."""
     removes = read_query(deployment_schemas.RemovalQuery())["remove_profiles"]
-    kept = current.service().vpn_policies.replace(
-        ids.number(policy_id), _read_policy(), current.caller(), removes=removes
+    kept = context.service().vpn_policies.replace(
+        ids.number(policy_id), _read_policy(), context.caller(), removes=removes
     )
     return jsonify(deployment_schemas.KeptPolicy().dump(kept))
 
 
 @blueprint.delete("/<policy_id>")
-@auth.needs(Scope.POLICIES_WRITE)
+@authorization.needs(Scope.POLICIES_WRITE)
 def delete(policy_id: str) -> Response:
     """Delete a policy; its profiles stay on devices unless they are to be removed."""
     removes = read_query(deployment_schemas.RemovalQuery())["remove_profiles"]
-    current.service().vpn_policies.delete(ids.number(policy_id), current.caller(), removes=removes)
+    context.service().vpn_policies.delete(ids.number(policy_id), context.caller(), removes=removes)
     return Response(status=204)
 
 
 @blueprint.post("/<policy_id>/profile")
-@auth.needs(Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ)
+@authorization.needs(Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ)
 @negotiation.offers(profiles.MEDIA_TYPE)
 def export(policy_id: str) -> Response:
     """Make the profile of one device for installing by hand, once this is recorded."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.ProfileOrder())
-    made = current.service().deployments.export(
-        ids.number(policy_id), order["certificate_id"], current.caller().login
+    made = context.service().deployments.export(
+        ids.number(policy_id), order["certificate_id"], context.caller().login
     )
     return profiles.answer_with_profile(made.content, made.fingerprint_sha256)
 

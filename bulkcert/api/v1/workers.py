@@ -2,9 +2,10 @@
 
 from flask import Blueprint, Response, jsonify
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query
-from bulkcert.api.v1 import pages, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query
+from bulkcert.api.v1 import pages
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.values.bulk_requests import Page
 from bulkcert.values.principals import Scope
 
@@ -14,9 +15,9 @@ blueprint = Blueprint("workers", __name__)
 
 
 @blueprint.get("/workers")
-@auth.needs(Scope.METRICS_READ)
+@authorization.needs(Scope.METRICS_READ)
 def index() -> Response:
     """List workers: those that run first, then the last seen; there is one page."""
     read_query(schemas.Nothing())
-    workers = current.service().workers.list(_MOST)
+    workers = context.service().workers.list(_MOST)
     return jsonify(pages.write(Page(tuple(workers), next_cursor=None), schemas.Worker()))

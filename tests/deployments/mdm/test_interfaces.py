@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
-from bulkcert.api import create_app
+from bulkcert.api.app import create_app
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.values.secret import Secret

@@ -4,37 +4,38 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query, read_urlencoded
-from bulkcert.api.v1 import access_schemas, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query, read_urlencoded
 from bulkcert.api.v1.client_credentials import read_client
+from bulkcert.api.v1.schemas import access as access_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.errors import MalformedRequest, Unauthenticated
 
 blueprint = Blueprint("token", __name__, url_prefix="/token")
 
 
 @blueprint.post("/revoke")
-@auth.authenticated_or_client
+@authorization.authenticated_or_client
 def revoke() -> Response:
     """End one of the caller's tokens; 200 also where there is none to end (§2.2)."""
     read_query(schemas.Nothing())
     order = read_urlencoded(access_schemas.Revocation())
     principal_id, login = _owner(order)
     try:
-        token_id = auth.verify_token(order["token"])
+        token_id = authorization.verify_token(order["token"])
     except Unauthenticated:
         return Response()
-    current.service().access.revoke(principal_id, login, token_id)
+    context.service().access.revoke(principal_id, login, token_id)
     return Response()
 
 
 def _owner(order: dict[str, Any]) -> tuple[int, str]:
     """Return the id and login of the principal whose tokens this request may end (§2.1)."""
-    if current.login() is None:
+    if context.login() is None:
         client_id, secret = read_client(order)
         source = request.remote_addr or "unknown"
-        client = current.service().access.authenticate_client(client_id, secret, source)
+        client = context.service().access.authenticate_client(client_id, secret, source)
         return client.id, client.login
     if order["client_id"] or len(order["client_secret"]):
         raise MalformedRequest("The request carries a token in its header and a client in its form.")
-    return current.caller().principal_id, current.caller().login
+    return context.caller().principal_id, context.caller().login

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import jwt
 from flask import Flask, current_app, g, request
 
-from bulkcert.api import current
+from bulkcert.api import context
 from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
 from bulkcert.values.principals import Caller, Scope, Session
 
@@ -99,7 +99,7 @@ def _admit() -> None:
     requirement = requirement_of(current_app, request.endpoint)
     if requirement.is_public or (requirement.takes_clients and _may_show_client()):
         return
-    session = current.service().access.find_session(verify_token(shown_token()))
+    session = context.service().access.find_session(verify_token(shown_token()))
     g.caller = Caller(session.principal_id, session.login, session.token_id, session.scopes)
     if not session.scopes:
         g.missing_scopes = requirement.scopes
@@ -120,10 +120,10 @@ def require(*scopes: Scope) -> None:
 
 def shown_token() -> str:
     """Read the token of the request from the header of its door, or raise `Unauthenticated`."""
-    token = _auth_token() if current.at_door_one() else _bearer_token()
+    token = _auth_token() if context.at_door_one() else _bearer_token()
     if not token:
         raise Unauthenticated(
-            _NOTHING_AT_DOOR_ONE if current.at_door_one() else "The request carries no token."
+            _NOTHING_AT_DOOR_ONE if context.at_door_one() else "The request carries no token."
         )
     return token
 
@@ -173,7 +173,7 @@ def challenge(refusal: Refusal) -> str | None:
 
 def issue_token(session: Session) -> str:
     """Sign the token of a session: three base64url parts, about 800 characters."""
-    key_id, private_pem = current.service().access.signing_key()
+    key_id, private_pem = context.service().access.signing_key()
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -216,7 +216,7 @@ def _key_of(token: str) -> bytes:
     header = jwt.get_unverified_header(token)
     if header.get("typ") != TOKEN_TYPE or "crit" in header:
         raise Unauthenticated("The token is not one of this service.")
-    public_pem = current.service().access.public_keys().get(header.get("kid", ""))
+    public_pem = context.service().access.public_keys().get(header.get("kid", ""))
     if public_pem is None:
         raise Unauthenticated("The token is not one of this service.")
     return public_pem

@@ -22,10 +22,10 @@ from tests.api.conftest import (
     an_api_caller,
     an_app,
 )
-from tests.api.test_certificates import listed
-from tests.api.test_deletions import delete, delete_listed
-from tests.api.test_imports import FIRST, SECOND, THIRD, imported
-from tests.api.test_vpn_policies import PROFILE, created, events, states
+from tests.api.v1.test_certificates import listed
+from tests.api.v1.test_deletions import delete, delete_listed
+from tests.api.v1.test_imports import FIRST, SECOND, THIRD, imported
+from tests.api.v1.test_vpn_policies import PROFILE, created, events, states
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.conftest import Clock
 

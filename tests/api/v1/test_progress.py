@@ -8,16 +8,16 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from bulkcert.api.v1 import schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.imports import reports
 from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, SECOND, imported, upload
-from tests.api.test_reports import keep_items
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, SECOND, imported, upload
+from tests.api.v1.test_reports import keep_items
 from tests.builders import a_bundle
 
 NOW = datetime(2046, 11, 23, 12, 0, 0, tzinfo=UTC)

@@ -17,8 +17,8 @@ from bulkcert.wiring import service as wiring
 from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, an_api_caller
 from tests.api.contract import document
-from tests.api.test_deletions import assert_nothing_was_deleted, current_identities
-from tests.api.test_imports import FIRST, SECOND, a_form, assert_nothing_was_kept, imported, upload
+from tests.api.v1.test_deletions import assert_nothing_was_deleted, current_identities
+from tests.api.v1.test_imports import FIRST, SECOND, a_form, assert_nothing_was_kept, imported, upload
 from tests.builders import a_bundle
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}

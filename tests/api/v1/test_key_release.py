@@ -16,9 +16,9 @@ from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker, a_token
-from tests.api.test_certificates import listed
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, imported
+from tests.api.v1.test_certificates import listed
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, imported
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
 
 KEY = an_ec_key()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkcert.api.citrix.sloppy_json import DEEPEST, LONGEST, parse, parse_object, read_object
+from bulkcert.api.citrix.tolerant_json import DEEPEST, LONGEST, parse, parse_object, read_object
 from bulkcert.errors import MalformedRequest
 
 PRINTED_IMPORT = """{

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import ApiCaller, Worker
-from tests.api.test_deletions import current_identities, delete, delete_listed
-from tests.api.test_imports import FIRST, SECOND, THIRD, counts, imported, items_of, upload, upload_raw
+from tests.api.v1.test_deletions import current_identities, delete, delete_listed
+from tests.api.v1.test_imports import FIRST, SECOND, THIRD, counts, imported, items_of, upload, upload_raw
 from tests.builders import a_bundle, a_pkcs12, a_zip
 
 

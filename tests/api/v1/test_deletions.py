@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from bulkcert.values.limits import Limits
 from tests.api.conftest import ApiCaller, NewService, Worker, a_client, a_token, an_app
-from tests.api.test_imports import FIRST, SECOND, THIRD, imported, items_of, upload
+from tests.api.v1.test_imports import FIRST, SECOND, THIRD, imported, items_of, upload
 from tests.builders import a_bundle, a_zip
 
 

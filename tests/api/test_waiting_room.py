@@ -1,6 +1,6 @@
 """Who waits for an import that was accepted is never told that it was not."""
 
-from bulkcert.api.waiting import WaitingRoom
+from bulkcert.api.waiting_room import WaitingRoom
 from bulkcert.errors import Unavailable
 from bulkcert.values.bulk_requests import BulkRequest, Counts, RequestKind, RequestState
 from tests.builders import NOW

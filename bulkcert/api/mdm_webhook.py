@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from bulkcert.api import auth, current
+from bulkcert.api import authorization, context
 
 _MOST_BYTES = 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
@@ -11,10 +11,10 @@ blueprint = Blueprint("mdm", __name__, url_prefix="/mdm/nanomdm")
 
 
 @blueprint.post("/webhook")
-@auth.public
+@authorization.public
 def webhook() -> Response:
     """Take an event: 200 with nothing more."""
     request.max_content_length = _MOST_BYTES + 1  # Werkzeug's streams refuse the last byte that they allow
     body = b"".join(iter(lambda: request.stream.read(_BLOCK_BYTES), b""))
-    current.service().mdm.take(body, request.headers.get("X-Hmac-Signature"))
+    context.service().mdm.take(body, request.headers.get("X-Hmac-Signature"))
     return Response(status=200)

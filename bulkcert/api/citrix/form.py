@@ -7,7 +7,7 @@ from typing import BinaryIO
 from flask import request
 
 from bulkcert.api import uploads
-from bulkcert.api.citrix import sloppy_json
+from bulkcert.api.citrix import tolerant_json
 from bulkcert.api.citrix.members import Members
 from bulkcert.errors import MalformedRequest
 
@@ -48,4 +48,4 @@ def _json(form: uploads.Form, part: str) -> dict[str, object]:
     texts, files = form.fields.get(part, []), form.files.get(part, [])
     if len(texts) + len(files) != 1:
         raise MalformedRequest(f"The form has {len(texts) + len(files)} parts named {part}, not one.")
-    return sloppy_json.parse_object(texts[0]) if texts else sloppy_json.read_object(files[0])
+    return tolerant_json.parse_object(texts[0]) if texts else tolerant_json.read_object(files[0])

@@ -17,8 +17,8 @@ from bulkcert.vault.vault import Vault, read_key_file
 from bulkcert.wiring.service import Service
 from tests.api.citrix.conftest import a_door
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, SECOND, counts, imported, items_of, upload
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, SECOND, counts, imported, items_of, upload
 from tests.builders import a_bundle
 from tests.conftest import InProcessOpener
 

@@ -7,7 +7,7 @@ import uuid
 
 from flask import Flask, current_app, g, request
 
-from bulkcert.api.waiting import WaitingRoom
+from bulkcert.api.waiting_room import WaitingRoom
 from bulkcert.values.principals import Caller
 from bulkcert.wiring.service import Service
 

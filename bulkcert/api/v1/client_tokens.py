@@ -2,11 +2,12 @@
 
 from flask import Blueprint, Response, request
 
-from bulkcert.api import auth, current
-from bulkcert.api.reading import read_query, read_urlencoded
-from bulkcert.api.v1 import access_schemas, schemas
+from bulkcert.api import authorization, context
+from bulkcert.api.parsing import read_query, read_urlencoded
 from bulkcert.api.v1.client_credentials import read_client
 from bulkcert.api.v1.issuing import answer_with_token
+from bulkcert.api.v1.schemas import access as access_schemas
+from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.errors import MalformedRequest, NotSupported
 
 GRANT = "client_credentials"
@@ -15,7 +16,7 @@ blueprint = Blueprint("grant", __name__)
 
 
 @blueprint.post("/token")
-@auth.public
+@authorization.public
 def create() -> Response:
     """Exchange a client's id and secret for a token."""
     read_query(schemas.Nothing())
@@ -26,5 +27,5 @@ def create() -> Response:
         raise NotSupported(f"The grant_type is not {GRANT}.")
     client_id, secret = read_client(order)
     source = request.remote_addr or "unknown"
-    session = current.service().access.log_in_client(client_id, secret, order["scope"], source)
+    session = context.service().access.log_in_client(client_id, secret, order["scope"], source)
     return answer_with_token(session)

@@ -9,8 +9,8 @@ from cryptography import x509
 
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, SECOND, THIRD, imported
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, SECOND, THIRD, imported
 from tests.builders import a_bundle, a_ca, a_certificate, a_pkcs12, an_ec_key
 
 

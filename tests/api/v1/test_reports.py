@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from bulkcert.api.v1 import reports
-from bulkcert.api.v1.filters import ITEM_CODES
+from bulkcert.api.v1.schemas.filters import ITEM_CODES
 from bulkcert.errors import Unavailable
 from bulkcert.formats.bundle.credentials import parse_credentials
 from bulkcert.formats.bundle.entry_names import shown
@@ -26,8 +26,8 @@ from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import Service
 from tests.api.conftest import ApiCaller, Worker
 from tests.api.contract import document
-from tests.api.test_deletions import delete
-from tests.api.test_imports import FIRST, SECOND, THIRD, imported, items_of, upload
+from tests.api.v1.test_deletions import delete
+from tests.api.v1.test_imports import FIRST, SECOND, THIRD, imported, items_of, upload
 from tests.builders import a_bundle, a_certificate, a_credentials_file, a_pkcs12, a_zip, an_ec_key
 
 CSV, NDJSON = {"Accept": "text/csv"}, {"Accept": "application/x-ndjson"}

@@ -10,8 +10,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from bulkcert.api import current
-from bulkcert.api.reading import MOST_FAULTS
+from bulkcert.api import context
+from bulkcert.api.parsing import MOST_FAULTS
 from bulkcert.errors import TooManyEntries
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.secret import Secret
@@ -84,7 +84,7 @@ class RateByNow(fields.Field[float]):
     """So many in a second, to one decimal; the attribute is a method that takes the time."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> float | None:
-        rate: float | None = value(current.service().now())
+        rate: float | None = value(context.service().now())
         return None if rate is None else round(rate, 1)
 
 
@@ -94,7 +94,7 @@ class EstimateByNow(Timestamp):
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
         estimate: datetime | None = None
         with suppress(OverflowError):  # at this rate, after the year 9999
-            estimate = value(current.service().now())
+            estimate = value(context.service().now())
         return super()._serialize(estimate, attr, obj, **rest)
 
 
@@ -107,7 +107,7 @@ class Names(fields.Field[list[str]]):
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
     ) -> list[str]:
-        most = current.service().limits.entries
+        most = context.service().limits.entries
         if not isinstance(value, list):
             raise ValidationError("Not a list.")
         if len(value) > most:

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from bulkcert.api.v1.fields import (
+from bulkcert.api.v1.schemas.fields import (
     EstimateByNow,
     IdentityTypeName,
     Names,
@@ -13,7 +13,7 @@ from bulkcert.api.v1.fields import (
     Text,
     Timestamp,
 )
-from bulkcert.api.v1.filters import Fingerprint, ItemCode, Moment
+from bulkcert.api.v1.schemas.filters import Fingerprint, ItemCode, Moment
 from bulkcert.values.bulk_requests import OnConflict, Outcome
 from bulkcert.values.certificates import CertificateState
 

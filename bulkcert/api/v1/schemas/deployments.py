@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
-from bulkcert.api.v1.fields import IdentityTypeName, Switch, Text, Timestamp
-from bulkcert.api.v1.filters import Fingerprint
-from bulkcert.api.v1.schemas import PageQuery
+from bulkcert.api.v1.schemas.fields import IdentityTypeName, Switch, Text, Timestamp
+from bulkcert.api.v1.schemas.filters import Fingerprint
+from bulkcert.api.v1.schemas.imports import PageQuery
 from bulkcert.values.deployments import Deployment, Lease
 from bulkcert.values.policies import DeploymentState, VpnPolicy
 

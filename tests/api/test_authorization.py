@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from bulkcert.api import auth, create_app
+from bulkcert.api import authorization
+from bulkcert.api.app import create_app
 from bulkcert.errors import Unauthenticated
 from bulkcert.values.principals import Scope, Session
 from bulkcert.wiring.service import Service
@@ -91,8 +92,8 @@ class Forge:
     def claims(self) -> dict[str, Any]:
         session = self.session()
         return {
-            "iss": auth.ISSUER,
-            "aud": auth.AUDIENCE,
+            "iss": authorization.ISSUER,
+            "aud": authorization.AUDIENCE,
             "sub": str(session.principal_id),
             "iat": session.issued_at,
             "exp": session.expires_at,
@@ -101,7 +102,7 @@ class Forge:
         }
 
     def headers(self) -> dict[str, Any]:
-        return {"typ": auth.TOKEN_TYPE, "kid": self.service.access.signing_key()[0]}
+        return {"typ": authorization.TOKEN_TYPE, "kid": self.service.access.signing_key()[0]}
 
     def private_pem(self) -> bytes:
         return self.service.access.signing_key()[1].reveal()
@@ -150,7 +151,7 @@ WRONG: dict[str, Callable[[Forge], str | None]] = {
     "expired": lambda forge: forge.signed(exp=forge.service.now() - AN_HOUR),
     "wrong issuer": lambda forge: forge.signed(iss="somebody"),
     "wrong audience": lambda forge: forge.signed(aud="something"),
-    "our audience among others": lambda forge: forge.signed(aud=[auth.AUDIENCE, "something"]),
+    "our audience among others": lambda forge: forge.signed(aud=[authorization.AUDIENCE, "something"]),
     "alg none": lambda forge: forge.unsigned("none", lambda body: b""),
     "key confusion": lambda forge: forge.unsigned(
         "HS256", lambda body: hmac.digest(forge.public_pem(), body, hashlib.sha256)
@@ -188,11 +189,11 @@ def ask(app: Flask, route: Route, token: str | None, **rest: Any) -> TestRespons
 
 
 def forge_for(app: Flask, service: Service, route: Route) -> Forge:
-    return Forge(app, service, auth.requirement_of(app, route[2]).scopes)
+    return Forge(app, service, authorization.requirement_of(app, route[2]).scopes)
 
 
 def test_public_routes_are_these_and_no_other(app: Flask) -> None:
-    public = {route[:2] for route in routes(app) if auth.requirement_of(app, route[2]).is_public}
+    public = {route[:2] for route in routes(app) if authorization.requirement_of(app, route[2]).is_public}
 
     assert public == PUBLIC
 
@@ -210,7 +211,7 @@ def test_no_route_takes_a_wrong_token(app: Flask, service: Service, wrong: str) 
 
 def test_no_route_takes_a_token_without_its_scope(app: Flask, service: Service) -> None:
     for route in guarded(app):
-        needed = auth.requirement_of(app, route[2]).scopes
+        needed = authorization.requirement_of(app, route[2]).scopes
         others = set(Scope) - needed if needed else set()
         answer = ask(app, route, a_token(app, service, others))
 
@@ -294,7 +295,7 @@ def test_an_app_with_a_view_that_says_nothing_does_not_start(
 
 def test_needs_without_a_scope_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="scope"):
-        auth.needs()
+        authorization.needs()
 
 
 def test_a_key_of_before_still_verifies_and_the_newest_signs(new_service: NewService) -> None:
@@ -335,14 +336,14 @@ def test_no_forged_token_does_more_than_fail(
     token = ".".join([part(header), encoded(json.dumps(payload).encode()), encoded(signature)])
 
     with app.app_context(), pytest.raises(Unauthenticated):
-        auth.verify_token(token)
+        authorization.verify_token(token)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*", fullmatch=True))
 def test_no_text_does_more_than_fail(app: Flask, token: str) -> None:
     with app.app_context(), pytest.raises(Unauthenticated):
-        auth.verify_token(token)
+        authorization.verify_token(token)
 
 
 @pytest.mark.parametrize(
@@ -352,4 +353,4 @@ def test_a_header_of_another_shape_fails(app: Flask, header: str) -> None:
     token = f"{encoded(header.encode())}.e30.AAAA"
 
     with app.app_context(), pytest.raises(Unauthenticated):
-        auth.verify_token(token)
+        authorization.verify_token(token)

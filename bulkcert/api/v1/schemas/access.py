@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from bulkcert.api.v1.fields import Password, Text, Timestamp
-from bulkcert.api.v1.schemas import PageQuery
+from bulkcert.api.v1.schemas.fields import Password, Text, Timestamp
+from bulkcert.api.v1.schemas.imports import PageQuery
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret

@@ -1,0 +1,1 @@
+"""What requests to `/api/v1` hold, and its answers."""
