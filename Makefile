@@ -59,7 +59,7 @@ test: $(DEVELOPING) ## run every test; what a test needs beyond PyPI it finds or
 	$(BIN)/pytest -n auto --dist loadgroup
 
 # No service, no database server, and no tool that takes seconds to make its files.
-FAST := -m 'not live and not postgresql' --ignore=tests/faults --ignore=tests/cli/test_web.py \
+FAST := -m 'not live and not postgresql' --ignore=tests/faults --ignore=tests/processes/test_web.py \
 	--ignore=tests/formats/pkcs12/test_tools.py
 
 test-fast: $(DEVELOPING) ## run the quick tests: those that start neither a service nor a database server

@@ -166,7 +166,7 @@ class LiveService:
 
     @property
     def worker_pids(self) -> list[int]:
-        return self._children("bulkcert.worker")
+        return self._children("bulkcert.processes.worker")
 
     def _children(self, what: str) -> list[int]:
         return [pid for pid in children_of(self.pid) if what in command_of(pid)]

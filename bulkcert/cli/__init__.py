@@ -10,8 +10,8 @@ from bulkcert import __version__
 from bulkcert.cli.check import check
 from bulkcert.cli.client import client
 from bulkcert.cli.db import db
-from bulkcert.cli.deployer import deployer, mdm
 from bulkcert.cli.init import init
+from bulkcert.cli.mdm import deployer, mdm
 from bulkcert.cli.release import release
 from bulkcert.cli.serve import serve
 from bulkcert.cli.session import session

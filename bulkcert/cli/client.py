@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import click
 
-from bulkcert.cli.local import actor, every, local_service
+from bulkcert.cli.local_service import actor, every, local_service
 from bulkcert.values.principals import IssuedClient, Scope
 
 _MOST_OVERLAP_HOURS = 30 * 24

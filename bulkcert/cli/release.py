@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from bulkcert.cli.local import actor, local_service, password_options, read_password
+from bulkcert.cli.local_service import actor, local_service, password_options, read_password
 from bulkcert.values.releases import Encryption, ReleaseFormat
 
 

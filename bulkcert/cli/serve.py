@@ -25,18 +25,18 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from bulkcert.api.connections import IDLE_SECONDS
-from bulkcert.cli.deployer import STOP_SECONDS as DEPLOYER_STOP_SECONDS
-from bulkcert.cli.deployer import start_deployer
-from bulkcert.cli.readiness import ServiceManager, answers
+from bulkcert.cli.mdm import STOP_SECONDS as DEPLOYER_STOP_SECONDS
+from bulkcert.cli.mdm import start_deployer
 from bulkcert.cli.tls import check_tls_files
-from bulkcert.cli.web import load_app
 from bulkcert.cli.worker import STOP_SECONDS, processor_count, warn_unless_confined
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import AddressNotUsable, reason_of
 from bulkcert.logs import configure_logging
+from bulkcert.processes.readiness import ServiceManager, answers
+from bulkcert.processes.web import load_app
+from bulkcert.processes.worker import Supervisor
 from bulkcert.wiring.installation import check_spool
 from bulkcert.wiring.service import check_start
-from bulkcert.worker import Supervisor
 
 FINISH_SECONDS = 20
 """For requests in flight when the service stops; what is left of them then is cut."""

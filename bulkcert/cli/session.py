@@ -2,7 +2,7 @@
 
 import click
 
-from bulkcert.cli.local import actor, every, local_service
+from bulkcert.cli.local_service import actor, every, local_service
 
 
 @click.group()

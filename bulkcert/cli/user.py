@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bulkcert.cli.local import actor, every, local_service, password_options, read_password
+from bulkcert.cli.local_service import actor, every, local_service, password_options, read_password
 from bulkcert.values.principals import IssuedUser, Role
 
 _ROLE = click.Choice([str(role) for role in Role])

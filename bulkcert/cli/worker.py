@@ -8,11 +8,11 @@ from functools import partial
 import click
 import structlog
 
-from bulkcert.cli.readiness import ServiceManager
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.logs import configure_logging
+from bulkcert.processes.readiness import ServiceManager
+from bulkcert.processes.worker import LOOK_SECONDS, Supervisor, start_worker
 from bulkcert.wiring.service import check_confinement, check_start
-from bulkcert.worker import LOOK_SECONDS, Supervisor, start_worker
 
 log = structlog.get_logger()
 

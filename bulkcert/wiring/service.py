@@ -18,7 +18,6 @@ from bulkcert.deployments.mdm.carrier import Carrier
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.deployments.profiles.signing import ProfileSigner
-from bulkcert.draining import is_draining
 from bulkcert.errors import (
     BadSettings,
     Fault,
@@ -37,6 +36,7 @@ from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import Releaser
 from bulkcert.opening.opener import Layers, Opener, require_layers
+from bulkcert.processes.draining import is_draining
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch

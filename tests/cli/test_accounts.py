@@ -225,7 +225,7 @@ def test_sessions_are_listed_and_revoked(run: Run, service: Service) -> None:
 
 
 def test_lists_go_on_beyond_one_page(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bulkcert.cli.local._PAGE", 1)
+    monkeypatch.setattr("bulkcert.cli.local_service._PAGE", 1)
     for number in range(3):
         run("client", "create", f"machine {number}", "--scope", "imports:read")
 

@@ -55,7 +55,7 @@ class Workers:
 
 
 def is_worker(pid: int) -> bool:
-    return is_running(pid) and "bulkcert.worker" in command_of(pid)
+    return is_running(pid) and "bulkcert.processes.worker" in command_of(pid)
 
 
 class Machine:

@@ -61,7 +61,7 @@ def refusing_site(
 @contextlib.contextmanager
 def a_worker(site: Site, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """One worker process that nobody starts again."""
-    command = [*MORTAL, sys.executable, "-m", "bulkcert.worker"]
+    command = [*MORTAL, sys.executable, "-m", "bulkcert.processes.worker"]
     with log_file.open("ab") as log:
         process = subprocess.Popen(command, env=dict(site.api.environment), stdout=log, stderr=log)
     try:

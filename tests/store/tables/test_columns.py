@@ -9,7 +9,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from bulkcert import __version__, errors
 from bulkcert.access.accounts import LONGEST_NAME
-from bulkcert.cli.local import LONGEST_ACTOR
+from bulkcert.cli.local_service import LONGEST_ACTOR
 from bulkcert.deployments.mdm.commands import NANOMDM
 from bulkcert.errors.root import Refusal
 from bulkcert.store.store import Store

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkcert.cli.readiness import ServiceManager, answers
+from bulkcert.processes.readiness import ServiceManager, answers
 from tests.live import LIVE
 from tests.ports import take_port
 
@@ -48,7 +48,7 @@ def test_where_nobody_listens_nothing_goes_wrong(environment: dict[str, str]) ->
 
 
 def test_a_port_that_is_open_does_not_answer_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bulkcert.cli.readiness._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("bulkcert.processes.readiness._ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as open_port:  # connections wait in its backlog
         assert not answers("127.0.0.1", open_port.getsockname()[1], is_tls=True)
         assert not answers("0.0.0.0", open_port.getsockname()[1], is_tls=False)

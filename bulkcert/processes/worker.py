@@ -1,6 +1,6 @@
 """The processes that do the work of imports: the loop of one, and who keeps a number of them alive.
 
-`python -m bulkcert.worker` is one of them. It stops on SIGTERM when its chunk is done; a kill at any moment
+`python -m bulkcert.processes.worker` is one of them. It stops on SIGTERM when its chunk is done; a kill at any moment
 loses nothing, for what it had claimed goes back when its lease ends.
 """
 
@@ -130,7 +130,14 @@ def start_worker(joined: int | None = None) -> Process:
     # -P: nothing is imported from the current directory, which may be anyone's.
     # A process group of its own: a Ctrl-C at the terminal is for the supervisor, who lets workers finish.
     descriptors = () if joined is None else (joined,)
-    command = [sys.executable, "-P", "-m", "bulkcert.worker", str(os.getpid()), *map(str, descriptors)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "bulkcert.processes.worker",
+        str(os.getpid()),
+        *map(str, descriptors),
+    ]
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command, process_group=0, pass_fds=descriptors
     )

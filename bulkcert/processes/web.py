@@ -16,9 +16,9 @@ from typing import Any
 from bulkcert.api.app import create_gateway
 from bulkcert.api.gateway import Gateway
 from bulkcert.config import Config
-from bulkcert.draining import begin_draining
 from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.opening import memory
+from bulkcert.processes.draining import begin_draining
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0

@@ -6,14 +6,14 @@ import sys
 
 import click
 
-from bulkcert.cli.local import actor, local_service
-from bulkcert.cli.readiness import ServiceManager
+from bulkcert.cli.local_service import actor, local_service
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.logs import configure_logging, faults_logged
+from bulkcert.processes.readiness import ServiceManager
+from bulkcert.processes.worker import Process, Stopping, work_until
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import make_deployer
-from bulkcert.worker import Process, Stopping, work_until
 
 _LONGEST_KEY_BYTES = 1024
 
@@ -29,7 +29,7 @@ def deployer() -> None:
 
 def start_deployer() -> Process:
     """Start a deployer process that ends when this process does."""
-    command = [sys.executable, "-P", "-m", "bulkcert.cli.deployer", str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "bulkcert.cli.mdm", str(os.getpid())]
     return subprocess.Popen(command, process_group=0)  # noqa: S603 - our own interpreter and module
 
 

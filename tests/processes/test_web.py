@@ -12,8 +12,8 @@ from tests.paths import ROOT
 PROGRAM = """
 import os, signal, sys, time
 signal.alarm(20)  # a test that is red does not hang
-from bulkcert.cli import web
-from bulkcert.draining import is_draining
+from bulkcert.processes import web
+from bulkcert.processes.draining import is_draining
 web.create_gateway = lambda **_: "app"
 signal.signal(signal.SIGTERM, lambda *_: None)
 assert web.load_app({parent}, 60) == "app"

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from bulkcert import worker
 from bulkcert.errors import StorageFull, Unavailable
-from bulkcert.worker import Supervisor, pause_after, work_until
+from bulkcert.processes import worker
+from bulkcert.processes.worker import Supervisor, pause_after, work_until
 
 KILLED = -signal.SIGKILL
 
@@ -150,7 +150,7 @@ def test_nobody_is_replaced_once_it_stops():
 
 PROGRAM = """
 import signal, time
-from bulkcert import worker
+from bulkcert.processes import worker
 class Work:
     def work_once(self):
         print("working", flush=True)
@@ -191,7 +191,7 @@ def test_it_ends_when_its_supervisor_is_gone():
 
 
 def test_settings_that_are_wrong_end_it_with_a_status():
-    command = [sys.executable, "-m", "bulkcert.worker"]
+    command = [sys.executable, "-m", "bulkcert.processes.worker"]
     environment = {"PATH": os.environ["PATH"], "BULKCERT_NO_SUCH_SETTING": "x"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

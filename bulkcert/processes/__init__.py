@@ -1,0 +1,1 @@
+"""Processes: what `serve` starts, and who keeps it alive."""
