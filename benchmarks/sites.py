@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from benchmarks.machine import processor_seconds
-from tests.live import LiveService, children_of
+from tests.live.service import LiveService, children_of
 from tests.postgres import Cluster, find_binaries
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"

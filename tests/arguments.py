@@ -4,7 +4,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from tests.witnesses import require
+from tests.live.witnesses import require
 
 
 class WatchedCommands:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.deploy.proxies import BODY_SECONDS, COMMANDS, HEAD_SECONDS, needs_proxy, running_proxy
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 from tests.paths import ROOT
 
 pytestmark = LIVE

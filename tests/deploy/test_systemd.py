@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkcert.cli import main
-from tests.live import LiveService, wait_until
+from tests.live.service import LiveService, wait_until
 from tests.paths import ROOT
 
 SYSTEMD = ROOT / "deploy" / "systemd"

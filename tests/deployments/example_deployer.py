@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from tests.live import LiveService
+from tests.live.service import LiveService
 from tests.paths import ROOT
 
 EXAMPLE = ROOT / "docs" / "deployer.py"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
 from tests.deployments.example_deployer import EXAMPLE, make_client, run_example
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 from tests.values.policies.policy_documents import a_document, a_tunnel
 
 DEVICES = [f"EXAMPLE{number:05}" for number in range(60)]  # more than one lease takes

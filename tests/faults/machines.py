@@ -17,8 +17,8 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
-from tests.live import children_of, command_of, is_running
-from tests.namespaces import MORTAL, Namespace, is_permitted
+from tests.live.namespaces import MORTAL, Namespace, is_permitted
+from tests.live.service import children_of, command_of, is_running
 
 P = ParamSpec("P")
 T = TypeVar("T")

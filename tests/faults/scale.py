@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.live import LIVE
+from tests.live.service import LIVE
 
 T = TypeVar("T")
 

@@ -29,7 +29,7 @@ from bulkcert.store.tables.schema import workers as workers_table
 from bulkcert.vault.vault import Vault, read_key_file
 from tests.faults.fleet import Fleet
 from tests.faults.machines import Machine, Workers
-from tests.live import LiveService
+from tests.live.service import LiveService
 
 QUICK = {
     "BULKCERT_LIMIT_OPENING_WALL_SECONDS": "1",

@@ -20,7 +20,7 @@ from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site
-from tests.live import wait_until
+from tests.live.service import wait_until
 from tests.postgres import Cluster, needs_postgres
 
 pytestmark = FAULTS

@@ -20,7 +20,7 @@ from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS
 from tests.faults.site import Site
 from tests.formats.pkcs12 import forge
-from tests.namespaces import MORTAL
+from tests.live.namespaces import MORTAL
 
 pytestmark = FAULTS
 

@@ -12,7 +12,7 @@ from tests.builders import a_bundle, a_credentials_file, a_pkcs12, an_rsa_key
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import IMPORTS, ZIP
 from tests.formats.pkcs12 import forge
-from tests.live import LiveService
+from tests.live.service import LiveService
 
 pytestmark = FAULTS
 

@@ -16,7 +16,7 @@ from tests.faults.fleet import a_fleet
 from tests.faults.machines import Workers
 from tests.faults.scale import FAULTS
 from tests.faults.site import Claim, Site
-from tests.live import wait_until
+from tests.live.service import wait_until
 
 pytestmark = FAULTS
 

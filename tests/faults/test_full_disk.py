@@ -18,7 +18,7 @@ from tests.faults.fleet import a_fleet
 from tests.faults.machines import Machine, SmallDisk, Workers, needs_small_disks
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site
-from tests.live import wait_until
+from tests.live.service import wait_until
 from tests.postgres import Cluster
 
 pytestmark = FAULTS

@@ -16,7 +16,7 @@ from bulkcert.store.tables.schema import idempotency_keys
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site
-from tests.live import children_of, command_of
+from tests.live.service import children_of, command_of
 
 pytestmark = FAULTS
 

@@ -12,7 +12,7 @@ from tests.faults.fleet import a_fleet
 from tests.faults.machines import Workers, is_worker
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Claim, Site
-from tests.live import children_of
+from tests.live.service import children_of
 
 pytestmark = FAULTS
 

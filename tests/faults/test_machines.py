@@ -12,7 +12,7 @@ from tests.faults.fleet import a_fleet
 from tests.faults.machines import HOME, Machine, Network, Workers, needs_networks
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import LEASE_SECONDS, Claim, Site
-from tests.live import wait_until
+from tests.live.service import wait_until
 from tests.postgres import Cluster
 
 pytestmark = FAULTS

@@ -16,7 +16,7 @@ import requests
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site
-from tests.live import wait_until
+from tests.live.service import wait_until
 from tests.postgres import own_cluster
 
 pytestmark = FAULTS

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_bundle
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 
 HERE = Path(__file__).parent
 CONTRACT = HERE.parent.parent / "openapi.yaml"

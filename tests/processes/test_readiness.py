@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bulkcert.processes.readiness import ServiceManager, answers
-from tests.live import LIVE
+from tests.live.service import LIVE
 from tests.ports import take_port
 
 PASSWORD = "correct horse battery"

@@ -19,7 +19,7 @@ import pytest
 
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
 from tests.deployments.mdm.nanomdm.server import MdmServer
-from tests.live import LIVE, LiveService, children_of, command_of, wait_until
+from tests.live.service import LIVE, LiveService, children_of, command_of, wait_until
 from tests.values.policies.policy_documents import a_document, a_tunnel
 
 pytestmark = [*LIVE, pytest.mark.timeout(600)]

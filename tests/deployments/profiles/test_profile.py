@@ -28,8 +28,8 @@ from bulkcert.values.secret import Secret
 from tests.builders import NOW, a_ca, a_name
 from tests.deployments.profiles.apple_schema import Profile, read_profile
 from tests.deployments.profiles.devices import DER, IDENTITY, a_device, a_device_certificate, a_key, pkcs8
+from tests.live.witnesses import require
 from tests.values.policies.policy_documents import ROOT_PEM, Document, a_document, a_tunnel, documents
-from tests.witnesses import require
 
 KEYS = ["RSA", "ECDSA256", "ECDSA384", "ECDSA521"]
 CONNECTION_TYPES = ["ALWAYS_ON_IKEV2", "ALWAYS_ON_IKEV2_DUAL", "IKEV2"]

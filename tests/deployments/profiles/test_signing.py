@@ -13,7 +13,7 @@ from tests.builders import NOW, PrivateKey, a_ca, a_certificate
 from tests.deployments.profiles.apple_schema import read_profile
 from tests.deployments.profiles.devices import a_device, a_key, pkcs8
 from tests.deployments.profiles.test_profile import a_policy
-from tests.witnesses import require
+from tests.live.witnesses import require
 
 PEM = serialization.Encoding.PEM
 

@@ -27,7 +27,7 @@ from tests.formats.pkcs12 import forge
 from tests.formats.pkcs12.specimens import LIMITS, der, der_of
 from tests.formats.x509 import forge as odd
 from tests.formats.x509.test_facts import build
-from tests.witnesses import require
+from tests.live.witnesses import require
 
 KEY = an_ec_key()
 CA = der(a_ca()[0])

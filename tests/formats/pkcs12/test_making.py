@@ -18,7 +18,7 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.releases import Encryption
 from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, PrivateKey, a_ca, a_certificate, a_name, an_ec_key, an_rsa_key
-from tests.witnesses import require
+from tests.live.witnesses import require
 
 NAME = "A12BC3D4EFGH"
 PASSWORD = "correct horse battery"

@@ -32,7 +32,7 @@ from tests.formats.pkcs12.test_private_key import (
     point,
 )
 from tests.formats.pkcs12.test_rsa import encoded, numbers_of
-from tests.witnesses import require
+from tests.live.witnesses import require
 
 P_256 = "1.2.840.10045.3.1.7"
 KEY_ID = forge.tlv(0x31, forge.seq(forge.oid("1.2.840.113549.1.9.21"), forge.tlv(0x31, forge.octets(b"\1"))))

@@ -11,7 +11,7 @@ from bulkcert.values.certificates import OpenedCertificate, WarningCode
 from bulkcert.values.secret import Secret
 from tests.builders import a_ca, an_rsa_key
 from tests.formats.pkcs12.specimens import open_by_the_library
-from tests.witnesses import by_keytool, by_openssl, pem_files, require, run
+from tests.live.witnesses import by_keytool, by_openssl, pem_files, require, run
 
 NAME = "A12BC3D4EFGH"
 PASSWORD = "correct horse"

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from tests.builders import a_bundle, a_credentials_file, a_pkcs12, a_zip
-from tests.live import LIVE, LiveService
-from tests.witnesses import by_keytool, by_openssl
+from tests.live.service import LIVE, LiveService
+from tests.live.witnesses import by_keytool, by_openssl
 
 pytestmark = LIVE
 

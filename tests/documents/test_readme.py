@@ -13,9 +13,9 @@ import pytest
 
 from tests.arguments import WatchedCommands
 from tests.fresh.shell_blocks import shell_blocks
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
+from tests.live.witnesses import require
 from tests.paths import ROOT
-from tests.witnesses import require
 
 BLOCKS = shell_blocks(ROOT / "README.md")
 BETWEEN = "\n----\n"

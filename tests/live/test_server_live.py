@@ -23,7 +23,7 @@ import pytest
 import requests
 
 from tests import builders
-from tests.live import (  # noqa: F401 - a fixture
+from tests.live.service import (  # noqa: F401 - a fixture
     LIVE,
     LiveService,
     children_of,

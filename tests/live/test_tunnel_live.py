@@ -1,6 +1,6 @@
 """The whole way: a bundle goes in, a deployer gets a profile over HTTP, and a real IKEv2 tunnel comes up from it.
 
-The client is configured from the profile alone (tests/vpn_profile.py); gateway and client are strongSwan, each
+The client is configured from the profile alone (tests/live/vpn_profile.py); gateway and client are strongSwan, each
 in a network namespace of its own.
 """
 
@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.builders import a_bundle, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
-from tests.live import LIVE, LiveService, live_service  # noqa: F401 - a fixture
-from tests.strongswan import Gateway, needs_strongswan
+from tests.live.service import LIVE, LiveService, live_service  # noqa: F401 - a fixture
+from tests.live.strongswan import Gateway, needs_strongswan
 
 pytestmark = LIVE
 

@@ -23,7 +23,7 @@ from schemathesis.config import SchemathesisConfig
 
 from tests.api.contract import document
 from tests.builders import a_bundle, a_pkcs12
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 from tests.paths import ROOT
 from tests.values.policies.policy_documents import a_document, a_tunnel
 

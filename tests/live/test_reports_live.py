@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.builders import a_bundle
-from tests.live import LIVE, LiveService, live_service  # noqa: F401
+from tests.live.service import LIVE, LiveService, live_service  # noqa: F401
 
 pytestmark = LIVE
 

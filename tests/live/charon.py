@@ -11,8 +11,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.live import wait_until
-from tests.namespaces import ENVIRONMENT, Namespace
+from tests.live.namespaces import ENVIRONMENT, Namespace
+from tests.live.service import wait_until
 
 START_SECONDS = 20
 COMMAND_SECONDS = 30

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.builders import a_credentials_file, a_zip, an_rsa_key
-from tests.live import LIVE, LiveService, live_service  # noqa: F401 - a fixture
-from tests.witnesses import Maker, by_certtool, by_keytool, by_openssl, by_pk12util, require
+from tests.live.service import LIVE, LiveService, live_service  # noqa: F401 - a fixture
+from tests.live.witnesses import Maker, by_certtool, by_keytool, by_openssl, by_pk12util, require
 
 pytestmark = LIVE
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.live import LIVE, LiveService, live_service  # noqa: F401
+from tests.live.service import LIVE, LiveService, live_service  # noqa: F401
 
 pytestmark = LIVE
 

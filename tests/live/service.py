@@ -1,7 +1,7 @@
 """The service as it is shipped: `bulkcert init` and `bulkcert serve` as processes, over HTTPS with verification.
 
 A test module gets the service that all of its tests share by importing the fixture:
-`from tests.live import live_service  # noqa: F401`. A test that stops, kills or starves a service starts one of
+`from tests.live.service.service import live_service  # noqa: F401`. A test that stops, kills or starves a service starts one of
 its own with `LiveService`. Both want the markers in `LIVE`.
 """
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bulkcert.api.connections import IDLE_SECONDS, MOST_WAIT_SECONDS
-from tests.live import LIVE, LiveService, live_service  # noqa: F401 - a fixture
+from tests.live.service import LIVE, LiveService, live_service  # noqa: F401 - a fixture
 
 pytestmark = [*LIVE, pytest.mark.timeout(300)]
 

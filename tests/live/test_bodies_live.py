@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import builders
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 
 pytestmark = [*LIVE, pytest.mark.timeout(300)]
 

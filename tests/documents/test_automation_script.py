@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.arguments import WatchedCommands
 from tests.builders import a_credentials_file, a_pkcs12, a_zip
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
+from tests.live.witnesses import require
 from tests.paths import ROOT
-from tests.witnesses import require
 
 pytestmark = LIVE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_bundle
-from tests.live import LiveService, wait_until
+from tests.live.service import LiveService, wait_until
 
 PROGRAM = """
 import os, sys, structlog

@@ -17,7 +17,7 @@ from tests.api.contract import document
 from tests.builders import a_bundle
 from tests.deployments.example_deployer import ExampleDeployer
 from tests.fresh.shell_blocks import shell_blocks
-from tests.live import LIVE, LiveService
+from tests.live.service import LIVE, LiveService
 from tests.paths import ROOT
 
 FOLDER = ROOT / "docs" / "postman"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_bundle
-from tests.live import LIVE, LiveService, wait_until
+from tests.live.service import LIVE, LiveService, wait_until
 
 pytestmark = LIVE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import LIVE
+from tests.live.service import LIVE
 from tests.paths import ROOT
 from tests.ports import take_port
 

@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.api.contract import document
 from tests.builders import DAY, NOW, a_certificate, a_credentials_file, a_pkcs12, a_zip
-from tests.canaries import Marker, Searcher, Watch, files_below
-from tests.live import LIVE, LiveService, wait_until
+from tests.live.canaries import Marker, Searcher, Watch, files_below
+from tests.live.service import LIVE, LiveService, wait_until
 
 pytestmark = LIVE
 

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
-from tests import strongswan
 from tests.builders import a_ca, a_certificate, a_name, an_ec_key, an_rsa_key
-from tests.live import LIVE, children_of, is_running, wait_until
+from tests.live import strongswan
+from tests.live.service import LIVE, children_of, is_running, wait_until
+from tests.live.strongswan import BEHIND, ECHO_CLIENT, GATEWAY_ADDRESS, Gateway, needs_strongswan
+from tests.live.vpn_profile import esp_proposal, ike_proposal, read_profile
 from tests.paths import ROOT
-from tests.strongswan import BEHIND, ECHO_CLIENT, GATEWAY_ADDRESS, Gateway, needs_strongswan
-from tests.vpn_profile import esp_proposal, ike_proposal, read_profile
 
 pytestmark = LIVE
 
@@ -245,7 +245,7 @@ def test_a_tunnel_is_refused_for(gateway, make, reason):
 
 ENDS_BY_AN_ERROR = """
 import sys
-from tests.test_strongswan_live import a_gateway, a_profile
+from tests.live.test_strongswan_live import a_gateway, a_profile
 with a_gateway() as gateway, gateway.client(a_profile()) as device:
     assert device.connect().established
     print("up", flush=True)

@@ -30,9 +30,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.charon import Charon, quoted
-from tests.namespaces import ENVIRONMENT, TOOLS, Namespace, is_permitted
-from tests.vpn_profile import Tunnel, read_profile
+from tests.live.charon import Charon, quoted
+from tests.live.namespaces import ENVIRONMENT, TOOLS, Namespace, is_permitted
+from tests.live.vpn_profile import Tunnel, read_profile
 
 CONNECT_SECONDS = 20
 GATEWAY_ADDRESS, DEVICE_ADDRESS = "192.0.2.1", "192.0.2.2"  # RFC 5737
