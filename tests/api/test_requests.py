@@ -302,7 +302,7 @@ ACCEPTS: list[tuple[str | None, int]] = [
     ("application/json;version=1", 200),
     ("application/json; profile=x; q=0", 406),
     ("application/json;v=1;q=0.5, text/csv", 200),
-    ("application/json;indent=4;charset=\"utf-8\"", 200),
+    ('application/json;indent=4;charset="utf-8"', 200),
     ("application/json;odata=verbose;quiet", 200),
     ("application/*;version=1", 200),
     ("*/*;version=1", 200),

@@ -274,6 +274,26 @@ def test_a_moment_in_any_form_of_x680_is_read_as_that_moment(pair):
     assert found.facts.not_before == moment
 
 
+@pytest.mark.parametrize(
+    ("fault", "field"),
+    [
+        ({"version": tlv(0xA0, integer(3))}, "version is not 1, 2 or 3"),
+        ({"version": tlv(0xA0, integer(-1))}, "version is not 1, 2 or 3"),
+        ({"version": tlv(0xA0, octets(b"x"))}, "version is not in a form"),
+        ({"subject": octets(b"x")}, "subject is not in a form"),
+    ],
+)
+def test_an_unreadable_certificate_is_named_by_its_serial_number_and_the_field(fault, field):
+    with pytest.raises(MalformedCertificate, match=rf"with the serial number 5 is .* its {field}"):
+        parse_certificate(forge.certificate(KEY, **fault))
+
+
+@pytest.mark.parametrize("serial", [octets(b"x"), tlv(0x02), b""])
+def test_a_certificate_without_a_serial_number_is_named_by_its_fingerprint(serial):
+    with pytest.raises(MalformedCertificate, match=r"with the SHA-256 fingerprint [0-9a-f]{64} is .* its "):
+        parse_certificate(forge.certificate(KEY, serial=serial))
+
+
 @given(
     st.sampled_from([forge.UTC, forge.GENERALIZED]),
     st.binary(max_size=24) | st.from_regex(rb"[0-9.,Z+-]{0,24}"),
