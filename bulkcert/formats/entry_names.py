@@ -14,7 +14,9 @@ LONGEST_SHOWN = 120
 
 _LONGEST_NAME = 255
 _PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx|pkcs12)\Z", re.IGNORECASE)
-_AFTER_SUFFIX = ". \t\r\n\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
+_AFTER_SUFFIX = ". \t\r\n\u00a0\u3000\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""Blanks, dots and characters that nobody sees, which may follow a suffix and hide it."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _UNSHOWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

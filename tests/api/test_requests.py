@@ -305,6 +305,8 @@ ACCEPTS: list[tuple[str | None, int]] = [
     ('application/json;indent=4;charset="utf-8"', 200),
     ("application/json;odata=verbose;quiet", 200),
     ("application/*;version=1", 200),
+    ("application/json;charset=utf8", 200),
+    ('application/json;x="a, text/csv;q=0", text/csv', 200),
     ("*/*;version=1", 200),
     ("text/csv;version=1", 406),
     ("application/json;charset=iso-8859-1", 406),  # the answer is UTF-8

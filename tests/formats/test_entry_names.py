@@ -105,6 +105,7 @@ def test_what_macos_and_windows_leave_behind_is_junk(name: str, junk: bool) -> N
         ("a.p12\n", True),
         ("folder/a.p12. .", True),
         ("a.p12\N{NO-BREAK SPACE}", True),
+        ("a.p12\N{ZERO WIDTH SPACE}", True),
         ("a.pem ", False),
         ("", False),
         ("a.p12.txt", False),

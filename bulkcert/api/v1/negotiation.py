@@ -15,9 +15,10 @@ _PROBLEM = "application/problem+json"
 _WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _RANGE = re.compile(rf"{_WORD}/{_WORD}")
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+)")
-_UNLIKE_OURS = re.compile(r'charset\s*=(?!\s*"?utf-8"?$)|header\s*=(?!\s*present$)')
+_UNLIKE_OURS = re.compile(r'charset\s*=(?!\s*["\']?utf-?8["\']?$)|header\s*=(?!\s*present$)')
 """A parameter that no answer fits: all text is UTF-8, and every CSV has a line of headings (RFC 4180 §3)."""
 
+_QUOTED = re.compile(r'"[^"]*"')
 _OFFERED = "_bulkcert_offered"
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -55,7 +56,9 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
     One in a bad form is passed over: Java 8 and what is built on it send `*; q=.2`, where `*` means anything.
     Parameters that these types do not have, as `version=1`, are ignored.
     """
-    for written in accept.lower().split(","):
+    # A quoted value may hold the separators; only one without them can be a charset's.
+    unquoted = _QUOTED.sub(lambda value: value[0].replace(",", "").replace(";", ""), accept.lower())
+    for written in unquoted.split(","):
         media_range, *parameters = (part.strip() for part in written.split(";"))
         media_range = "*/*" if media_range == "*" else media_range
         qualities = [part[1:].lstrip(" =") for part in parameters if re.match(r"q\s*=", part)]
