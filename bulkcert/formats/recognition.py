@@ -77,6 +77,11 @@ _BASE64 = Recognised(
     "base64",
     "Decode it: base64 -d FILE > IDENTITY.p12 (Windows: certutil -decode FILE IDENTITY.p12)",
 )
+_ZIP_IN_BASE64 = Recognised(
+    FileKind.BASE64,
+    "base64 of a zip",
+    "Decode it: base64 -d FILE > BUNDLE.zip (Windows: certutil -decode FILE BUNDLE.zip)",
+)
 
 _MAGIC = (
     (b"PK\3\4", ZIP),
@@ -160,7 +165,8 @@ def not_pkcs12(found: Recognised) -> NotPkcs12:
 def describe(found: Recognised, wanted: str) -> str:
     """Return the sentence that says what a file is where another one was wanted ("a zip", "plain text")."""
     sentence = f"This is {found.name}, not {wanted}."
-    return f"{sentence} {found.remedy}" if found.kind in _NEVER_FETCHED else sentence
+    is_fetched = found.kind not in _NEVER_FETCHED and not (found is _ZIP_IN_BASE64 and wanted == "a zip")
+    return sentence if is_fetched else f"{sentence} {found.remedy}"
 
 
 def looks_like_utf_16(content: bytes) -> bool:
@@ -253,9 +259,10 @@ def _recognise_encoded(begin: bytes) -> Recognised | None:
         decoded = base64.b64decode(digits[: len(digits) & ~3])
     except binascii.Error:
         return None
-    if uri or name_der(decoded) or any(decoded.startswith(magic) for magic, _ in _MAGIC if len(magic) > 3):
-        return _BASE64
-    return None
+    known = next((known for magic, known in _MAGIC if len(magic) > 3 and decoded.startswith(magic)), None)
+    if known is ZIP:
+        return _ZIP_IN_BASE64
+    return _BASE64 if uri or known or name_der(decoded) else None
 
 
 def _recognise_plain(begin: bytes) -> Recognised | None:

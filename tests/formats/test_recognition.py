@@ -95,6 +95,7 @@ FILES = {
     "base64 in quotes": (b'"' + base64.b64encode(PKCS12) + b'"', FileKind.BASE64, "base64 -d"),
     "base64 after a byte order mark": (codecs.BOM_UTF8 + LINES, FileKind.BASE64, "base64 -d"),
     "base64 of a certificate": (base64.encodebytes(DER), FileKind.BASE64, "base64 -d"),
+    "base64 of a zip": (base64.b64encode(b"PK\3\4" + bytes(80)), FileKind.BASE64, "BUNDLE.zip"),
     "base64 as a data URI": (
         b"data:application/x-pkcs12;base64," + base64.b64encode(PKCS12),
         FileKind.BASE64,

@@ -15,7 +15,10 @@ _PROBLEM = "application/problem+json"
 _WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _RANGE = re.compile(rf"{_WORD}/{_WORD}")
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+)")
-_UTF_8 = re.compile(r'charset\s*=\s*"?utf-8"?')
+_UNLIKE_OURS = re.compile(r'charset\s*=(?!\s*["\']?utf-?8["\']?$)|header\s*=(?!\s*present$)')
+"""A parameter that no answer fits: all text is UTF-8, and every CSV has a line of headings (RFC 4180 §3)."""
+
+_QUOTED = re.compile(r'"[^"]*"')
 _OFFERED = "_bulkcert_offered"
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -51,14 +54,17 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
     """Yield the media ranges of an `Accept` header with their quality (RFC 9110 §12.5.1).
 
     One in a bad form is passed over: Java 8 and what is built on it send `*; q=.2`, where `*` means anything.
+    Parameters that these types do not have, as `version=1`, are ignored.
     """
-    for written in accept.lower().split(","):
+    # A quoted value may hold the separators; only one without them can be a charset's.
+    unquoted = _QUOTED.sub(lambda value: value[0].replace(",", "").replace(";", ""), accept.lower())
+    for written in unquoted.split(","):
         media_range, *parameters = (part.strip() for part in written.split(";"))
         media_range = "*/*" if media_range == "*" else media_range
         qualities = [part[1:].lstrip(" =") for part in parameters if re.match(r"q\s*=", part)]
         quality = qualities[0] if qualities else "1"
         if not _RANGE.fullmatch(media_range) or not _QUALITY.fullmatch(quality):
             continue
-        # All that is written is UTF-8; Werkzeug takes a range with parameters for those parameters only.
-        others = [part for part in parameters if part and part[0] != "q" and not _UTF_8.fullmatch(part)]
-        yield ";".join([media_range, *others]), float(quality)
+        # Werkzeug takes a range with parameters for those parameters only.
+        unlike = [part for part in parameters if _UNLIKE_OURS.match(part)]
+        yield ";".join([media_range, *unlike]), float(quality)

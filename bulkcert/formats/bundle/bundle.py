@@ -117,9 +117,10 @@ def _empty(archive: Archive, *, has_zip: bool) -> EmptyBundle:
     """Make the refusal of a zip without a PKCS#12, naming some of the files that it holds."""
     names = (entry.name for entry in archive.entries() if _kind_of(entry) is _Kind.OTHER)
     others = [f"'{shown(name, 60)}'" for name in islice((n for n in names if not is_junk(n)), 3)]
-    passed_over = f" Passed over: {', '.join(others)}; .p12, .pfx and .pkcs12 are taken." if others else ""
+    passed_over = f" Passed over: {', '.join(others)}." if others else ""
     return EmptyBundle(
-        f"The zip holds no PKCS#12 file{', only another zip' if has_zip else ''}.{passed_over}"
+        f"The zip holds no PKCS#12 file{', only another zip' if has_zip else ''}. Expected is one for each "
+        f"device, named by its identity and .p12, .pfx or .pkcs12.{passed_over}"
     )
 
 

@@ -58,7 +58,7 @@ class CredentialsFileChoice:
             self._pass_over(entry, fault)
         elif self._wanted is None:
             self._pass_over(entry, "It is no .txt.")
-        elif is_text(entry.name):
+        elif is_text(entry.name.rstrip()):
             self._pass_over(entry, "It has another name.")
 
     def _way_to_mean(self, name: str) -> int | None:

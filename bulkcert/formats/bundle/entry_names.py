@@ -14,6 +14,9 @@ LONGEST_SHOWN = 120
 
 _LONGEST_NAME = 255
 _PKCS12_SUFFIX = re.compile(r"\.(?:p12|pfx|pkcs12)\Z", re.IGNORECASE)
+_AFTER_SUFFIX = ". \t\r\n\u00a0\u3000\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""Blanks, dots and characters that nobody sees, which may follow a suffix and hide it."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _UNSHOWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -57,8 +60,22 @@ def is_junk(name: str) -> bool:
 
 
 def is_pkcs12(name: str) -> bool:
-    """Whether the entry is meant as a PKCS#12 by its name; a NUL does not hide the suffix."""
-    return bool(_PKCS12_SUFFIX.search(name)) or ("\0" in name and is_pkcs12(name[: name.index("\0")]))
+    """Whether the entry is meant as a PKCS#12 by its name: no NUL, blank or dot hides the suffix."""
+    return (
+        bool(_PKCS12_SUFFIX.search(name))
+        or has_hidden_suffix(name)
+        or ("\0" in name and is_pkcs12(name[: name.index("\0")]))
+    )
+
+
+def has_hidden_suffix(name: str) -> bool:
+    """Whether blanks or dots follow the suffix of a PKCS#12."""
+    return name[-1:] in _AFTER_SUFFIX and bool(_PKCS12_SUFFIX.search(name.rstrip(_AFTER_SUFFIX)))
+
+
+def stem(name: str) -> str:
+    """Return the part after the last slash, without the suffix of a PKCS#12 and what blanks follow it."""
+    return without_suffix(basename(name.rstrip(_AFTER_SUFFIX) if has_hidden_suffix(name) else name))
 
 
 def is_text(name: str) -> bool:
@@ -84,6 +101,8 @@ def fault_of(name: str) -> str | None:
         for char in name:
             if fault := _fault_of_character(char):
                 return fault
+    if has_hidden_suffix(name):
+        return "The name of the entry has blanks or dots after its suffix: rename the file."
     if name.startswith("/") or _DRIVE.match(name):
         return "The name of the entry is an absolute path."
     folders = name.split("/")[:-1]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from bulkcert.errors import CredentialsFileTooLarge, EmptyList
 from bulkcert.formats.bundle.credentials import text_lines
 from bulkcert.formats.bundle.credentials_file import CredentialsFileChoice
-from bulkcert.formats.bundle.entry_names import basename, is_junk, is_pkcs12, without_suffix
+from bulkcert.formats.bundle.entry_names import is_junk, is_pkcs12, stem, without_suffix
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.formats.zip.archive import Archive
 from bulkcert.values.file_kinds import FileKind
@@ -76,7 +76,7 @@ def _listed_by_name(archive: Archive) -> Iterator[ListedIdentity]:
     names = (entry.name for entry in archive.entries())
     wanted = (name for name in names if is_pkcs12(name) and not is_junk(name))
     for number, name in enumerate(wanted, start=1):
-        yield ListedIdentity(number, without_suffix(basename(name))[:_LONGEST_NAME])
+        yield ListedIdentity(number, stem(name)[:_LONGEST_NAME])
 
 
 def _listed_in_text(content: bytes, limits: Limits) -> Iterator[ListedIdentity]:

@@ -25,7 +25,7 @@ from bulkcert.errors import (
 )
 from bulkcert.formats import recognition
 from bulkcert.formats.bundle.credentials import CredentialLine
-from bulkcert.formats.bundle.entry_names import basename, fault_of, shown, without_suffix
+from bulkcert.formats.bundle.entry_names import basename, fault_of, shown, stem, without_suffix
 from bulkcert.formats.recognition import not_pkcs12
 from bulkcert.formats.zip.records import Entry
 from bulkcert.values.identities import LONGEST, DeviceIdentity, IdentityType
@@ -116,7 +116,7 @@ class Join:
         """Make an item of an entry."""
         position = len(self._items)
         file = shown(entry.name)
-        name = without_suffix(basename(entry.name))
+        name = stem(entry.name)
         written = shown(name, LONGEST)
         if is_nested_zip:
             self._items.append(

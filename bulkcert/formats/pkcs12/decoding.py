@@ -10,7 +10,7 @@ from bulkcert.formats.pkcs12.ciphers import Passwords, decrypt, has_right_key_si
 from bulkcert.formats.pkcs12.contents import Contents
 from bulkcert.formats.pkcs12.pfx import BagAttributes, Bags, Encrypted, Pfx, read_bags
 from bulkcert.formats.pkcs12.private_key import LONGEST_SHORT_KEY, PrivateKey, load_short_key
-from bulkcert.formats.pkcs12.schemes import Pbes2
+from bulkcert.formats.pkcs12.schemes import Pbes2, Pbkdf2
 
 T = TypeVar("T")
 
@@ -77,7 +77,9 @@ def _load(key: Encrypted, passwords: Passwords, budget: Budget) -> PrivateKey | 
     scheme = key.scheme
     if len(key.key_info) > LONGEST_SHORT_KEY or len(passwords.pbkdf2) > 1:
         return None
-    if not isinstance(scheme, Pbes2) or not has_right_key_size(scheme):  # the library does not look at it
+    if not isinstance(scheme, Pbes2) or not isinstance(scheme.derivation, Pbkdf2):
+        return None
+    if not has_right_key_size(scheme):  # the library does not look at it
         return None
     if not budget.can_afford(2 * scheme.iterations):
         return None

@@ -1,4 +1,4 @@
-"""Key derivation: PKCS#12's own (RFC 7292 Appendix B) and PBKDF2 (RFC 8018 §5.2); callers spend the cost."""
+"""Key derivation: PKCS#12's own (RFC 7292 Appendix B), PBKDF1, PBKDF2 and scrypt; callers spend the cost."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from functools import partial
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from bulkcert.formats.pkcs12 import libcrypto
 from bulkcert.formats.pkcs12.oids import DIGESTS
@@ -31,8 +32,24 @@ class Purpose(IntEnum):
 
 
 def derive_pbkdf2(prf: str, password: bytes, salt: bytes, iterations: int, size: int) -> bytes:
-    """Derive `size` octets by PBKDF2; `prf` is the digest under its HMAC, by hashlib's name."""
+    """Derive `size` octets by PBKDF2 (RFC 8018 §5.2); prf: the digest under its HMAC, by hashlib's name."""
     return PBKDF2HMAC(_PRFS[prf], size, salt, iterations).derive(password)
+
+
+def derive_pbkdf1(digest: str, password: bytes, salt: bytes, iterations: int, size: int) -> bytes:
+    """Derive `size` octets, at most the digest's, by PBKDF1 (RFC 8018 §5.1)."""
+    make = _digest(digest)
+    result = password + salt
+    for _ in range(iterations):
+        result = make(result).digest()
+    return result[:size]
+
+
+def derive_scrypt(
+    password: bytes, salt: bytes, cost: int, block_size: int, parallelization: int, size: int
+) -> bytes:
+    """Derive `size` octets by scrypt (RFC 7914 §6); `ValueError` for parameters that it cannot have."""
+    return Scrypt(salt, size, cost, block_size, parallelization).derive(password)
 
 
 def derive_pkcs12(
@@ -48,7 +65,7 @@ def derive_pkcs12_in_python(
     digest: str, password: bytes, salt: bytes, iterations: int, size: int, purpose: Purpose
 ) -> bytes:
     """Do the same with hashlib alone (RFC 7292 §B.2)."""
-    make: Callable[..., hashlib._Hash] = getattr(hashlib, digest, None) or partial(hashlib.new, digest)
+    make = _digest(digest)
     block = make().block_size
     inputs = bytearray(_fill(salt, block) + _fill(password, block))
     derived = b""
@@ -60,6 +77,10 @@ def derive_pkcs12_in_python(
         if len(derived) >= size:
             return derived[:size]
         _advance(inputs, _fill(result, block)[:block], block)
+
+
+def _digest(name: str) -> Callable[..., "hashlib._Hash"]:
+    return getattr(hashlib, name, None) or partial(hashlib.new, name)
 
 
 def engine() -> str:

@@ -82,6 +82,7 @@ PBE_SHA1_2DES = oid("1.2.840.113549.1.12.1.4")
 PBE_SHA1_RC2_128 = oid("1.2.840.113549.1.12.1.5")
 PBE_SHA1_RC2_40 = oid("1.2.840.113549.1.12.1.6")
 OLDER_PBES1 = tuple(oid(f"1.2.840.113549.1.5.{number}") for number in (1, 3, 4, 6, 10, 11))
+PBES1_WITH_DES = _available({"1.2.840.113549.1.5.3": "md5", "1.2.840.113549.1.5.10": "sha1"})
 
 # Ciphers of PBES2: RFC 8018 Appendix B.2, RFC 3565 §4.1.
 AES_256_CBC = oid("2.16.840.1.101.3.4.1.42")
@@ -90,6 +91,7 @@ AES_KEY_SIZES = {
     oid("2.16.840.1.101.3.4.1.22"): 24,
     AES_256_CBC: 32,
 }
+DES_CBC = oid("1.3.14.3.2.7")
 DES_EDE3_CBC = oid("1.2.840.113549.3.7")
 
 # Keys: RFC 8017 Appendix A.1 and A.2.3, RFC 5480 §2.1.1, RFC 8410 §3.

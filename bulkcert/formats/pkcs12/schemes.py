@@ -67,19 +67,20 @@ class Pbkdf2(NamedTuple):
 
 
 class Scrypt(NamedTuple):
-    """scrypt-params (RFC 7914 §7.1)."""
+    """scrypt-params (RFC 7914 §7.1). key_size: octets of the key, which may be left out."""
 
     salt: bytes
     cost: int
     block_size: int
     parallelization: int
+    key_size: int | None
 
     def declare(self, budget: Budget) -> None:
         """Count one derivation."""
         budget.scrypt(self.cost, self.block_size, self.parallelization, self.salt)
 
     def charge(self, budget: Budget) -> None:
-        """Spend nothing: the library alone derives with scrypt, once, and that was counted."""
+        """Spend nothing: it was counted, and is derived once here, and once more where the library opens."""
 
 
 class Pbes1(NamedTuple):
@@ -154,9 +155,10 @@ def _read_derivation(derivation: Algorithm) -> Pbkdf2 | Scrypt:
     if derivation.oid == oids.PBKDF2:
         return _read_pbkdf2(derivation)
     if derivation.oid == oids.SCRYPT:
-        salt, cost, block_size, parallelization = derivation.parts(4, 5)[:4]
-        numbers = (number.integer() for number in (cost, block_size, parallelization))
-        return Scrypt(salt.expect(OCTET_STRING).content, *numbers)
+        salt, *rest = derivation.parts(4, 5)
+        cost, block_size, parallelization, *key_size = (number.integer() for number in rest)
+        size = key_size[0] if key_size else None
+        return Scrypt(salt.expect(OCTET_STRING).content, cost, block_size, parallelization, size)
     raise UnsupportedAlgorithm("The file derives its keys with an algorithm that is not read.")
 
 

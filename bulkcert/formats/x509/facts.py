@@ -26,7 +26,14 @@ from bulkcert.formats.x509.extensions import (
     take_extensions,
 )
 from bulkcert.formats.x509.names import FULL_NAMES, MEMBERS, read_name
-from bulkcert.formats.x509.reader import Unreadable, naming, read_bit_string, read_fields, read_oid
+from bulkcert.formats.x509.reader import (
+    Unreadable,
+    naming,
+    read_bit_string,
+    read_fields,
+    read_oid,
+    read_serial_number,
+)
 from bulkcert.formats.x509.times import read_time
 from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name
 
@@ -194,7 +201,7 @@ def read_by_ourselves(der: bytes) -> Reading:
 def _label(der: bytes) -> str:
     """Return words by which people find a certificate that cannot be read."""
     try:
-        return f"serial number {read_fields(der).serial_number}"
+        return f"serial number {read_serial_number(der)}"
     except Unreadable:
         return f"SHA-256 fingerprint {hashlib.sha256(der).hexdigest()}"
 

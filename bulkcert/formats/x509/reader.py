@@ -13,7 +13,7 @@ from bulkcert.formats.asn1.ber import CONTEXT_0_CONSTRUCTED, INTEGER, SEQUENCE, 
 
 BIT_STRING = 0x03
 _EXTENSIONS = 0xA3
-_LAST_VERSION = 2  # v3 is written as 2
+_LAST_VERSION = 3
 _LONGEST_SERIAL = 1024
 """Octets. RFC 5280 §4.1.2.2 demands at most 20; Python writes no more than 1,785 in decimal."""
 
@@ -54,10 +54,7 @@ class Fields:
 def read_fields(der: bytes) -> Fields:
     """Read the fields of a certificate, or raise `Unreadable`."""
     with naming("encoding"):
-        outer = Element(SEQUENCE, der, Allowance()).children()
-        if len(outer) != 1:
-            raise Unreadable("encoding", "is empty, or bytes follow its end")
-        tbs, algorithm, signature = outer[0].sequence(3, 3)
+        tbs, algorithm, signature = _outer_parts(der)
         serial, _, issuer, validity, subject, public_key_info, *rest = _parts(tbs)
     with naming("validity"):
         not_before, not_after = validity.sequence(2, 2)
@@ -75,6 +72,13 @@ def read_fields(der: bytes) -> Fields:
         unread=unread,
         signature=read_bit_string(signature, "signatureValue"),
     )
+
+
+def read_serial_number(der: bytes) -> int:
+    """Return the serial number, whether or not other fields can be read, or raise `Unreadable`."""
+    with naming("encoding"):
+        first, second, *_ = _outer_parts(der)[0].expect(SEQUENCE).children()
+        return _read_serial_number(second if first.tag == CONTEXT_0_CONSTRUCTED else first)
 
 
 @contextmanager
@@ -116,12 +120,22 @@ def decode_oid(content: bytes) -> str:
     return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
 
+def _outer_parts(der: bytes) -> list[Element]:
+    """Return tbsCertificate, signatureAlgorithm and signatureValue."""
+    outer = Element(SEQUENCE, der, Allowance()).children()
+    if len(outer) != 1:
+        raise Unreadable("encoding", "is empty, or bytes follow its end")
+    return outer[0].sequence(3, 3)
+
+
 def _parts(tbs: Element) -> list[Element]:
     """Return the parts of a TBSCertificate after its version."""
     parts = tbs.expect(SEQUENCE).children()
     if not parts or parts[0].tag != CONTEXT_0_CONSTRUCTED:
         return parts
-    if not 0 <= parts[0].explicit().integer() <= _LAST_VERSION:
+    with naming("version"):
+        version = parts[0].explicit().integer() + 1
+    if not 1 <= version <= _LAST_VERSION:
         raise Unreadable("version", "is not 1, 2 or 3")
     return parts[1:]
 

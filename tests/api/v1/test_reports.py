@@ -178,7 +178,10 @@ JSON_TYPE, CSV_TYPE, NDJSON_TYPE = "application/json", "text/csv", "application/
         ("application/problem+json, text/csv;q=0.5", CSV_TYPE),
         ("text/html", None),
         ("text/csv;q=0", None),
-        ("text/csv;header=absent", None),
+        ("text/csv;header=present", CSV_TYPE),
+        ("text/csv;version=1;q=0.2, application/x-ndjson;version=1;q=0.3", NDJSON_TYPE),
+        ("text/csv;header=absent", None),  # a line of headings is always written
+        ("text/csv;charset=iso-8859-1", None),
         ("*/*;q=0", None),
         (";;;,,,", JSON_TYPE),
     ],

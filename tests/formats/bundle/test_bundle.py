@@ -1,5 +1,6 @@
 """Bundles: what is an item, what fails alone, what refuses the whole, and that nothing is lost in between."""
 
+import base64
 import io
 import re
 import shutil
@@ -18,9 +19,11 @@ from bulkcert.errors import (
     AmbiguousCredentialsFile,
     CredentialsFileTooLarge,
     EmptyBundle,
+    InvalidIdentity,
     ItemRefusal,
     MalformedZip,
     NoCredentialsFile,
+    NotAZip,
     RequestRefusal,
     TooManyEntries,
     UndecodableCredentialsFile,
@@ -452,8 +455,25 @@ def test_a_request_may_name_the_credentials_file_with_a_backslash() -> None:
 
 
 def test_a_zip_without_a_pkcs12_says_what_it_holds() -> None:
-    with pytest.raises(EmptyBundle, match=r"'a\.pem', 'c\.txt'; \.p12, \.pfx and \.pkcs12 are taken"):
+    with pytest.raises(EmptyBundle, match=r"for each device, .*\.p12, .* Passed over: 'a\.pem', 'c\.txt'\."):
         bundle_of(a_zip({"a.pem": b"x", "c.txt": LINE, ".DS_Store": b""}))
+
+
+@pytest.mark.parametrize("after", [" ", ".", " . ", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}"])
+def test_a_name_with_blanks_after_its_suffix_fails_with_its_line_for_that_reason(after: str) -> None:
+    [item] = bundle_of(a_zip({f"A12BC3D4EFGH.p12{after}": b"x", "c.txt": LINE})).items
+
+    assert item.identity is not None
+    assert isinstance(item.refusal, InvalidIdentity)
+    assert "blanks or dots after its suffix: rename the file" in item.refusal.detail
+
+
+def test_a_zip_in_base64_is_named_with_the_command_that_decodes_it() -> None:
+    content = a_zip(PKCS12 | {"c.txt": LINE})
+
+    for text in (base64.b64encode(content), base64.encodebytes(content).replace(b"\n", b"\r\n")):
+        with pytest.raises(NotAZip, match=r"This is base64 of a zip, not a zip\. Decode it: base64 -d FILE"):
+            bundle_of(text)
 
 
 # --- misspelt names ---------------------------------------------------------------------------------

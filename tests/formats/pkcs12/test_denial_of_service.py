@@ -32,11 +32,11 @@ from tests.formats.pkcs12.forge import (
     tlv,
 )
 from tests.formats.pkcs12.specimens import a_pair
+from tests.formats.pkcs12.test_ciphers import CAMELLIA, in_camellia
 
 MOST = 2**31 - 1
 KEY, CERTIFICATE = a_pair()
 SAFE = "1.2.840.113549.1.12.10.1.6"
-CAMELLIA = seq(oid("1.2.392.200011.61.1.1.1.4"), octets(forge.IV))
 
 
 def nested_safes(levels: int) -> bytes:
@@ -148,17 +148,9 @@ def test_none_of_them_takes_the_process_down(opener):
 
 
 def test_what_hides_from_the_budget_inside_a_rare_cipher_is_stopped_by_the_clock(opener):
-    """Only the library reads RC4, so a key inside is derived unseen; the processor limit ends it."""
-    from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
-    from cryptography.hazmat.primitives.ciphers import Cipher
-
-    from bulkcert.formats.pkcs12 import kdf
-
-    password = forge.PASSWORD.encode("utf-16-be") + b"\0\0"
-    key = kdf.derive_pkcs12("sha1", password, forge.SALT, 1, 16, kdf.Purpose.KEY)
-    hidden = seq(shrouded_bag(KEY, pbes2(pbkdf2(MOST))))
-    encrypted = Cipher(ARC4(key), None).encryptor().update(hidden)
-    safe = seq(oid("1.2.840.113549.1.7.1"), pbes1("1.2.840.113549.1.12.1.1"), tlv(0x80, encrypted))
+    """Only the library reads Camellia, so a key inside is derived unseen; the processor limit ends it."""
+    hidden = in_camellia(seq(shrouded_bag(KEY, pbes2(pbkdf2(MOST)))), forge.PASSWORD)
+    safe = seq(oid("1.2.840.113549.1.7.1"), pbes2(cipher=CAMELLIA), tlv(0x80, hidden))
     content = pfx(seq(oid("1.2.840.113549.1.7.6"), explicit(seq(integer(0), safe))))
     hurried = Opener(Limits(opening_cpu_seconds=1, opening_wall_seconds=30))
 

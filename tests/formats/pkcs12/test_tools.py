@@ -24,6 +24,12 @@ OPENSSL_OPTIONS = {
     "AES-128": ("-certpbe", "AES-128-CBC", "-keypbe", "AES-128-CBC"),
     "AES-192": ("-certpbe", "AES-192-CBC", "-keypbe", "AES-192-CBC"),
     "PBES2 with 3DES": ("-certpbe", "DES-EDE3-CBC", "-keypbe", "DES-EDE3-CBC"),
+    "PBES2 with DES": ("-legacy", "-certpbe", "DES-CBC", "-keypbe", "DES-CBC"),
+    "RC4-128": ("-legacy", "-certpbe", "PBE-SHA1-RC4-128", "-keypbe", "PBE-SHA1-RC4-128"),
+    "RC4-40": ("-legacy", "-certpbe", "PBE-SHA1-RC4-40", "-keypbe", "PBE-SHA1-RC4-40"),
+    "two-key 3DES": ("-legacy", "-certpbe", "PBE-SHA1-2DES", "-keypbe", "PBE-SHA1-2DES"),
+    "MD5 and DES": ("-legacy", "-certpbe", "PBE-MD5-DES", "-keypbe", "PBE-MD5-DES"),
+    "SHA-1 and DES": ("-legacy", "-certpbe", "PBE-SHA1-DES", "-keypbe", "PBE-SHA1-DES"),
     "certificate in clear": ("-certpbe", "NONE"),
     "key in clear": ("-keypbe", "NONE"),
     "MAC SHA-1": ("-macalg", "SHA1"),
@@ -39,8 +45,6 @@ OPENSSL_OPTIONS = {
 RARE_OPTIONS = {
     "Camellia": ("-certpbe", "CAMELLIA-256-CBC", "-keypbe", "CAMELLIA-256-CBC"),
     "ARIA": ("-certpbe", "ARIA-128-CBC", "-keypbe", "ARIA-128-CBC"),
-    "RC4": ("-legacy", "-certpbe", "PBE-SHA1-RC4-128", "-keypbe", "PBE-SHA1-RC4-128"),
-    "two-key 3DES": ("-legacy", "-certpbe", "PBE-SHA1-2DES", "-keypbe", "PBE-SHA1-2DES"),
     "only the key": ("-keypbe", "CAMELLIA-128-CBC"),
 }
 

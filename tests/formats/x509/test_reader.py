@@ -200,6 +200,12 @@ def test_an_extension_that_stands_there_twice_counts_with_all_it_says():
         (tlv(forge.GENERALIZED, b"20260101000000,5Z"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
         (tlv(forge.GENERALIZED, b"202601010000Z"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
         (tlv(forge.GENERALIZED, b"20260101010000+0100"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+        (tlv(forge.UTC, b"2601010100+01"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+        (tlv(forge.GENERALIZED, b"2026010100Z"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+        (tlv(forge.GENERALIZED, b"2026010112.5Z"), dt.datetime(2026, 1, 1, 12, 30, tzinfo=dt.UTC)),
+        (tlv(forge.GENERALIZED, b"202601011200,25Z"), dt.datetime(2026, 1, 1, 12, 0, 15, tzinfo=dt.UTC)),
+        (tlv(forge.GENERALIZED, b"2026010112+01"), dt.datetime(2026, 1, 1, 11, tzinfo=dt.UTC)),
+        (tlv(forge.GENERALIZED, b"20251231240000.0Z"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
     ],
 )
 def test_a_date_whose_moment_is_clear_is_read(written, expected):
@@ -214,7 +220,17 @@ def test_a_date_whose_moment_is_clear_is_read(written, expected):
     [
         tlv(forge.UTC, b"260101000000"),
         tlv(forge.GENERALIZED, b"20260101000000"),
-        tlv(forge.GENERALIZED, b"2026010100Z"),
+        tlv(forge.GENERALIZED, b"2026010100"),
+        tlv(forge.GENERALIZED, b"20260101Z"),
+        tlv(forge.GENERALIZED, b"20260101120000+1"),
+        tlv(forge.GENERALIZED, b"20260101120000+0160"),
+        tlv(forge.GENERALIZED, b"20260101120000+2400"),
+        tlv(forge.GENERALIZED, b"20260101120060Z"),
+        tlv(forge.GENERALIZED, b"202601011260Z"),
+        tlv(forge.GENERALIZED, b"20260101240001Z"),
+        tlv(forge.GENERALIZED, b"2026010125Z"),
+        tlv(forge.UTC, b"260101120000.5Z"),
+        tlv(forge.UTC, b"26010112Z"),
         tlv(forge.UTC, b"261301000000Z"),
         tlv(forge.UTC, b"260230000000Z"),
         tlv(forge.GENERALIZED, b"00000101000000Z"),
@@ -227,6 +243,55 @@ def test_a_date_whose_moment_is_clear_is_read(written, expected):
 def test_a_date_whose_moment_is_not_clear_is_refused_by_its_name(written):
     with pytest.raises(MalformedCertificate, match=r"serial number 5 .* its notAfter is not a date"):
         parse_certificate(forge.certificate(KEY, not_after=written))
+
+
+@st.composite
+def moments_in_any_form(draw) -> tuple[dt.datetime, bytes]:
+    """A moment, and one of the ways in which X.680 §46 lets a GeneralizedTime say it."""
+    unit, form = draw(st.sampled_from([(1, "%Y%m%d%H%M%S"), (60, "%Y%m%d%H%M"), (3600, "%Y%m%d%H")]))
+    span = st.integers(-600_000_000 // unit, 6_000_000_000 // unit)  # 1951 to 2160
+    local = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=unit * draw(span))
+    digits = draw(st.text("0123456789", max_size=9))
+    point = draw(st.sampled_from(".,")) if digits else ""
+    seconds = int(digits or 0) * unit // 10 ** len(digits)
+    sign = draw(st.sampled_from("Z+-"))
+    hours, minutes = (0, 0) if sign == "Z" else draw(st.tuples(st.integers(0, 23), st.integers(0, 59)))
+    offset = (
+        "" if sign == "Z" else f"{hours:02}" + (f"{minutes:02}" if minutes or draw(st.booleans()) else "")
+    )
+    ahead = dt.timedelta(hours=hours, minutes=minutes) * (-1 if sign == "-" else 1)
+    return local + dt.timedelta(
+        seconds=seconds
+    ) - ahead, f"{local:{form}}{point}{digits}{sign}{offset}".encode()
+
+
+@given(moments_in_any_form())
+@settings(deadline=None, max_examples=200)
+def test_a_moment_in_any_form_of_x680_is_read_as_that_moment(pair):
+    moment, written = pair
+    found = parse_certificate(forge.certificate(KEY, not_before=tlv(forge.GENERALIZED, written)))
+
+    assert found.facts.not_before == moment
+
+
+@pytest.mark.parametrize(
+    ("fault", "field"),
+    [
+        ({"version": tlv(0xA0, integer(3))}, "version is not 1, 2 or 3"),
+        ({"version": tlv(0xA0, integer(-1))}, "version is not 1, 2 or 3"),
+        ({"version": tlv(0xA0, octets(b"x"))}, "version is not in a form"),
+        ({"subject": octets(b"x")}, "subject is not in a form"),
+    ],
+)
+def test_an_unreadable_certificate_is_named_by_its_serial_number_and_the_field(fault, field):
+    with pytest.raises(MalformedCertificate, match=rf"with the serial number 5 is .* its {field}"):
+        parse_certificate(forge.certificate(KEY, **fault))
+
+
+@pytest.mark.parametrize("serial", [octets(b"x"), tlv(0x02), b""])
+def test_a_certificate_without_a_serial_number_is_named_by_its_fingerprint(serial):
+    with pytest.raises(MalformedCertificate, match=r"with the SHA-256 fingerprint [0-9a-f]{64} is .* its "):
+        parse_certificate(forge.certificate(KEY, serial=serial))
 
 
 @given(
