@@ -2,8 +2,9 @@
 # Import a bundle, correct what failed, take one certificate out.
 set -eu
 umask 077
-[ $# = 2 ] || { echo "usage: automation.sh BUNDLE CORRECTED-FOLDER" >&2; exit 2; }
-URL=${URL:-https://localhost:4443} CA=${CA:-bulkcert-data/tls/certificate.pem} bundle=$1 corrected=$2
+usage="usage: automation.sh BUNDLE [CORRECTED-FOLDER]"
+[ $# = 1 ] || [ $# = 2 ] || { echo "$usage" >&2; exit 2; }
+URL=${URL:-https://localhost:4443} CA=${CA:-bulkcert-data/tls/certificate.pem} bundle=$1 corrected=${2:-}
 CLIENT=${CLIENT:-${XDG_CONFIG_HOME:-$HOME/.config}/bulkcert/ca-script.json}
 work=$(mktemp -d)  # everything secret is in here, and goes at the end
 trap 'rm -rf "$work"' EXIT
@@ -38,7 +39,8 @@ import "$bundle"
 if [ "$(json 'answer["state"]')" != succeeded ]; then
     api -H 'Accept: text/csv' "$items?outcome=failed"
     cat "$answer"
-    python3 - "$answer" "$corrected" "$work/again.zip" << 'END'
+    [ -n "$corrected" ] || { echo "automation.sh: give a folder with the corrected files: $usage" >&2; exit 1; }
+    python3 - "$answer" "${corrected%/}" "$work/again.zip" << 'END'
 import csv, os, sys, zipfile
 failures, corrected, again = sys.argv[1:]
 with open(failures, newline="") as report, zipfile.ZipFile(again, "w") as bundle:

@@ -55,7 +55,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 
 
 def run_script(
-    service: LiveService, place: Path, shell: str = "sh", script: Path = SCRIPT, **other: str
+    service: LiveService,
+    place: Path,
+    shell: str = "sh",
+    script: Path = SCRIPT,
+    arguments: tuple[str, ...] = ("devices.zip", "corrected/"),
+    **other: str,
 ) -> subprocess.CompletedProcess[str]:
     commands = Path(sys.executable).parent  # where `bulkcert` is
     environment = {
@@ -66,7 +71,7 @@ def run_script(
         "PATH": f"{commands}:{os.environ['PATH']}",
     }
     return subprocess.run(
-        [shell, script, "devices.zip", "corrected"],
+        [shell, script, *arguments],
         cwd=place,
         env=service.environment | environment | other,
         capture_output=True,
@@ -151,6 +156,25 @@ def test_the_script_names_the_file_that_was_not_corrected(place: Path, service: 
 
     assert done.returncode == 1
     assert done.stderr == "automation.sh: corrected/AUTOMATION03.p12 is missing\n"
+
+
+def test_a_bundle_of_which_nothing_fails_needs_no_corrected_files(place: Path, service: LiveService) -> None:
+    done = run_script(service, place, arguments=(str(DOCS.parent / "sample_bundles" / "serial-numbers.zip"),))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Fingerprint=" in done.stdout
+
+
+def test_failures_without_a_folder_of_corrected_files_are_shown_before_it_is_asked_for(
+    place: Path, service: LiveService
+) -> None:
+    done = run_script(service, place, arguments=("devices.zip",))
+
+    assert done.returncode == 1
+    assert "AUTOMATION03.p12,AUTOMATION03,failed,malformed_pkcs12," in done.stdout
+    assert done.stderr == (
+        "automation.sh: give a folder with the corrected files: usage: automation.sh BUNDLE [CORRECTED-FOLDER]\n"
+    )
 
 
 def test_the_script_finds_the_command_in_the_environment_of_its_checkout(

@@ -66,6 +66,7 @@ class TestLive:
         assert done.stderr == ""
         _, functions, login, *parts = done.stdout.split(BETWEEN)
         assert functions == login == ""
+        assert [line for part in parts for line in part.splitlines() if not line] == []
         imported, kept, failing, deleted, citrix = parts
         assert documents(imported)[0]["state"] == "succeeded"  # a newcomer's first import works
         assert documents(imported)[0]["counts"]["created"] == 3
@@ -132,6 +133,12 @@ def documents(text: str) -> list[dict]:
 
 def test_the_first_block_has_the_settings_that_a_reader_changes() -> None:
     assert [line.partition("=")[0] for line in BLOCKS[0].splitlines()] == ["URL", "CA", "PASSWORD"]
+
+
+def test_the_lines_of_the_readme_fit_a_terminal_of_110_columns() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+
+    assert [line for line in lines if len(line) > 110] == []
 
 
 def test_no_command_of_the_documents_skips_the_check_of_the_certificate() -> None:
