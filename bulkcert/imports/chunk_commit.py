@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
-from bulkcert.imports.intake import failure, import_finished
 from bulkcert.integrity.demand import demands_binding
 from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store.certificates.certificates import NewCertificate, Standing
 from bulkcert.store.imports.items import KeptItem
 from bulkcert.store.store import Transaction
+from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.values.certificates import (
     CertificateFacts,

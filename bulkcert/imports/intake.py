@@ -13,17 +13,18 @@ from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.capacity.bundle_checks import BundleChecks
-from bulkcert.errors import AlreadyFinished, Cancelled, ItemRefusal, TooManyRequests, Unauthenticated
+from bulkcert.errors import AlreadyFinished, Cancelled, TooManyRequests, Unauthenticated
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.imports.bundle_entries import Read, read_portions
 from bulkcert.imports.sealed_entries import pack
+from bulkcert.store.sql.topics import WORK, topic
 from bulkcert.store.store import Store, Transaction
+from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import (
     BulkRequest,
     Counts,
     ImportOrder,
     Item,
-    Outcome,
     RequestKind,
     RequestState,
     Result,
@@ -41,8 +42,6 @@ LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200
 _CHUNKS = 20
 """In as many a bundle is divided, within those sizes: several machines find work, and progress is seen."""
 
-WORK = "work"
-"""The topic of workers that have nothing to do."""
 
 _LOOK_SECONDS = 1.0
 """The longest time between two looks at an import that is waited for; a notice wakes earlier."""
@@ -55,11 +54,6 @@ CANCELLED = "The import was cancelled before this device's turn came."
 def chunk_place(chunk_id: int) -> Place:
     """Name the place of a chunk's sealed entries."""
     return Place("chunks", str(chunk_id), "sealed_entries")
-
-
-def topic(request_id: str) -> str:
-    """Name what is told to whoever waits for an import when something of it is done."""
-    return f"request {request_id}"
 
 
 @dataclass(frozen=True)
@@ -314,24 +308,3 @@ def _portions(items: Sequence[BundleItem]) -> Iterator[Sequence[BundleItem]]:
     size = min(MOST_IN_CHUNK, max(LEAST_IN_CHUNK, len(items) // _CHUNKS))
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def failure(refusal: ItemRefusal) -> Result:
-    """Make the result of an item that was refused."""
-    return Result(Outcome.FAILED, refusal.code, refusal.detail, found=refusal.found)
-
-
-def import_finished(request: BulkRequest, now: datetime) -> Event:
-    """Record the end of an import, with its counts."""
-    counts = request.counts
-    facts: dict[str, object] = {
-        "import_id": request.id,
-        "state": request.state,
-        "created": counts.created,
-        "replaced": counts.replaced,
-        "unchanged": counts.unchanged,
-        "failed": counts.failed,
-    }
-    if request.validate_only:
-        facts["validate_only"] = True
-    return Event(EventType.IMPORT_FINISHED, now, "system", facts)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bulkcert.errors import InvalidIdentity
-from bulkcert.imports.intake import failure, import_finished, topic
 from bulkcert.store.certificates.certificates import Standing
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.sql.portions import portions
+from bulkcert.store.sql.topics import topic
 from bulkcert.store.store import Transaction
+from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType

@@ -28,7 +28,7 @@ from bulkcert.errors import (
     reason_of,
 )
 from bulkcert.imports.chunk_work import Keeper
-from bulkcert.imports.intake import WORK, Importer
+from bulkcert.imports.intake import Importer
 from bulkcert.imports.reports import BulkRequests
 from bulkcert.imports.worker_registry import Roll
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
@@ -40,6 +40,7 @@ from bulkcert.processes.draining import is_draining
 from bulkcert.store import migration
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.sql.notifications import Watch
+from bulkcert.store.sql.topics import WORK
 from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.limits import Limits

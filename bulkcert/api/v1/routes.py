@@ -21,8 +21,8 @@ from bulkcert.api.v1 import (
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
 _PARTS = (
-    sessions, client_tokens, token_revocation, users, clients, imports, deletions, certificates, key_release, vpn_policies,
-    deployments, limits, workers,
+    sessions, client_tokens, token_revocation, users, clients, imports, deletions, certificates, key_release,
+    vpn_policies, deployments, limits, workers,
 )  # fmt: skip
 for _part in _PARTS:
     blueprint.register_blueprint(_part.blueprint)
