@@ -26,7 +26,6 @@ from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
-from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store import migration
 from bulkcert.store.certificates.certificates import NewCertificate
 from bulkcert.store.store import Store
@@ -37,7 +36,9 @@ from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.releases import Encryption
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import MasterKey, Vault
+from bulkcert.vault.master_key import MasterKey
+from bulkcert.vault.places import KeyOwner, key_place
+from bulkcert.vault.vault import Vault
 
 TARGETS = {"RSA-2048": 150, "EC P-256": 400}
 BATCH = 50

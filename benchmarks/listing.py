@@ -17,7 +17,8 @@ from bulkcert.store.sql import cursors
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.limits import Limits
-from bulkcert.vault.vault import Vault, new_master_key
+from bulkcert.vault.master_key import new_master_key
+from bulkcert.vault.vault import Vault
 from bulkcert.wiring.service import utc_now
 
 _LIMIT = 100

@@ -17,14 +17,16 @@ from bulkcert.imports.intake import Importer
 from bulkcert.integrity.demand import VaultSigner
 from bulkcert.inventory.certificates import Inventory
 from bulkcert.store import migration
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, Item, OnConflict
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import MasterKey, Vault
+from bulkcert.vault.master_key import MasterKey
+from bulkcert.vault.vault import Vault
 from tests.builders import NOW
 from tests.postgres import Cluster, own_cluster
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.access.frequent_passwords import is_frequent
-from bulkcert.access.logins import Passwords, digest_of
+from bulkcert.access.hashing import Passwords, digest_of
 from bulkcert.errors import (
     AlreadyExists,
     CommonPassword,
@@ -26,10 +26,11 @@ from bulkcert.errors import (
     Unauthenticated,
     WrongCredentials,
 )
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.bulk_requests import Page
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.logins import CLIENT_PREFIX, check_new_login
+from bulkcert.values.pages import Page
 from bulkcert.values.passwords import read_text, refuse_weak
 from bulkcert.values.principals import (
     SCOPES_OF,

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bulkcert.errors import BrokenSeal
 from bulkcert.store.access.signing_keys import KeptSigningKey
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Place, Vault
+from bulkcert.vault.places import signing_key_place
+from bulkcert.vault.vault import Vault
 
 log = structlog.get_logger()
 
@@ -36,7 +38,7 @@ class SigningKeys:
         private_pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        sealed = self._vault.seal(Secret(private_pem), _place(key_id))
+        sealed = self._vault.seal(Secret(private_pem), signing_key_place(key_id))
         kept = KeptSigningKey(key_id, _public_pem(Secret(private_pem)).decode(), sealed)
         tx.keys.insert_signing_key(kept, now)
         tx.events.append(Event(EventType.SIGNING_KEY_CREATED, now, "system", {"key_id": key_id}))
@@ -79,7 +81,7 @@ class SigningKeys:
             return None
 
     def _open(self, kept: KeptSigningKey) -> Secret:
-        return self._vault.open(kept.sealed_private_pem, _place(kept.id))
+        return self._vault.open(kept.sealed_private_pem, signing_key_place(kept.id))
 
 
 def _public_pem(private_pem: Secret) -> bytes:
@@ -87,7 +89,3 @@ def _public_pem(private_pem: Secret) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-
-
-def _place(key_id: str) -> Place:
-    return Place("signing_keys", key_id, "sealed_private_pem")

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from bulkcert.capacity.slots import Slots
 from bulkcert.errors import TooManyRequests
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.logins import key_of
 
 FORGET_AFTER = timedelta(hours=1)

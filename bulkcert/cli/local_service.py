@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from bulkcert.config import Config
-from bulkcert.values.bulk_requests import Page
+from bulkcert.values.pages import Page
 from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import Service, connect
 

@@ -18,12 +18,13 @@ from bulkcert.errors.policies import LeaseLost, NotFit, NotReleased, NotServed, 
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.integrity.key_seals import KeyOpener
 from bulkcert.store.certificates.device_keys import KeptKey
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.bulk_requests import Page
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.certificates import Certificate, CertificateState, show_in_part
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, KeptPolicy, Lease
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.errors.policies import CertificateNotYetValid, NotFit
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.events import Event, EventType
 

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from bulkcert.errors import LimitReached
 from bulkcert.store.sql.locks import KEEPING
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.bulk_requests import Page
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import KeptPolicy
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.limits import Limits
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Caller
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bulkcert.values.file_kinds import FileKind
+from bulkcert.errors.file_kinds import FileKind
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from bulkcert.errors import NotPkcs12
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.asn1.der_forms import name_der
-from bulkcert.values.file_kinds import FileKind
 
 MOST_LOOKED_AT = 64 * 1024
 """Bytes; the kinds below show in the first few hundred."""

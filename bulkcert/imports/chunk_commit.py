@@ -16,10 +16,9 @@ from datetime import datetime
 
 from bulkcert.errors import Contended, DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.integrity.demand import demands_binding
-from bulkcert.integrity.key_seals import KeyOwner, key_place
 from bulkcert.store.certificates.certificates import NewCertificate, Standing
 from bulkcert.store.imports.items import KeptItem
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, Outcome, Result
 from bulkcert.values.certificates import (
@@ -33,7 +32,8 @@ from bulkcert.values.chain_rank import ChainLink, is_better_chain
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.lookalikes import find_lookalike
-from bulkcert.vault.vault import Place, Vault
+from bulkcert.vault.places import KeyOwner, Place, key_place
+from bulkcert.vault.vault import Vault
 
 _BETTER_CHAIN = "The chain of this file is better than the one that was kept, and has taken its place."
 _TWICE = "The same key pair stands in this bundle more than once{where}."

@@ -30,17 +30,19 @@ from bulkcert.errors import (
 )
 from bulkcert.imports.chunk_commit import Keeping
 from bulkcert.imports.chunk_results import Judged, Opened, judge
-from bulkcert.imports.intake import CANCELLED, chunk_place
+from bulkcert.imports.intake import CANCELLED
 from bulkcert.imports.returned_chunks import Returns
 from bulkcert.imports.sealed_entries import Entry, pack, unpack
 from bulkcert.store.imports.chunks import Chunk
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.sql.topics import WORK, topic
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.budgets import SLICE_SECONDS, Cost, Meter
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
+from bulkcert.vault.places import chunk_place
 from bulkcert.vault.vault import Vault
 
 MOST_ATTEMPTS_TOGETHER = 3

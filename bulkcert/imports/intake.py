@@ -18,7 +18,8 @@ from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.imports.bundle_entries import Read, read_portions
 from bulkcert.imports.sealed_entries import pack
 from bulkcert.store.sql.topics import WORK, topic
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import (
     BulkRequest,
@@ -34,7 +35,8 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.idempotency import IdempotencyKey
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Caller
-from bulkcert.vault.vault import Place, Vault
+from bulkcert.vault.places import chunk_place
+from bulkcert.vault.vault import Vault
 
 LEAST_IN_CHUNK, MOST_IN_CHUNK = 50, 200
 """A chunk is committed as a whole: large enough to make the commit cheap, small enough to show progress."""
@@ -49,11 +51,6 @@ _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 5
 
 CANCELLED = "The import was cancelled before this device's turn came."
-
-
-def chunk_place(chunk_id: int) -> Place:
-    """Name the place of a chunk's sealed entries."""
-    return Place("chunks", str(chunk_id), "sealed_entries")
 
 
 @dataclass(frozen=True)

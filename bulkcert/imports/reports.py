@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from bulkcert.errors import ReportPruned
 from bulkcert.store.store import Store
-from bulkcert.values.bulk_requests import BulkRequest, Item, Outcome, Page, RequestKind
+from bulkcert.values.bulk_requests import BulkRequest, Item, Outcome, RequestKind
+from bulkcert.values.pages import Page
 
 _PAGE = 1000
 

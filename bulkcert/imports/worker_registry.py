@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bulkcert import __version__
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.workers import Worker, WorkerState
 

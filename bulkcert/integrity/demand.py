@@ -10,13 +10,12 @@ import enum
 
 from bulkcert.errors import BrokenSeal
 from bulkcert.store.access.signing_keys import MASTER_KEY_CHECK
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Place, Vault
+from bulkcert.vault.places import CHECK_PLACE
+from bulkcert.vault.vault import Vault
 
 CHECK = MASTER_KEY_CHECK
-CHECK_PLACE = Place("vault_checks", CHECK, "sealed")
-"""Where a known text is sealed, by which a wrong master key is recognised."""
 
 
 class Demand(enum.Enum):

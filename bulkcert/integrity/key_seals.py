@@ -6,33 +6,16 @@ forms are taken until `bulkcert db upgrade --finish` has sealed all of them anew
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bulkcert.errors import BrokenSeal, NotFound
 from bulkcert.integrity.demand import demands_binding
 from bulkcert.store.certificates.device_keys import KeptKey
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.identities import DeviceIdentity
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import OWNED, Place, Vault
-
-
-@dataclass(frozen=True)
-class KeyOwner:
-    """The device and the certificate that a key belongs to, by SHA-256 in hex."""
-
-    identity: DeviceIdentity
-    fingerprint_sha256: str
-    public_key_sha256: str
-
-
-def key_place(certificate_id: int, owner: KeyOwner | None) -> Place:
-    """Name the place of a device certificate's sealed private key; without owner that of format 1."""
-    bound: tuple[str, ...] = ()
-    if owner is not None:
-        identity = owner.identity
-        bound = (identity.type, identity.value, owner.fingerprint_sha256, owner.public_key_sha256)
-    return Place("certificates", str(certificate_id), "sealed_private_key", bound)
+from bulkcert.vault.places import OWNED, KeyOwner, Place, key_place
+from bulkcert.vault.vault import Vault
 
 
 class KeyOpener:

@@ -12,8 +12,9 @@ from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.formats.bundle.identity_list import read_identity_list
 from bulkcert.inventory.deletion_transaction import Deleting, DeviceList, read_devices
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.bulk_requests import BulkRequest, Page, RequestKind, count, new_request_id
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
+from bulkcert.values.bulk_requests import BulkRequest, RequestKind, count, new_request_id
 from bulkcert.values.certificates import (
     CertificateFilter,
     CertificateState,
@@ -24,6 +25,7 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.idempotency import IdempotencyKey
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.limits import Limits
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Caller
 from bulkcert.vault.vault import Vault
 

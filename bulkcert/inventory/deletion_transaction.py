@@ -14,7 +14,7 @@ from bulkcert.store.certificates.certificates import Standing
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.sql.portions import portions
 from bulkcert.store.sql.topics import topic
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.certificates import CertificateState

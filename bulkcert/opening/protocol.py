@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
 from bulkcert.errors import ItemRefusal
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.values.certificates import (
     LONGEST_SERIAL_NUMBER,
     Certificate,
@@ -21,7 +22,6 @@ from bulkcert.values.certificates import (
     WarningCode,
     show_in_part,
 )
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 

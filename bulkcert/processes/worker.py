@@ -1,7 +1,7 @@
 """The processes that do the work of imports: the loop of one, and who keeps a number of them alive.
 
-`python -m bulkcert.processes.worker` is one of them. It stops on SIGTERM when its chunk is done; a kill at any moment
-loses nothing, for what it had claimed goes back when its lease ends.
+`python -m bulkcert.processes.worker` is one of them. It stops on SIGTERM when its chunk is done. A kill at
+any moment loses nothing: the chunk goes back when its lease ends.
 """
 
 import os

@@ -9,13 +9,10 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
 
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.values.certificates import WarningCode
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import IdentityType
-
-T = TypeVar("T")
 
 
 class RequestKind(enum.StrEnum):
@@ -163,14 +160,6 @@ class Item:
     identity: str | None
     result: Result | None = None
     line: int | None = None
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """One page of a listing, and the cursor of the next one (None at the end)."""
-
-    items: tuple[T, ...]
-    next_cursor: str | None
 
 
 def count(results: Iterable[Result | None], ignored: int) -> Counts:

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 
+NANOMDM = "nanomdm"
+"""The id of the one MDM server that there is."""
+
 DEPLOYER = "mdm:nanomdm"
 """Who holds the leases of the built-in deployer. Its processes are one deployer: tokens keep work apart."""
 

@@ -11,30 +11,17 @@ ciphertext and tag. Format 1 is bound to a place, format 2 to a place and to who
 whose other columns were swapped do not open.
 """
 
-import hashlib
 import hmac
 import os
-import shlex
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bulkcert.errors import (
-    BrokenSeal,
-    MasterKeyExposed,
-    MasterKeyMissing,
-    NoAccess,
-    WrongMasterKey,
-    reason_of,
-)
+from bulkcert.errors import BrokenSeal
 from bulkcert.values.secret import Secret
-
-PLACED, OWNED = b"\x01", b"\x02"
-"""The formats of sealed records."""
+from bulkcert.vault.master_key import MasterKey
+from bulkcert.vault.places import OWNED, PLACED, Place
 
 _KEY_ID = slice(1, 9)
 _WRAP_NONCE = slice(9, 21)
@@ -43,42 +30,6 @@ _NONCE = slice(69, 81)
 _HEADER = 81
 _TAG = 16
 _BROKEN = "A sealed record does not open: it was altered, moved, or sealed under a key that is not here."
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a sealed record stands, and whose it is. It opens nowhere else.
-
-    owner: clear columns that the record belongs to; without any it is sealed in format 1.
-    """
-
-    table: str
-    row: str
-    field: str
-    owner: tuple[str, ...] = ()
-
-    @property
-    def format(self) -> bytes:
-        """Return the format of records that are sealed for this place."""
-        return OWNED if self.owner else PLACED
-
-    def associated_data(self, sealed_format: bytes) -> bytes:
-        """Return the bytes that bind a record of a format to this place (lengths keep parts apart)."""
-        texts = (self.table, self.row, self.field, *(self.owner if sealed_format == OWNED else ()))
-        parts = [text.encode() for text in texts]
-        return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
-
-
-@dataclass(frozen=True)
-class MasterKey:
-    """One 256-bit key that wraps data keys. Its id is a digest of it, and tells nothing of it."""
-
-    key: Secret
-
-    @property
-    def id(self) -> bytes:
-        """Name the key: 8 bytes, the same on every machine that has it."""
-        return hashlib.sha256(b"bulkcert master key id" + self.key.reveal()).digest()[:8]
 
 
 class Vault:
@@ -143,54 +94,3 @@ class Vault:
 
 def _derive(key: Secret) -> bytes:
     return hmac.new(key.reveal(), b"bulkcert digest key", "sha256").digest()
-
-
-def new_master_key(random_bytes: Callable[[int], bytes] = os.urandom) -> MasterKey:
-    """Make a master key."""
-    return MasterKey(Secret(random_bytes(32)))
-
-
-def write_key_file(path: Path, keys: tuple[MasterKey, ...]) -> None:
-    """Write a key file, one key in hex per line, the sealing key first; mode 0600, never over another."""
-    lines = "".join(f"{key.key.reveal().hex()}\n" for key in keys)
-    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(written, path)  # all of it under its name, or nothing: half a key file would lose every key
-    finally:
-        Path(written).unlink()
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def read_key_file(path: Path, *, may_be_shared: bool = False) -> tuple[MasterKey, ...]:
-    """Read a key file. may_be_shared: whether others than its owner may have access to it.
-
-    Raises `MasterKeyMissing` where there is none, `NoAccess` where it cannot be read, `WrongMasterKey` where
-    it holds something else, and `MasterKeyExposed`. Each text names the path.
-    """
-    try:
-        lines = path.read_bytes().split()
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise MasterKeyMissing(f"There is no master key at {path}.") from None
-    except OSError as failure:
-        raise NoAccess(f"The master key {path} cannot be read: {reason_of(failure)}.") from None
-    try:
-        keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
-    except ValueError:
-        keys = ()
-    if not keys or any(len(key) != 32 for key in keys):
-        raise WrongMasterKey(f"{path} does not hold keys of 64 hex digits, one on each line.")
-    if mode & 0o077 and not may_be_shared:
-        raise MasterKeyExposed(
-            f"The master key {path} is open to others than its owner (mode {mode & 0o777:04o})."
-            f" Type: chmod 600 {shlex.quote(str(path))}"
-        )
-    return tuple(MasterKey(Secret(key)) for key in keys)

@@ -26,11 +26,13 @@ from bulkcert.errors import (
     WrongMasterKey,
     reason_of,
 )
-from bulkcert.integrity.demand import CHECK, CHECK_PLACE, VaultSigner
+from bulkcert.integrity.demand import CHECK, VaultSigner
 from bulkcert.store import migration
 from bulkcert.store.sql.engine import PoolLimits
 from bulkcert.store.store import Store
-from bulkcert.vault.vault import Vault, read_key_file
+from bulkcert.vault.master_key import read_key_file
+from bulkcert.vault.places import CHECK_PLACE
+from bulkcert.vault.vault import Vault
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)
 """Raised by the store, which does not know how settings name the database."""

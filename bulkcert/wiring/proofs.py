@@ -8,8 +8,10 @@ from bulkcert.errors import BrokenSeal
 from bulkcert.integrity.demand import CHECK, demands_binding, seal_check
 from bulkcert.integrity.key_seals import bind_key, open_key
 from bulkcert.store.sql.locks import KEEPING
-from bulkcert.store.store import Store, Transaction
-from bulkcert.vault.vault import PLACED, Vault
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
+from bulkcert.vault.places import PLACED
+from bulkcert.vault.vault import Vault
 
 _BATCH = 500
 """Keys that are sealed anew in one transaction: some 50 ms, for which others wait."""

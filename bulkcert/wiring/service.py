@@ -9,7 +9,8 @@ from itertools import islice
 from typing import BinaryIO, cast
 
 from bulkcert.access.accounts import Accounts, check_login_password
-from bulkcert.access.logins import Access, Passwords, TokenRules
+from bulkcert.access.hashing import Passwords
+from bulkcert.access.logins import Access, TokenRules
 from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.deployments.leases import Deployments
@@ -45,8 +46,9 @@ from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
+from bulkcert.vault.master_key import new_master_key, read_key_file, write_key_file
 from bulkcert.vault.spool import Spool, SpoolRoom
-from bulkcert.vault.vault import Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.vault.vault import Vault
 from bulkcert.wiring.installation import (
     is_initialised,
     is_there,

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.logins import Access, Passwords, TokenRules
+from bulkcert.access.hashing import Passwords
+from bulkcert.access.logins import Access, TokenRules
 from bulkcert.errors import (
     AlreadyExists,
     CommonPassword,

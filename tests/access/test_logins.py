@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bulkcert.access.logins import Access, Passwords, TokenRules
+from bulkcert.access.hashing import Passwords
+from bulkcert.access.logins import Access, TokenRules
 from bulkcert.access.throttle import LoginQueue, network_of
 from bulkcert.errors import BrokenSeal, TooManyRequests, Unauthenticated, WrongCredentials
 from bulkcert.store.access.signing_keys import KeptSigningKey
@@ -16,7 +17,8 @@ from bulkcert.store.store import Store
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Vault, new_master_key
+from bulkcert.vault.master_key import new_master_key
+from bulkcert.vault.vault import Vault
 from tests.conftest import Clock
 
 RIGHT, WRONG = Secret(b"correct horse battery"), Secret(b"incorrect horse")

@@ -19,13 +19,14 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from bulkcert.api import authorization
+from bulkcert.api import tokens
 from bulkcert.api.app import create_app
 from bulkcert.config import Config
 from bulkcert.imports.chunk_work import Keeper
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Vault, read_key_file
+from bulkcert.vault.master_key import read_key_file
+from bulkcert.vault.vault import Vault
 from bulkcert.wiring import service as wiring
 from bulkcert.wiring.service import Service
 from tests.api.contract import ContractClient
@@ -203,7 +204,7 @@ def an_api_caller(service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> A
 
 def a_token(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> str:
     with app.app_context():
-        return authorization.issue_token(a_session(service, scopes))
+        return tokens.issue_token(a_session(service, scopes))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from bulkcert.api import authorization
+from bulkcert.api import authorization, tokens
 from bulkcert.api.app import create_app
 from bulkcert.errors import Unauthenticated
 from bulkcert.values.principals import Scope, Session
@@ -92,8 +92,8 @@ class Forge:
     def claims(self) -> dict[str, Any]:
         session = self.session()
         return {
-            "iss": authorization.ISSUER,
-            "aud": authorization.AUDIENCE,
+            "iss": tokens.ISSUER,
+            "aud": tokens.AUDIENCE,
             "sub": str(session.principal_id),
             "iat": session.issued_at,
             "exp": session.expires_at,
@@ -102,7 +102,7 @@ class Forge:
         }
 
     def headers(self) -> dict[str, Any]:
-        return {"typ": authorization.TOKEN_TYPE, "kid": self.service.access.signing_key()[0]}
+        return {"typ": tokens.TOKEN_TYPE, "kid": self.service.access.signing_key()[0]}
 
     def private_pem(self) -> bytes:
         return self.service.access.signing_key()[1].reveal()
@@ -151,7 +151,7 @@ WRONG: dict[str, Callable[[Forge], str | None]] = {
     "expired": lambda forge: forge.signed(exp=forge.service.now() - AN_HOUR),
     "wrong issuer": lambda forge: forge.signed(iss="somebody"),
     "wrong audience": lambda forge: forge.signed(aud="something"),
-    "our audience among others": lambda forge: forge.signed(aud=[authorization.AUDIENCE, "something"]),
+    "our audience among others": lambda forge: forge.signed(aud=[tokens.AUDIENCE, "something"]),
     "alg none": lambda forge: forge.unsigned("none", lambda body: b""),
     "key confusion": lambda forge: forge.unsigned(
         "HS256", lambda body: hmac.digest(forge.public_pem(), body, hashlib.sha256)
@@ -336,14 +336,14 @@ def test_no_forged_token_does_more_than_fail(
     token = ".".join([part(header), encoded(json.dumps(payload).encode()), encoded(signature)])
 
     with app.app_context(), pytest.raises(Unauthenticated):
-        authorization.verify_token(token)
+        tokens.verify_token(token)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*", fullmatch=True))
 def test_no_text_does_more_than_fail(app: Flask, token: str) -> None:
     with app.app_context(), pytest.raises(Unauthenticated):
-        authorization.verify_token(token)
+        tokens.verify_token(token)
 
 
 @pytest.mark.parametrize(
@@ -353,4 +353,4 @@ def test_a_header_of_another_shape_fails(app: Flask, header: str) -> None:
     token = f"{encoded(header.encode())}.e30.AAAA"
 
     with app.app_context(), pytest.raises(Unauthenticated):
-        authorization.verify_token(token)
+        tokens.verify_token(token)

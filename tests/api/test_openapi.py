@@ -15,9 +15,9 @@ from bulkcert.api.citrix.devices import MOST_LISTED
 from bulkcert.api.v1.schemas import access as access_schemas
 from bulkcert.api.v1.schemas import deployments as deployment_schemas
 from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType, WarningCode
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.policies import (
     ApplicationException,

@@ -26,7 +26,8 @@ from bulkcert.store.tables.schema import (
     items,
 )
 from bulkcert.store.tables.schema import workers as workers_table
-from bulkcert.vault.vault import Vault, read_key_file
+from bulkcert.vault.master_key import read_key_file
+from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet
 from tests.faults.machines import Machine, Workers
 from tests.live.service import LiveService

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.imports.intake import chunk_place
 from bulkcert.imports.sealed_entries import unpack
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates, chunks, items
+from bulkcert.vault.places import chunk_place
 from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized

@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.secret import Secret
 from tests.builders import NOW, PASSWORD, a_ca, a_certificate, a_name, a_pkcs12, a_zip, an_ec_key, an_rsa_key
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
 from bulkcert.integrity.key_seals import open_key
@@ -31,7 +32,6 @@ from bulkcert.values.certificates import (
     show_in_part,
 )
 from bulkcert.values.events import EventType
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.secret import Secret
 from tests.builders import (

@@ -12,7 +12,8 @@ from bulkcert.inventory.deletion_transaction import Deleting, read_devices
 from bulkcert.opening.opener import ChildDoesNotStart
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.deployments.planning import Planning
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.vault.vault import Vault

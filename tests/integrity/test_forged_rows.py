@@ -14,11 +14,13 @@ import sqlalchemy as sa
 import structlog.testing
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.logins import Access, Passwords, TokenRules, digest_of
+from bulkcert.access.hashing import Passwords, digest_of
+from bulkcert.access.logins import Access, TokenRules
 from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault

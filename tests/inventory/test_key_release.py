@@ -16,7 +16,8 @@ from bulkcert.values.certificates import CertificateState
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import MasterKey, Vault
+from bulkcert.vault.master_key import MasterKey
+from bulkcert.vault.vault import Vault
 from tests.builders import a_bundle
 from tests.conftest import Clock, Verbs
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.logins import Passwords, digest_of
+from bulkcert.access.hashing import Passwords, digest_of
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import LimitReached
 from bulkcert.store.store import Store

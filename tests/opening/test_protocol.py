@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly, WrongPassword
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.pkcs12 import opening as pkcs12
 from bulkcert.opening.protocol import Frames, frame, read_answer, read_request, write_answer, write_request
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import NOW, PASSWORD, a_pkcs12

@@ -14,10 +14,11 @@ from bulkcert.api.v1.schemas import imports as schemas
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES
-from bulkcert.store.store import Transaction
 from bulkcert.store.tables.schema import bulk_requests, certificate_chains, certificates
-from bulkcert.values.bulk_requests import Item, Outcome, Page, Result
+from bulkcert.store.transaction import Transaction
+from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.certificates import CertificateFilter
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 from tests.builders import a_bundle
 from tests.conftest import Verbs

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from bulkcert.errors import BrokenSeal, MasterKeyExposed, MasterKeyMissing, NoAccess, WrongMasterKey
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import MasterKey, Place, Vault, new_master_key, read_key_file, write_key_file
+from bulkcert.vault.master_key import MasterKey, new_master_key, read_key_file, write_key_file
+from bulkcert.vault.places import Place
+from bulkcert.vault.vault import Vault
 
 HERE = Place("certificates", "7", "sealed_private_key")
 KEY = MasterKey(Secret(b"k" * 32))

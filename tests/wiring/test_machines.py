@@ -13,7 +13,7 @@ from bulkcert.errors import MasterKeyMissing, Refusal, Unavailable, WrongMasterK
 from bulkcert.store.store import Store
 from bulkcert.values.principals import PrincipalKind
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import new_master_key, write_key_file
+from bulkcert.vault.master_key import new_master_key, write_key_file
 from bulkcert.wiring.installation import upgrade_database
 from bulkcert.wiring.service import ADMINISTRATOR, check_start, connect, initialise
 from tests.postgres import PASSWORD as DATABASE_PASSWORD

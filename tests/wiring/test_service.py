@@ -18,7 +18,7 @@ from bulkcert.errors import (
 )
 from bulkcert.store.store import Store
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import new_master_key, write_key_file
+from bulkcert.vault.master_key import new_master_key, write_key_file
 from bulkcert.wiring.service import ADMINISTRATOR, check_start, connect, initialise, make_work
 
 PASSWORD = Secret(b"correct horse battery")

@@ -4,7 +4,7 @@ from typing import BinaryIO, cast
 
 from flask import Response, request
 
-from bulkcert.api import authorization, context
+from bulkcert.api import authorization, context, tokens
 from bulkcert.api.citrix import tolerant_json
 from bulkcert.api.citrix.answers import answer
 from bulkcert.api.citrix.members import Members
@@ -19,7 +19,7 @@ def log_in() -> Response:
     members = Members("the body", tolerant_json.read_object(cast("BinaryIO", request.stream)))
     login, password = members.required("login"), Secret(members.required("password").encode())
     session = context.service().access.log_in(login, password, request.remote_addr or "unknown")
-    return answer({"auth_token": authorization.issue_token(session)})
+    return answer({"auth_token": tokens.issue_token(session)})
 
 
 @authorization.public

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema
 
-from bulkcert.values.bulk_requests import Page
+from bulkcert.values.pages import Page
 
 
 def write(page: Page[Any], schema: Schema) -> dict[str, Any]:

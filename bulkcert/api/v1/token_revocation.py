@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from bulkcert.api import authorization, context
+from bulkcert.api import authorization, context, tokens
 from bulkcert.api.parsing import read_query, read_urlencoded
 from bulkcert.api.v1.client_credentials import read_client
 from bulkcert.api.v1.schemas import access as access_schemas
@@ -22,7 +22,7 @@ def revoke() -> Response:
     order = read_urlencoded(access_schemas.Revocation())
     principal_id, login = _owner(order)
     try:
-        token_id = authorization.verify_token(order["token"])
+        token_id = tokens.verify_token(order["token"])
     except Unauthenticated:
         return Response()
     context.service().access.revoke(principal_id, login, token_id)

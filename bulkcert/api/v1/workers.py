@@ -6,7 +6,7 @@ from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
 from bulkcert.api.v1 import pages
 from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.bulk_requests import Page
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
 
 _MOST = 1000

@@ -14,7 +14,7 @@ from bulkcert.deployments.outcomes import Outcomes
 from bulkcert.deployments.profiles.profile import NAMESPACE, profile_identifier, profile_uuid
 from bulkcert.formats.mdm.answers import read_identity_fingerprints, read_profiles, read_reason
 from bulkcert.formats.mdm.events import MdmEvent
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.mdm import ANSWERED, CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, RequestType
 from bulkcert.values.policies import DeploymentState

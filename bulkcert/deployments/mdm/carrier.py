@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from bulkcert.deployments.mdm.answers import lists_for
-from bulkcert.deployments.mdm.commands import TOPIC, record_next
+from bulkcert.deployments.mdm.commands import record_next
 from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
 from bulkcert.deployments.mdm.sender import Sender
 from bulkcert.deployments.mdm.server_settings import MdmServers
 from bulkcert.errors.mdm import MdmFault, MdmNotConfigured, MdmUnauthorised
 from bulkcert.store.mdm.leases import Held
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Action, Deployment
 from bulkcert.values.mdm import CHANGES, DEPLOYER, OPEN, CommandStatus, MdmCommand, MdmServer, RequestType
 

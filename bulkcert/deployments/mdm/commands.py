@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bulkcert.store.store import Transaction
+from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.mdm import CommandStatus, MdmCommand, RequestType
 from bulkcert.values.secret import Secret
-
-NANOMDM = "nanomdm"
-"""The id of the one MDM server that there is."""
-
-TOPIC = "mdm"
-"""What is notified in the database when there is something to send."""
 
 _NAMESPACE = uuid.UUID("6f1c3f5e-3b0f-5d0a-9d8e-0c6f2b6d7a41")
 

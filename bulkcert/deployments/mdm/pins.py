@@ -8,16 +8,18 @@ repair gave a device a new UDID). A claim that was decided against is no news wh
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bulkcert.deployments.mdm.commands import TOPIC, record_question
+from bulkcert.deployments.mdm.commands import record_question
 from bulkcert.deployments.outcomes import Outcomes
 from bulkcert.errors.mdm import NoContest
 from bulkcert.formats.mdm.answers import read_claims
 from bulkcert.formats.mdm.events import MdmEvent, Topic
-from bulkcert.store.store import Store, Transaction
-from bulkcert.values.bulk_requests import Page
+from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import DeviceIdentity
 from bulkcert.values.mdm import DEPLOYER, Claims, MdmDevice, Pin
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import DeploymentState
 
 _ASK_AGAIN = timedelta(days=1)

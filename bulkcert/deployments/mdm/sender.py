@@ -24,7 +24,8 @@ from bulkcert.errors.mdm import (
     MdmUncertain,
     MdmUnreachable,
 )
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Action, Deployment, Lease
 from bulkcert.values.mdm import DEPLOYER, CommandStatus, MdmCommand, RequestType
 from bulkcert.values.secret import Secret

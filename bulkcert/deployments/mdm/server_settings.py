@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from bulkcert.deployments.mdm.commands import NANOMDM
 from bulkcert.errors.mdm import BadMdmAddress
 from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
-from bulkcert.values.mdm import MdmServer
+from bulkcert.values.mdm import NANOMDM, MdmServer
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Place, Vault
+from bulkcert.vault.places import API_KEY_PLACE, WEBHOOK_KEY_PLACE
+from bulkcert.vault.vault import Vault
 
 _LONGEST_URL = 500
-_API_KEY = Place("mdm_servers", NANOMDM, "sealed_api_key")
-_WEBHOOK_KEY = Place("mdm_servers", NANOMDM, "sealed_webhook_key")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -76,7 +74,10 @@ class MdmServers:
         read_address(url, allows_http=self._allows_http)
         with self._store.writing() as tx:
             now = self._now()
-            sealed = self._vault.seal(api_key, _API_KEY), self._vault.seal(webhook_key, _WEBHOOK_KEY)
+            sealed = (
+                self._vault.seal(api_key, API_KEY_PLACE),
+                self._vault.seal(webhook_key, WEBHOOK_KEY_PLACE),
+            )
             tx.mdm.set_server(NANOMDM, MdmServer(url, *sealed, now))
             tx.events.append(Event(EventType.MDM_SERVER_CHANGED, now, actor, {"url": url}))
         self._store.scrub()
@@ -97,8 +98,8 @@ class MdmServers:
 
     def api_key(self, server: MdmServer) -> Secret:
         """Open the key that the server asks of this service."""
-        return self._vault.open(server.sealed_api_key, _API_KEY)
+        return self._vault.open(server.sealed_api_key, API_KEY_PLACE)
 
     def webhook_key(self, server: MdmServer) -> Secret:
         """Open the key that the server signs webhooks with."""
-        return self._vault.open(server.sealed_webhook_key, _WEBHOOK_KEY)
+        return self._vault.open(server.sealed_webhook_key, WEBHOOK_KEY_PLACE)

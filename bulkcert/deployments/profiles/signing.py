@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from bulkcert.errors import BadSettings
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.recognition import describe, recognise
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.secret import Secret
 
 SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey

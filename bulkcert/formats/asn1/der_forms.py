@@ -6,7 +6,7 @@ Sources: RFC 7292 §4 (PFX), RFC 5280 §4.1 and §5.1 (certificate, CRL), RFC 29
 
 from typing import NamedTuple
 
-from bulkcert.values.file_kinds import FileKind
+from bulkcert.errors.file_kinds import FileKind
 
 _INTEGER, _BIT_STRING, _OCTET_STRING, _OID, _SEQUENCE, _SET, _CONTEXT_0 = 2, 3, 4, 6, 0x30, 0x31, 0xA0
 _PKCS7 = bytes.fromhex("2a864886f70d0107")

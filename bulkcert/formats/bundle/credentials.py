@@ -16,9 +16,9 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.bundle.entry_names import shown, without_suffix
 from bulkcert.formats.recognition import describe, looks_like_utf_16, recognise
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import LONGEST
 from bulkcert.values.limits import Limits
 from bulkcert.values.misspellings import Misspelling, find_misspelling, name_character

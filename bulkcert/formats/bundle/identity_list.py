@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from bulkcert.errors import CredentialsFileTooLarge, EmptyList
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.bundle.credentials import text_lines
 from bulkcert.formats.bundle.credentials_file import CredentialsFileChoice
 from bulkcert.formats.bundle.entry_names import is_junk, is_pkcs12, stem, without_suffix
 from bulkcert.formats.recognition import MOST_LOOKED_AT, recognise
 from bulkcert.formats.zip.archive import Archive
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.limits import Limits
 
 _LONGEST_NAME = 256

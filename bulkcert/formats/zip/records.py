@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from bulkcert.errors import MalformedZip, NotAZip, UnsupportedZip
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.recognition import MOST_LOOKED_AT, describe, recognise
 from bulkcert.formats.zip.names import decode_name, extra_fields
-from bulkcert.values.file_kinds import FileKind
 
 CHUNK = 64 * 1024
 

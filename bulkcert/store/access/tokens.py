@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import principals, tokens
-from bulkcert.values.bulk_requests import Page
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope, Session
 
 MOST_OF_ONE = 1000

@@ -16,7 +16,6 @@ from bulkcert.store.sql.lists import numbers, texts
 from bulkcert.store.sql.portions import portions
 from bulkcert.store.tables.schema import certificate_chains, certificates
 from bulkcert.store.traces import Traces
-from bulkcert.values.bulk_requests import Page
 from bulkcert.values.certificates import (
     Certificate,
     CertificateFacts,
@@ -26,6 +25,7 @@ from bulkcert.values.certificates import (
     DeviceCertificate,
 )
 from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.pages import Page
 
 DEVICE, _CHAIN = "device", "chain"
 _SAME = certificates.alias()  # the table once more, to look rows up in by themselves

@@ -14,9 +14,9 @@ from bulkcert.store.mdm.leases import is_contested, is_reachable
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
 from bulkcert.store.tables.schema import deployments, vpn_policies
-from bulkcert.values.bulk_requests import Page
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.values.identities import DeviceIdentity, IdentityType
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import DeploymentState
 
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)

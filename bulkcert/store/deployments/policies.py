@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import vpn_policies
-from bulkcert.values.bulk_requests import Page
 from bulkcert.values.deployments import KeptPolicy
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 
 _PAGE_BYTES = 1024**2

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import DeletedMeanwhile
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
 from bulkcert.store.sql import cursors, lists
 from bulkcert.store.tables.schema import bulk_requests, items
-from bulkcert.values.bulk_requests import Item, Outcome, Page, RequestKind, Result
+from bulkcert.values.bulk_requests import Item, Outcome, RequestKind, Result
 from bulkcert.values.certificates import WarningCode
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import IdentityType
+from bulkcert.values.pages import Page
 
 _LAST_POSITION = 2**31 - 1  # of a column of 32 bits
 _AT_ONCE = 5000  # rows: their text is a few hundred kilobytes

@@ -14,9 +14,9 @@ from bulkcert.store.sql import cursors
 from bulkcert.store.sql.upserts import insert_if_absent
 from bulkcert.store.tables.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
 from bulkcert.store.traces import Traces
-from bulkcert.values.bulk_requests import Page
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.mdm import Claims, MdmDevice, MdmServer, Pin
+from bulkcert.values.pages import Page
 
 _MOST_NUMBERS = 4
 """Of IMEIs or MEIDs that one device has: what fits into the column."""

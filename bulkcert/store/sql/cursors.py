@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Row
 
 from bulkcert.errors import MalformedRequest
-from bulkcert.values.bulk_requests import Page
+from bulkcert.values.pages import Page
 
 T = TypeVar("T")
 

@@ -7,3 +7,7 @@ WORK = "work"
 def topic(request_id: str) -> str:
     """Name what is told to whoever waits for an import when something of it is done."""
     return f"request {request_id}"
+
+
+TOPIC = "mdm"
+"""What is notified in the database when there is something to send."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope

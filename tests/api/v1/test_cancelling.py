@@ -13,7 +13,8 @@ from bulkcert.imports.chunk_work import Keeper
 from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.secret import Secret
-from bulkcert.vault.vault import Vault, read_key_file
+from bulkcert.vault.master_key import read_key_file
+from bulkcert.vault.vault import Vault
 from bulkcert.wiring.service import Service
 from tests.api.citrix.conftest import a_door
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app

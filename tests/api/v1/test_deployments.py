@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bulkcert.store.store import Transaction
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.wiring import service as wiring

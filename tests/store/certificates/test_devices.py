@@ -2,7 +2,8 @@
 
 import pytest
 
-from bulkcert.store.store import Store, Transaction
+from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 from bulkcert.values.devices import DeviceOrder, DeviceQuery
 from tests.store.plans import plan_of
 

@@ -10,17 +10,16 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from bulkcert import __version__, errors
 from bulkcert.access.accounts import LONGEST_NAME
 from bulkcert.cli.local_service import LONGEST_ACTOR
-from bulkcert.deployments.mdm.commands import NANOMDM
+from bulkcert.errors.file_kinds import FileKind
 from bulkcert.errors.root import Refusal
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import metadata
 from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestKind, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType
-from bulkcert.values.file_kinds import FileKind
 from bulkcert.values.identities import LONGEST as LONGEST_IDENTITY
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.logins import LONGEST as LONGEST_LOGIN
-from bulkcert.values.mdm import CommandStatus, RequestType
+from bulkcert.values.mdm import NANOMDM, CommandStatus, RequestType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.principals import PrincipalKind, Role
 from bulkcert.values.workers import WorkerState
