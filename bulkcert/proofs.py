@@ -1,6 +1,7 @@
 """Bind sealed keys to their rows and sign rows after an upgrade, and find rows that were altered by hand."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from bulkcert.errors import BrokenSeal
@@ -8,6 +9,7 @@ from bulkcert.integrity import CHECK, demands_binding, seal_check
 from bulkcert.key_seals import bind_key, open_key
 from bulkcert.signing_keys import SigningKeys
 from bulkcert.store import Store, Transaction
+from bulkcert.store.device_keys import KeptKey
 from bulkcert.store.locks import KEEPING
 from bulkcert.vault import PLACED, Vault
 
@@ -54,13 +56,12 @@ def _bind_some(tx: Transaction, vault: Vault, after: int) -> tuple[int | None, i
     """Bind the next keys that are not bound; returns the id of the last one looked at, and their number."""
     found = tx.device_keys.page(after, _BATCH, of_format=PLACED)
     bound: dict[int, bytes] = {}
-    for kept in found:
-        try:
-            bound[kept.id] = bind_key(vault, kept)
-        except BrokenSeal:
-            continue
+    for number, kept in found:
+        with suppress(BrokenSeal):
+            if kept is not None:
+                bound[number] = bind_key(vault, kept)
     tx.device_keys.replace_sealed(bound)
-    return (found[-1].id if found else None), len(bound)
+    return (found[-1][0] if found else None), len(bound)
 
 
 def is_finished(store: Store) -> bool:
@@ -85,11 +86,16 @@ def _forged_keys(store: Store, vault: Vault, *, must_be_bound: bool) -> Iterator
     while True:
         with store.reading() as tx:
             found = tx.device_keys.page(after, _BATCH)
-        for kept in found:
-            try:
-                open_key(vault, kept, must_be_owned=must_be_bound)
-            except BrokenSeal:
-                yield f"certificate {kept.id}"
+        for number, kept in found:
+            if kept is None or not _opens(vault, kept, must_be_bound=must_be_bound):
+                yield f"certificate {number}"
         if not found:
             return
-        after = found[-1].id
+        after = found[-1][0]
+
+
+def _opens(vault: Vault, kept: KeptKey, *, must_be_bound: bool) -> bool:
+    with suppress(BrokenSeal):
+        open_key(vault, kept, must_be_owned=must_be_bound)
+        return True
+    return False

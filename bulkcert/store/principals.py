@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import LimitReached, NotFound
 from bulkcert.logins import key_of
-from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
+from bulkcert.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope, known_scopes
 from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import client_secrets, principals
@@ -27,6 +27,7 @@ class User:
     password_hash: str
 
 
+_ROLES = frozenset(Role)
 _MOST_OF_A_KIND = 10_000
 _MOST_SECRETS = 10
 
@@ -217,8 +218,9 @@ class ClientSecrets:
 
 
 def _principal(row: Row[Any]) -> Principal:
-    role = Role(row.role) if row.role else None
-    scopes = SCOPES_OF[role] if role else frozenset(Scope(word) for word in (row.scopes or "").split())
+    # An altered row is listed, too, so that it can be disabled; a word that there is not gives nothing.
+    role = Role(row.role) if row.role in _ROLES else None
+    scopes = SCOPES_OF[role] if role else known_scopes(row.scopes or "")
     return Principal(
         id=row.id,
         kind=PrincipalKind(row.kind),

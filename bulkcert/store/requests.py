@@ -13,6 +13,7 @@ from bulkcert.errors import NotFound
 from bulkcert.identities import IdentityType
 from bulkcert.reports import BulkRequest, Counts, OnConflict, Page, RequestKind, RequestState
 from bulkcert.store import cursors
+from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.schema import COUNTS, bulk_requests, items
 
 ACTIVE = (RequestState.PENDING, RequestState.RUNNING)
@@ -116,7 +117,7 @@ class Requests:
         if cursor is not None:
             query = query.where(bulk_requests.c.id < cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(bulk_requests.c.id.desc()).limit(limit + 1))
-        return cursors.page(((row.id, cursors.size_of(row), _request(row)) for row in rows), limit)
+        return cursors.page(((row.id, cursors.size_of(row), readable(_request, row)) for row in rows), limit)
 
     def start(self, request_id: str, now: datetime) -> bool:
         """Note that work on a request has begun; False where it had begun before."""
@@ -165,6 +166,7 @@ class Requests:
         return dataclasses.replace(request, state=state, finished_at=now)
 
 
+@refuse_unknown("bulk request")
 def _request(row: Row[Any]) -> BulkRequest:
     return BulkRequest(
         id=row.id,

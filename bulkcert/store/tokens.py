@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.principals import Scope, Session
+from bulkcert.principals import Session, known_scopes
 from bulkcert.reports import Page
 from bulkcert.store import cursors
 from bulkcert.store.schema import principals, tokens
@@ -116,7 +116,7 @@ def _session(row: Row[Any]) -> Session:
         token_id=row.id,
         principal_id=row.principal_id,
         login=row.login,
-        scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
+        scopes=known_scopes(row.scopes),
         issued_at=row.issued_at,
         expires_at=row.expires_at,
     )
