@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from bulkcert.errors import BrokenSeal
+import structlog
+
+from bulkcert.errors import BrokenSeal, LoginsCollide
 from bulkcert.integrity import CHECK, demands_binding, seal_check
 from bulkcert.key_seals import bind_key, open_key
 from bulkcert.signing_keys import SigningKeys
@@ -12,6 +14,8 @@ from bulkcert.store import Store, Transaction
 from bulkcert.store.device_keys import KeptKey
 from bulkcert.store.locks import KEEPING
 from bulkcert.vault import PLACED, Vault
+
+log = structlog.get_logger()
 
 _BATCH = 500
 """Keys that are sealed anew in one transaction: some 50 ms, for which others wait."""
@@ -23,6 +27,7 @@ def bind_keys(store: Store, vault: Vault) -> int:
     Returns how many keys were sealed anew. What is there is believed, for the last time: where it is demanded
     already, nothing is signed. It may be interrupted and run again, and beside a service of
     this release; one of an earlier release must have been stopped. A key that does not open is left as it is.
+    Raises `LoginsCollide`.
     """
     sealed_anew, after = 0, 0
     while True:
@@ -42,6 +47,8 @@ def bind_keys(store: Store, vault: Vault) -> int:
             after = found[0]
             sealed_anew += found[1]
         if not tx.signatures.are_demanded():
+            if colliding := tx.principals.fill_login_keys():
+                raise LoginsCollide(f"These logins are spellings of others: {', '.join(colliding)}.")
             tx.signatures.sign_rest()
             tx.keys.replace_check(CHECK, seal_check(vault))
     return sealed_anew
@@ -62,6 +69,17 @@ def _bind_some(tx: Transaction, vault: Vault, after: int) -> tuple[int | None, i
                 bound[number] = bind_key(vault, kept)
     tx.device_keys.replace_sealed(bound)
     return (found[-1][0] if found else None), len(bound)
+
+
+def fill_login_keys(store: Store) -> None:
+    """Give users and clients that a process of an earlier release made the keys by which logins are found.
+
+    Those that are spellings of others get none, and are named in the log: only their exact login finds them.
+    """
+    with store.writing() as tx:
+        colliding = tx.principals.fill_login_keys()
+    if colliding:
+        log.warning("logins are spellings of others", code=LoginsCollide.code, logins=colliding)
 
 
 def is_finished(store: Store) -> bool:

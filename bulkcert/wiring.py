@@ -46,7 +46,7 @@ from bulkcert.limits import Limits
 from bulkcert.mdm.carrier import Carrier
 from bulkcert.mdm.parts import Mdm, MdmRules, make_carrier, make_mdm
 from bulkcert.opening import Layers, Opener, require_layers
-from bulkcert.proofs import bind_keys, find_forged, is_finished
+from bulkcert.proofs import bind_keys, fill_login_keys, find_forged, is_finished
 from bulkcert.releaser import Releaser
 from bulkcert.roll import Roll
 from bulkcert.secret import Secret
@@ -238,6 +238,7 @@ def make_work(config: Config, now: Clock = utc_now) -> Work:
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)
     try:
+        fill_login_keys(store)
         worker_id = roll.join()
     except BaseException:
         store.close()
