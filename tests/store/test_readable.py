@@ -225,3 +225,10 @@ def test_p32_an_import_that_nobody_can_read_delays_no_other(verbs: Verbs, values
     verbs.work()
 
     assert verbs.importer.wait(other.id, 0).state.is_finished
+
+
+def test_p32_a_policy_that_nobody_can_read_stops_no_import(verbs: Verbs) -> None:
+    with verbs.store.engine.begin() as connection:
+        alter(connection, schema.vpn_policies, {"document": "no JSON"})
+
+    assert verbs.import_bundle(a_bundle(["B12BC3D4EFGH"])).counts.created == 1
