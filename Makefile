@@ -69,8 +69,8 @@ test-later: $(DEVELOPING) ## run the quick tests at dates one and five years ahe
 	TESTS_YEARS_AHEAD=1 $(BIN)/pytest -n auto --dist loadgroup -q $(FAST)
 	TESTS_YEARS_AHEAD=5 $(BIN)/pytest -n auto --dist loadgroup -q $(FAST)
 
-torture: $(DEVELOPING) ## the fault tests at full size: hundreds of kills, 10,000 certificates, machines cut off
-	TORTURE=1 $(BIN)/pytest -q -s --durations=0 tests/faults
+torture: $(DEVELOPING) ## faults and attacks at full size: hundreds of kills, 10,000 certificates, 520 stalled bodies
+	TORTURE=1 $(BIN)/pytest -q -s --durations=0 tests/faults tests/live/test_bodies_live.py
 
 bench-opening: $(DEVELOPING) ## how long opening a PKCS#12 takes, beside its peers; prints a table, writes JSON
 	$(BIN)/python benchmarks/opening.py --json benchmarks/opening.json

@@ -49,15 +49,20 @@ def _line(path: str, name: str) -> str:
 
 def processor_seconds(pids: Iterable[int]) -> float:
     """Add up what processes used, in user and kernel (proc(5), stat); those that ended count nothing."""
-    return sum(_processor_seconds(pid) for pid in pids)
+    return sum(_processor_seconds(pid, 11, 12) for pid in pids)
 
 
-def _processor_seconds(pid: int) -> float:
+def ended_processor_seconds(pids: Iterable[int]) -> float:
+    """Add up what children of processes used that have ended and were waited for."""
+    return sum(_processor_seconds(pid, 13, 14) for pid in pids)
+
+
+def _processor_seconds(pid: int, *which: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(int(fields[each]) for each in which) / _TICKS
 
 
 def resident_mebibytes(pid: int) -> float:

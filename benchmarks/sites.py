@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.machine import processor_seconds
+from benchmarks.machine import ended_processor_seconds, processor_seconds
 from tests.live.service import LiveService, children_of
 from tests.postgres import Cluster, find_binaries
 
@@ -63,14 +63,17 @@ class Site:
     def used(self) -> dict[str, float]:
         """Tell the processor seconds that each kind of process used so far."""
         workers = self.service.worker_pids
+        templates = [pid for worker in workers for pid in children_of(worker)]
         kinds = {
             "web process": [self.service.web_pid],
             "workers": workers,
-            "opening processes": [pid for worker in workers for pid in children_of(worker)],
+            "opening processes": templates + [pid for template in templates for pid in children_of(template)],
         }
         if self.cluster is not None:
             kinds["PostgreSQL"] = _backends(self.cluster)
-        return {kind: processor_seconds(pids) for kind, pids in kinds.items()}
+        used = {kind: processor_seconds(pids) for kind, pids in kinds.items()}
+        used["opening processes"] += ended_processor_seconds(templates)  # each import has a child of its own
+        return used
 
 
 def _backends(cluster: Cluster) -> list[int]:

@@ -176,7 +176,9 @@ def _bound(milliseconds: dict[str, float], workers: int, cores: int) -> float:
     """Tell the share that is possible: one process opens for each worker, and all together have the cores."""
     bare = milliseconds["bare opening"]
     everything = sum(milliseconds.values()) - bare
-    return min(1.0, bare / milliseconds["opening processes"], cores * bare / (workers * everything))
+    opening = milliseconds["opening processes"]  # zero where too little is measured for the kernel's clock
+    spent = [(opening, 1.0), (workers * everything, float(cores))]
+    return min([1.0, *(processes * bare / used for used, processes in spent if used > 0)])
 
 
 def _import(site: Site, bundle: Path, size: int) -> tuple[float, float, dict[str, float]]:

@@ -7,6 +7,7 @@ time in which its view does not read is not counted.
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ SMALL_BYTES = 64 * 1024
 
 _AHEAD_BYTES = 256 * 1024
 """Received before its view reads it."""
+
+_JOINED_BYTES = 4 * 1024
+"""Of pieces that are joined as they come: each by itself takes some 50 bytes more."""
 
 _UNCOUNTED_BYTES = 4 * 1024
 """Of each body that is held: a login always has room."""
@@ -53,7 +57,9 @@ class Body:
         self._seconds_left = pace.seconds
         self._total = 0
         self._changed = threading.Condition()
-        self._pieces = bytearray()
+        self._pieces: deque[bytes] = deque()
+        self._begun = 0  # bytes of the first piece that were read
+        self._waiting = 0  # bytes that were received and not read
         self._is_whole = False
         self._failure: Callable[[], Refusal] | None = None
         self._wanted = asyncio.Event()
@@ -67,26 +73,34 @@ class Body:
         Raises `BodyTooSlow`, `MalformedRequest` where it breaks off, or `Unavailable` where there is no room.
         """
         most = None if size is None or size < 0 else size
-        found = bytearray()
-        while most is None or len(found) < most:
-            piece = self._take(None if most is None else most - len(found))
-            if not piece:
-                break
-            found += piece
-        return bytes(found)
+        found: list[bytes] = []
+        while (most is None or most > 0) and (piece := self._take(most)):
+            found.append(piece)
+            most = None if most is None else most - len(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
 
     def _take(self, most: int | None) -> bytes:
-        """Return what there is, at most so much; nothing only at the end."""
+        """Return a piece, at most so much of it; nothing only at the end."""
         with self._changed:
-            if len(self._pieces) < SMALL_BYTES and not self._is_ended():
+            if self._waiting < SMALL_BYTES and not self._is_ended():
                 self._loop.call_soon_threadsafe(self._go_on)
             if not self._changed.wait_for(self._has_some, self._pace.seconds + _LOST_SECONDS):
                 raise _too_slow()
             if not self._pieces and self._failure is not None:
                 raise self._failure()
-            piece = bytes(self._pieces[:most])
-            del self._pieces[: len(piece)]
-            return piece
+            return self._cut(most) if self._pieces else b""
+
+    def _cut(self, most: int | None) -> bytes:
+        """Take the first piece, or the begin of what is left of it, away; a whole one is not copied."""
+        first = self._pieces[0]
+        end = len(first) if most is None else min(len(first), self._begun + most)
+        piece = first[self._begun : end]
+        self._waiting -= len(piece)
+        self._begun = end
+        if end == len(first):
+            self._pieces.popleft()
+            self._begun = 0
+        return piece
 
     def _has_some(self) -> bool:
         return bool(self._pieces) or self._is_ended()
@@ -99,9 +113,9 @@ class Body:
     async def hold(self, most: int, room: Slots, owner: str) -> int:
         """Receive the body as far as `most` bytes; returns how many bytes of the room it took."""
         held = 0
-        while len(self._pieces) < most and not self._is_ended():
+        while self._waiting < most and not self._is_ended():
             await self._receive_piece()
-            wanted = max(0, len(self._pieces) - _UNCOUNTED_BYTES) - held
+            wanted = max(0, self._waiting - _UNCOUNTED_BYTES) - held
             if wanted and not room.take(owner, amount=wanted):
                 self._end(lambda: Unavailable("Too many requests are being sent at this moment."))
             elif wanted:
@@ -133,7 +147,12 @@ class Body:
             async with asyncio.timeout(seconds):
                 while not self._is_ended():
                     self._note(await self._receive())
-                    self._pieces.clear()
+                    self._forget()
+
+    def _forget(self) -> None:
+        with self._changed:
+            self._pieces.clear()
+            self._begun = self._waiting = 0
 
     async def wait_until_lost(self) -> None:
         """Forget what else is received, and return when the client is gone or has its whole answer."""
@@ -148,7 +167,7 @@ class Body:
 
     async def _receive_while_wanted(self) -> None:
         while not self._is_ended():
-            if len(self._pieces) >= _AHEAD_BYTES:
+            if self._waiting >= _AHEAD_BYTES:
                 self._wanted.clear()
                 await self._wanted.wait()
             await self._receive_piece()
@@ -170,9 +189,14 @@ class Body:
         if message["type"] != "http.request":
             self._end(_broken_off)
             return
+        body = message["body"]
         with self._changed:
-            self._pieces += message["body"]
-            self._total += len(message["body"])
+            if self._pieces and len(self._pieces[-1]) + len(body) <= _JOINED_BYTES:
+                self._pieces[-1] += body
+            elif body:
+                self._pieces.append(body)
+            self._waiting += len(body)
+            self._total += len(body)
             self._is_whole = not message["more_body"]
             self._changed.notify()
 

@@ -78,7 +78,7 @@ class LoginsCollide(StartRefusal):
     code = "logins_collide"
     remedy = (
         "With the release that ran before, disable all of them but one (`bulkcert user disable LOGIN`); then"
-        " run `bulkcert db upgrade` again."
+        " run `bulkcert db upgrade` again. Where --finish stopped, this release disables them, too."
     )
 
 

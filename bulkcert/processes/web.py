@@ -1,6 +1,7 @@
 """What happens in the web process besides answering requests."""
 
 import asyncio
+import atexit
 import contextlib
 import os
 import select
@@ -18,7 +19,7 @@ from bulkcert.api.gateway import Gateway
 from bulkcert.config import Config
 from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.opening import memory
-from bulkcert.processes.draining import begin_draining
+from bulkcert.processes.draining import begin_draining, is_draining
 
 _KEPT_VARIABLES = frozenset({"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"})
 _LOOK_SECONDS = 1.0
@@ -32,6 +33,7 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     When the service stops, and when the parent is gone, requests that wait are told to end early
     (`draining`); without a parent the process ends itself, `finish_seconds` later at most.
     """
+    atexit.register(_end_at_once)
     memory.protect()  # a new program does not inherit it
     configure_logging(Config.from_environment(os.environ).log_level)
     with faults_logged("the web process does not start"):
@@ -42,6 +44,17 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     _watch_signals_of(asyncio.get_event_loop_policy().get_event_loop())
     threading.Thread(target=_watch, args=(_signals(), parent, finish_seconds), daemon=True).start()
     return app
+
+
+def _end_at_once() -> None:
+    """End the process in the place of the interpreter, once the service is stopping and all is answered.
+
+    The interpreter would end the server's threads, which Rust takes for a panic: it writes plain text to the
+    log and aborts.
+    """
+    if is_draining():
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _signals() -> int:

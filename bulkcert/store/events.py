@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import lists
 from bulkcert.store.tables.schema import events
 from bulkcert.values.events import Event, EventType
@@ -50,8 +52,12 @@ class Events:
     def list(self, *, newest: int = 100) -> tuple[Event, ...]:
         """Read the newest records, oldest of them first."""
         rows = self._connection.execute(sa.select(events).order_by(events.c.id.desc()).limit(newest))
-        found = [Event(EventType(row.number), row.at, row.actor, json.loads(row.facts)) for row in rows]
-        return tuple(reversed(found))
+        return tuple(reversed(all_readable(_event, rows)))
+
+
+@refuse_unknown("event")
+def _event(row: Row[Any]) -> Event:
+    return Event(EventType(row.number), row.at, row.actor, json.loads(row.facts))
 
 
 def log_events(committed: Iterable[Event]) -> None:

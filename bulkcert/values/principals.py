@@ -26,6 +26,14 @@ class Scope(enum.StrEnum):
     ADMIN = "admin"
 
 
+def known_scopes(words: str) -> frozenset[Scope]:
+    """Return the scopes among words; a word that is none gives nothing."""
+    return frozenset(map(Scope, _SCOPES.intersection(words.split())))
+
+
+_SCOPES = frozenset(Scope)
+
+
 class Role(enum.StrEnum):
     """What a user is here for; each role is a fixed set of scopes."""
 

@@ -59,7 +59,7 @@ from bulkcert.wiring.installation import (
     open_installation,
     open_vault,
 )
-from bulkcert.wiring.proofs import bind_keys, find_forged, is_finished
+from bulkcert.wiring.proofs import bind_keys, fill_login_keys, find_forged, is_finished
 
 ADMINISTRATOR = "administrator"
 
@@ -242,6 +242,7 @@ def make_work(config: Config, now: Clock = utc_now) -> Work:
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)
     try:
+        fill_login_keys(store)
         worker_id = roll.join()
     except BaseException:
         store.close()

@@ -1,6 +1,7 @@
 """A body is received by the event loop and read in a thread, and it has its time."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,6 +62,36 @@ def test_a_body_is_read_whole() -> None:
 
 def test_as_much_is_read_as_was_asked_for() -> None:
     assert read([(0, piece(b"ab")), (0, piece(b"cd"))], size=3) == b"abc"
+
+
+@pytest.mark.parametrize("sizes", [[1], [3, 5000, 1], [70_000, 2], [4096, 4096, 1, 4095]])
+@pytest.mark.parametrize("size", [997, 4096, 5000, 100_000])
+def test_pieces_of_any_size_are_read_in_parts_of_any_size(sizes: list[int], size: int) -> None:
+    contents = [bytes([number % 251]) * sizes[number % len(sizes)] for number in range(12)]
+    steps = [(0.0, piece(content)) for content in contents] + [(0.0, piece(b"", is_last=True))]
+
+    async def run() -> list[bytes]:
+        body = Body(Client(steps).receive, PACE)
+        try:
+            return await asyncio.to_thread(lambda: list(iter(lambda: body.read(size), b"")))
+        finally:
+            await body.stop()
+
+    parts = asyncio.run(run())
+    assert b"".join(parts) == b"".join(contents)
+    assert {len(part) for part in parts[:-1]} <= {size}
+
+
+def test_tiny_pieces_take_no_more_memory_than_their_bytes() -> None:
+    async def hold() -> int:
+        body = Body(Client((0.0, piece(b"ab")) for _ in range(8 * KIB)).receive, Pace(60, 1))
+        tracemalloc.start()
+        await body.hold(16 * KIB, Slots(10**9, 10**9), "a")
+        taken = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return taken
+
+    assert asyncio.run(hold()) < 100 * KIB
 
 
 @pytest.mark.parametrize(

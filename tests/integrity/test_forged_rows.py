@@ -16,7 +16,15 @@ import structlog.testing
 from bulkcert.access.accounts import Accounts
 from bulkcert.access.hashing import Passwords, digest_of
 from bulkcert.access.logins import Access, TokenRules
-from bulkcert.errors import ForgedRows, LastOwner, NotFound, Unauthenticated, WrongCredentials
+from bulkcert.errors import (
+    AlreadyExists,
+    ForgedRows,
+    LastOwner,
+    LoginsCollide,
+    NotFound,
+    Unauthenticated,
+    WrongCredentials,
+)
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
@@ -24,7 +32,7 @@ from bulkcert.store.transaction import Transaction
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.proofs import bind_keys, find_forged, is_finished
+from bulkcert.wiring.proofs import bind_keys, fill_login_keys, find_forged, is_finished
 from tests.conftest import Clock
 
 PASSWORDS = Passwords()
@@ -400,6 +408,61 @@ def test_what_a_machine_of_the_earlier_release_changes_after_this_one_signed_it_
     bind_keys(it.store, it.vault)
     it.log_in("olga", OLGAS)
     assert it.forged() == []
+
+
+def made_by_the_earlier_release(it: Instance, *logins: str) -> None:
+    """A process of the release before knows neither keys of logins nor MACs."""
+    for number, login in enumerate(logins):
+        values = {"id": 90 + number, "login": login, "login_key": None, "mac": None}
+        it.execute(sa.insert(principals).values(it.row("olga") | values))
+
+
+def test_a_user_that_the_earlier_release_makes_after_the_upgrade_is_found(upgraded: Instance) -> None:
+    it = upgraded
+    made_by_the_earlier_release(it, "Petra")
+
+    it.log_in("Petra", OLGAS)
+    with pytest.raises(AlreadyExists):
+        it.accounts.create_user("petra", Role.AUDITOR, OLGAS, "test")
+    bind_keys(it.store, it.vault)
+    it.log_in("petra", OLGAS)
+    assert it.forged() == []
+
+
+def test_a_worker_that_starts_gives_keys_to_what_has_none_and_names_collisions(upgraded: Instance) -> None:
+    it = upgraded
+    made_by_the_earlier_release(it, "Petra", "OLGA")
+    with structlog.testing.capture_logs() as lines:
+        fill_login_keys(it.store)
+
+    it.log_in("petra", OLGAS)
+    it.log_in("OLGA", OLGAS)
+    it.log_in("olga", OLGAS)
+    assert [line["logins"] for line in lines if line.get("code") == "logins_collide"] == [["OLGA"]]
+
+
+def test_finishing_stops_at_a_collision_until_one_is_disabled(upgraded: Instance) -> None:
+    it = upgraded
+    made_by_the_earlier_release(it, "OLGA")
+    with pytest.raises(LoginsCollide, match="OLGA"):
+        bind_keys(it.store, it.vault)
+    assert not is_finished(it.store)
+
+    it.accounts.disable_user("OLGA", "test")
+    bind_keys(it.store, it.vault)
+    assert is_finished(it.store)
+    it.log_in("olga", OLGAS)
+    assert it.forged() == []
+
+
+def test_p32_a_row_without_a_key_by_hand_gets_none_and_admits_nobody(it: Instance) -> None:
+    made_by_the_earlier_release(it, "mallory")
+    it.change("olga", login_key=None)
+    fill_login_keys(it.store)
+
+    no_way_in(it, "mallory")
+    no_way_in(it)
+    assert it.forged() == ["user olga", "user mallory"]
 
 
 def test_finishing_signs_every_row_and_refuses_unsigned_ones_from_then_on(upgraded: Instance) -> None:

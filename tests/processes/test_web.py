@@ -10,11 +10,12 @@ import pytest
 from tests.paths import ROOT
 
 PROGRAM = """
-import os, signal, sys, time
+import atexit, os, signal, sys, time
 signal.alarm(20)  # a test that is red does not hang
 from bulkcert.processes import web
 from bulkcert.processes.draining import is_draining
 web.create_gateway = lambda **_: "app"
+atexit.register(print, "the interpreter ends", flush=True)
 signal.signal(signal.SIGTERM, lambda *_: None)
 assert web.load_app({parent}, 60) == "app"
 print(sorted(os.environ), flush=True)
@@ -66,3 +67,14 @@ def test_waits_end_early_from_the_first_signal_on():
 def test_a_process_whose_parent_is_gone_stops():
     with a_web_process(1) as process:  # process 1 is never the parent of a test
         assert "draining" in process.stdout.read()
+
+
+def test_a_process_that_stops_ends_before_its_interpreter_ends_the_threads_of_the_server():
+    """Rust takes their end for a panic, which is plain text in the log."""
+    with a_web_process(os.getpid()) as process:
+        process.stdout.readline()
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "draining\n"
+
+    assert process.returncode == 0

@@ -16,7 +16,7 @@ from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import client_secrets, principals
 from bulkcert.values.logins import key_of
 from bulkcert.values.pages import Page
-from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope
+from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope, known_scopes
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class User:
     password_hash: str
 
 
+_ROLES = frozenset(Role)
 _MOST_OF_A_KIND = 10_000
 _MOST_SECRETS = 10
 
@@ -72,8 +73,31 @@ class Principals:
 
     def find_login(self, login: str) -> str | None:
         """Return the login of a user or client that this one is a spelling of; None where it is free."""
+        self.fill_login_keys()
         query = sa.select(principals.c.login).where(principals.c.login_key == key_of(login))
         return self._connection.execute(query).scalar_one_or_none()
+
+    def fill_login_keys(self) -> list[str]:
+        """Give principals that a process of an earlier release inserted the keys of their logins.
+
+        Returns the logins that are spellings of another one's, which stay without a key. Where rows must be
+        signed, no row of an earlier release counts, and nothing is done.
+        """
+        if self._signatures.are_demanded():
+            return []
+        has_none = principals.c.login_key.is_(None), principals.c.is_disabled.is_(False)
+        rows = self._connection.execute(
+            sa.select(principals).where(*has_none).order_by(principals.c.id).with_for_update()
+        ).all()
+        colliding = []
+        for row in rows:
+            key = key_of(row.login)
+            same = sa.select(principals.c.id).where(principals.c.login_key == key)
+            if self._connection.execute(same).first() is None:
+                self._signatures.update(principals, row, {"login_key": key})
+            else:
+                colliding.append(row.login)
+        return colliding
 
     def is_disabled(self, principal_id: int) -> bool:
         """Return whether a principal is disabled; its row is locked until the transaction ends."""
@@ -108,8 +132,8 @@ class Principals:
         return User(_principal(row), row.password_hash)
 
     def _row(self, kind: PrincipalKind, login: str, *, lock: bool) -> Row[Any] | None:
-        is_named = principals.c.login_key == key_of(login)
-        query = sa.select(principals).where(principals.c.kind == kind, is_named)
+        query = sa.select(principals).where(principals.c.kind == kind, _is_named(login))
+        query = query.order_by(principals.c.login_key.is_not(None))
         return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
@@ -164,6 +188,15 @@ class Principals:
         return row
 
 
+def _is_named(login: str) -> sa.ColumnElement[bool]:
+    """Select whom a login names; rows that a process of an earlier release inserted have no key."""
+    column = principals.c
+    of_earlier = sa.and_(
+        column.login_key.is_(None), column.login == login, column.is_disabled.is_(False)
+    )  # fmt: skip
+    return sa.or_(column.login_key == key_of(login), of_earlier)
+
+
 class ClientSecrets:
     """Digests of the secrets of clients. A client may have several while it changes over."""
 
@@ -203,7 +236,7 @@ class ClientSecrets:
             .join(client_secrets)
             .where(
                 principals.c.kind == PrincipalKind.CLIENT,
-                principals.c.login_key == key_of(client_id),
+                _is_named(client_id),
                 principals.c.is_disabled.is_(False),
                 client_secrets.c.digest == digest,
                 client_secrets.c.expires_at.is_(None) | (client_secrets.c.expires_at > now),
@@ -217,8 +250,9 @@ class ClientSecrets:
 
 
 def _principal(row: Row[Any]) -> Principal:
-    role = Role(row.role) if row.role else None
-    scopes = SCOPES_OF[role] if role else frozenset(Scope(word) for word in (row.scopes or "").split())
+    # An altered row is listed, too, so that it can be disabled; a word that there is not gives nothing.
+    role = Role(row.role) if row.role in _ROLES else None
+    scopes = SCOPES_OF[role] if role else known_scopes(row.scopes or "")
     return Principal(
         id=row.id,
         kind=PrincipalKind(row.kind),

@@ -10,7 +10,7 @@ from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import principals, tokens
 from bulkcert.values.pages import Page
-from bulkcert.values.principals import Scope, Session
+from bulkcert.values.principals import Session, known_scopes
 
 MOST_OF_ONE = 1000
 """Tokens of one user or client; a client that needs more may use one token for many requests."""
@@ -116,7 +116,7 @@ def _session(row: Row[Any]) -> Session:
         token_id=row.id,
         principal_id=row.principal_id,
         login=row.login,
-        scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
+        scopes=known_scopes(row.scopes),
         issued_at=row.issued_at,
         expires_at=row.expires_at,
     )

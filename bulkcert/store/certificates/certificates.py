@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bulkcert.errors import NotFound
+from bulkcert.errors import ForgedRows, NotFound
 from bulkcert.store.certificates.chains import Chains
 from bulkcert.store.certificates.facts import LISTED, read_facts, write_columns, write_names
+from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.lists import numbers, texts
 from bulkcert.store.sql.portions import portions
@@ -130,7 +131,7 @@ class Certificates:
             .order_by(column.id)
         )
         rows = self._connection.execute(query.with_for_update() if hold else query)
-        return [_standing(identity_type, row) for row in rows]
+        return all_readable(_standing, rows, identity_type)
 
     def supersede(self, certificate_id: int, now: datetime) -> None:
         """Make a current certificate superseded."""
@@ -178,7 +179,9 @@ class Certificates:
         if row is None:
             raise NotFound("There is no such certificate.")
         [(_, _, listed)] = self._listed([row])
-        return self._with_chains([listed])[0]
+        if listed is None or not (found := self._with_chains([listed])):
+            raise ForgedRows(f"certificate {certificate_id}")
+        return found[0]
 
     def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
         """List device certificates in the order they came."""
@@ -224,14 +227,19 @@ class Certificates:
         found = (ChainCertificate(row.id, facts, row.created_at) for row, facts in page.items)
         return Page(tuple(found), page.next_cursor)
 
-    def _listed(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[int, int, _Listed]]:
-        """Yield id, size in bytes, and row with facts of rows of `LISTED`; long names one row at a time."""
+    def _listed(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[int, int, _Listed | None]]:
+        """Yield id, size in bytes, and row with facts of rows of `LISTED`; long names one row at a time.
+
+        A row that cannot be read has None instead.
+        """
         for row in rows:
             names = row.names
             if names is None:
                 query = sa.select(certificates.c.names).where(certificates.c.id == row.id)
                 names = self._connection.execute(query).scalar_one()
-            facts = read_facts(row, names)
+            if (facts := readable(_facts, row, names)) is None:
+                yield row.id, 0, None
+                continue
             if row.names is None:
                 names = write_names(facts)
             yield row.id, cursors.MEMBERS_BYTES + len(row.serial_number) + len(names), (row, facts)
@@ -246,7 +254,10 @@ class Certificates:
             )
             for link in links:
                 chains.setdefault(link.certificate_id, []).append(link.chain_id)
-        return [_device_certificate(row, facts, tuple(chains.get(row.id, ()))) for row, facts in listed]
+        found = (
+            readable(_device_certificate, row, facts, tuple(chains.get(row.id, ()))) for row, facts in listed
+        )
+        return [certificate for certificate in found if certificate is not None]
 
 
 def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
@@ -277,13 +288,20 @@ def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return certificates.c.id.in_(sa.select(_SAME.c.id).where(*conditions))
 
 
-def _standing(identity_type: IdentityType, row: Row[Any]) -> Standing:
+@refuse_unknown("certificate")
+def _standing(row: Row[Any], identity_type: IdentityType) -> Standing:
     identity = DeviceIdentity(identity_type, row.identity)
     return Standing(
         row.id, identity, CertificateState(row.state), row.fingerprint_sha256, row.public_key_sha256
     )
 
 
+@refuse_unknown("certificate")
+def _facts(row: Row[Any], names: str) -> CertificateFacts:
+    return read_facts(row, names)
+
+
+@refuse_unknown("certificate")
 def _device_certificate(
     row: Row[Any], facts: CertificateFacts, chain_ids: tuple[int, ...]
 ) -> DeviceCertificate:  # fmt: skip

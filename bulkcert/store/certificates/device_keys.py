@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
 from bulkcert.store.certificates.certificates import DEVICE
+from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.lists import texts
 from bulkcert.store.tables.schema import certificate_chains, certificates, device_keys
@@ -94,8 +95,12 @@ class DeviceKeys:
         ).scalars()
         return kept_key(row, tuple(chain))
 
-    def page(self, after: int, limit: int, *, of_format: bytes | None = None) -> list[KeptKey]:
+    def page(
+        self, after: int, limit: int, *, of_format: bytes | None = None
+    ) -> list[tuple[int, KeptKey | None]]:
         """Read the sealed keys of certificates after an id, in the order of ids, without chains.
+
+        Each has the id of its certificate, and None where its row cannot be read.
 
         of_format: only those whose first byte is this one, which stay as they are until the transaction ends.
         """
@@ -106,7 +111,7 @@ class DeviceKeys:
         if of_format is not None:
             query = query.where(sa.func.substr(sealed, 1, 1) == of_format).with_for_update()
         return [
-            kept_key(row, ())
+            (row.id, readable(kept_key, row, ()))
             for row in self._connection.execute(query.order_by(certificates.c.id).limit(limit))
         ]
 
@@ -121,6 +126,7 @@ class DeviceKeys:
             )
 
 
+@refuse_unknown("certificate")
 def kept_key(row: Row[Any], chain: tuple[bytes, ...]) -> KeptKey:
     """Make a kept key of its row in `certificates`."""
     return KeptKey(

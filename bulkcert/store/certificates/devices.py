@@ -7,18 +7,21 @@ counts costs about a tenth of a second at 100,000 devices (sorted by id: half a 
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
 from bulkcert.store.certificates.certificates import DEVICE
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
 from bulkcert.store.tables.schema import certificates, deployments, device_keys, mdm_devices, mdm_identities
 from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 
+_STATES = frozenset(DeploymentState)
 _OWNER = (device_keys.c.identity_type, device_keys.c.identity)
 _ID = (
     sa.select(sa.func.min(certificates.c.id))
@@ -47,20 +50,20 @@ class Devices:
         first = _ID.label("first_id")
         order = (first,) if wanted.order is DeviceOrder.ID else _OWNER
         rows = self._connection.execute(
-            sa.select(*_OWNER, first)
+            sa.select(first, *_OWNER)
             .where(*_conditions(wanted.text))
             .group_by(*_OWNER)
             .order_by(*(sa.desc(each) if wanted.is_descending else each for each in order))
             .limit(wanted.limit)
             .offset(wanted.start)
         )
-        return self._devices([(row.first_id, _identity(row.identity_type, row.identity)) for row in rows])
+        return self._devices(all_readable(_owner, rows))
 
     def find(self, device_id: int) -> Device:
         """Look up a device for which something is, or was, kept; or raise `NotFound`."""
         same = certificates.alias()
         row = self._connection.execute(
-            sa.select(certificates.c.identity_type, certificates.c.identity).where(
+            sa.select(certificates.c.id, certificates.c.identity_type, certificates.c.identity).where(
                 certificates.c.id == device_id,
                 certificates.c.kind == DEVICE,
                 # A device has one id: the others of its certificates are nobody's.
@@ -75,7 +78,7 @@ class Devices:
         ).first()
         if row is None:
             raise NotFound("There is no such device.")
-        return self._devices([(device_id, _identity(row.identity_type, row.identity))])[0]
+        return self._devices([_owner(row)])[0]
 
     def _devices(self, found: Sequence[tuple[int, DeviceIdentity]]) -> list[Device]:
         counts: dict[DeviceIdentity, dict[DeploymentState, int]] = {}
@@ -83,7 +86,9 @@ class Devices:
         for identity_type in sorted({identity.type for _, identity in found}):
             values = [identity.value for _, identity in found if identity.type is identity_type]
             for value, state, number in self._count_deployments(identity_type, values):
-                counts.setdefault(DeviceIdentity(identity_type, value), {})[DeploymentState(state)] = number
+                if state in _STATES:
+                    own = counts.setdefault(DeviceIdentity(identity_type, value), {})
+                    own[DeploymentState(state)] = number
             for value, moment in self._seen(identity_type, values):
                 seen[DeviceIdentity(identity_type, value)] = moment
         return [
@@ -118,5 +123,7 @@ def _conditions(text: str | None) -> list[sa.ColumnElement[bool]]:
     return [] if text is None else [device_keys.c.identity.icontains(text, autoescape=True)]
 
 
-def _identity(identity_type: str, value: str) -> DeviceIdentity:
-    return DeviceIdentity(IdentityType(identity_type), value)
+@refuse_unknown("device")
+def _owner(row: Row[Any, Any, Any]) -> tuple[int, DeviceIdentity]:
+    """Return the first id of a device, and its identity."""
+    return row[0], DeviceIdentity(IdentityType(row.identity_type), row.identity)

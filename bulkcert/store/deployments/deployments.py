@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import NotFound
 from bulkcert.errors.policies import LeaseLost
 from bulkcert.store.mdm.leases import is_contested, is_reachable
+from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
 from bulkcert.store.tables.schema import deployments, vpn_policies
@@ -19,6 +20,7 @@ from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.pages import Page
 from bulkcert.values.policies import DeploymentState
 
+_STATES = frozenset(DeploymentState)
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
 _IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)
 _JOINED = deployments.join(vpn_policies, vpn_policies.c.id == deployments.c.policy_id)
@@ -46,13 +48,15 @@ class Deployments:
         if cursor is not None:
             query = query.where(deployments.c.id > cursors.read_number(cursor))
         rows = self._connection.execute(query.order_by(deployments.c.id).limit(limit + 1))
-        return cursors.page(((row.id, cursors.size_of(row), _deployment(row)) for row in rows), limit)
+        return cursors.page(
+            ((row.id, cursors.size_of(row), readable(_deployment, row)) for row in rows), limit
+        )
 
     def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
         """Count deployments by state; states without any are left out."""
         query = sa.select(deployments.c.state, sa.func.count()).where(*_conditions(wanted))
         rows = self._connection.execute(query.group_by(deployments.c.state))
-        return {DeploymentState(state): number for state, number in rows}
+        return {DeploymentState(state): number for state, number in rows if state in _STATES}
 
     def lease(
         self,
@@ -101,7 +105,7 @@ class Deployments:
             )
         )
         query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.lease == token)
-        taken = [_deployment(row) for row in self._connection.execute(query.order_by(deployments.c.id))]
+        taken = all_readable(_deployment, self._connection.execute(query.order_by(deployments.c.id)))
         return [Lease(each, _action(each), token) for each in taken]
 
     def held(
@@ -228,7 +232,7 @@ class Deployments:
         """List the deployments of a device."""
         conditions = (deployments.c.identity_type == identity.type, deployments.c.identity == identity.value)
         query = sa.select(*_LISTED).select_from(_JOINED).where(*conditions).order_by(deployments.c.id)
-        return [_deployment(row) for row in self._connection.execute(query)]
+        return all_readable(_deployment, self._connection.execute(query))
 
     def lease_mapped(
         self, most: int, now: datetime, leased_until: datetime, leased_by: str
@@ -274,6 +278,7 @@ def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
+@refuse_unknown("deployment")
 def _deployment(row: Row[Any]) -> Deployment:
     return Deployment(
         id=row.id,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.certificates.certificates import DEVICE
+from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, NO_ERROR
 from bulkcert.store.tables.schema import certificates, deployments, vpn_policies
@@ -58,7 +59,11 @@ class Planning:
         self._plan(row, None, now, removes=removes)
 
     def _plan(self, row: Row[Any], identities: Sequence[str] | None, now: datetime, *, removes: bool) -> None:
-        served = self._served(row) if row.deleted_at is None else None
+        served = None
+        if row.deleted_at is None:
+            if (named := readable(_named, row)) is None:
+                return
+            served = self._served(row, *named)
         own, listed = [deployments.c.policy_id == row.id], []
         if identities is not None:
             own.append(deployments.c.identity.in_(texts(self._connection, identities)))
@@ -68,18 +73,19 @@ class Planning:
             self._change(row, [*served, *own], now)
         self._end(own, served, now, removes=removes)
 
-    def _served(self, row: Row[Any]) -> list[sa.ColumnElement[bool]]:
+    def _served(
+        self, row: Row[Any], issuer: str | None, identities: Sequence[str] | None
+    ) -> list[sa.ColumnElement[bool]]:  # fmt: skip
         """Say which certificates a policy wants on devices; the same as `VpnPolicy.serves`."""
-        policy = json.loads(row.document)
         served = [
             certificates.c.kind == DEVICE,
             certificates.c.state == CertificateState.CURRENT,
             certificates.c.identity_type == row.identity_type,
         ]
-        if policy["issuer"] is not None:
-            served.append(certificates.c.issuer.icontains(policy["issuer"], autoescape=True))
-        if policy["identities"] is not None:
-            served.append(certificates.c.identity.in_(texts(self._connection, policy["identities"])))
+        if issuer is not None:
+            served.append(certificates.c.issuer.icontains(issuer, autoescape=True))
+        if identities is not None:
+            served.append(certificates.c.identity.in_(texts(self._connection, identities)))
         return served
 
     def _add(self, row: Row[Any], served: list[sa.ColumnElement[bool]], now: datetime) -> None:
@@ -180,3 +186,10 @@ class Planning:
                 **NO_ERROR,
             )
         )
+
+
+@refuse_unknown("VPN policy")
+def _named(row: Row[Any]) -> tuple[str | None, Sequence[str] | None]:
+    """Return the issuer and the identities that a policy names; None for any."""
+    document = json.loads(row.document)
+    return document["issuer"], document["identities"]

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import AlreadyExists, NotFound
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import vpn_policies
 from bulkcert.values.deployments import KeptPolicy
@@ -79,7 +80,7 @@ class Policies:
         rows = self._connection.execute(
             sa.select(vpn_policies).where(column.id.in_(fitting.items)).order_by(column.id)
         )
-        return Page(tuple(_kept(row) for row in rows), fitting.next_cursor)
+        return Page(tuple(all_readable(_kept, rows)), fitting.next_cursor)
 
     def _refuse_name(self, name: str, but_of: int | None) -> None:
         query = sa.select(vpn_policies.c.id).where(vpn_policies.c.name == name, _ALIVE)
@@ -102,6 +103,7 @@ def _found(row: Row[Any] | None) -> Row[Any]:
     return row
 
 
+@refuse_unknown("VPN policy")
 def _kept(row: Row[Any]) -> KeptPolicy:
     policy = VpnPolicy.from_document(json.loads(row.document))
     return KeptPolicy(row.id, row.version, policy, row.created_by, row.created_at, row.updated_at)

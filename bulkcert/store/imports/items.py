@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import DeletedMeanwhile
 from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
+from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors, lists
 from bulkcert.store.tables.schema import bulk_requests, items
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind, Result
@@ -65,7 +66,9 @@ class Items:
         if cursor is not None:
             query = query.where(items.c.position > cursors.read_number(cursor, _LAST_POSITION))
         rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
-        return cursors.page(((row.position, cursors.size_of(row), _item(row)) for row in rows), limit)
+        return cursors.page(
+            ((row.position, cursors.size_of(row), readable(_item, row)) for row in rows), limit
+        )
 
     def waiting(self, request_id: str, positions: Sequence[int]) -> dict[int, Item]:
         """Read those of the given items that have no result yet, and hold their rows."""
@@ -89,7 +92,7 @@ class Items:
                 items.c.public_key_sha256.in_(lists.texts(self._connection, public_keys)),
             )
         )
-        return [KeptItem(_item(row), row.public_key_sha256, row.previous_certificate_id) for row in rows]
+        return all_readable(_kept_item, rows)
 
     def finish(self, request_id: str, ended: Iterable[KeptItem]) -> None:
         """Write the results of items."""
@@ -190,6 +193,7 @@ def _result_columns(result: Result | None) -> dict[str, Any]:
     }
 
 
+@refuse_unknown("item of")
 def _item(row: Row[Any]) -> Item:
     if row.outcome is None:
         return Item(row.position, row.file, row.identity, line=row.line)
@@ -204,3 +208,7 @@ def _item(row: Row[Any]) -> Item:
         found=FileKind(row.found) if row.found else None,
     )
     return Item(row.position, row.file, row.identity, result, row.line)
+
+
+def _kept_item(row: Row[Any]) -> KeptItem:
+    return KeptItem(_item(row), row.public_key_sha256, row.previous_certificate_id)

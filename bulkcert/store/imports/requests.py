@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import NotFound
+from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.schema import COUNTS, bulk_requests, items
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
@@ -117,7 +118,7 @@ class Requests:
         if cursor is not None:
             query = query.where(bulk_requests.c.id < cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(bulk_requests.c.id.desc()).limit(limit + 1))
-        return cursors.page(((row.id, cursors.size_of(row), _request(row)) for row in rows), limit)
+        return cursors.page(((row.id, cursors.size_of(row), readable(_request, row)) for row in rows), limit)
 
     def start(self, request_id: str, now: datetime) -> bool:
         """Note that work on a request has begun; False where it had begun before."""
@@ -166,6 +167,7 @@ class Requests:
         return dataclasses.replace(request, state=state, finished_at=now)
 
 
+@refuse_unknown("bulk request")
 def _request(row: Row[Any]) -> BulkRequest:
     return BulkRequest(
         id=row.id,

@@ -15,9 +15,24 @@ from sqlalchemy.engine import Connection
 from bulkcert.store.sql.upserts import insert_if_absent
 from bulkcert.store.tables.schema import bulk_requests, chunks, shares
 from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
+from bulkcert.values.bulk_requests import OnConflict, RequestKind, RequestState
+from bulkcert.values.identities import IdentityType
 
 _is_in_turn = bulk_requests.c.too_costly < MOST_TOO_COSTLY_IN_TURN
 _is_unfinished = bulk_requests.c.finished_at.is_(None)
+_is_readable = sa.and_(
+    bulk_requests.c.kind.in_(list(RequestKind)),
+    bulk_requests.c.state.in_(list(RequestState)),
+    *(
+        sa.or_(column.is_(None), column.in_(list(words)))
+        for column, words in (
+            (bulk_requests.c.identity_type, IdentityType),
+            (bulk_requests.c.on_conflict, OnConflict),
+        )
+    ),
+)
+"""Others were altered: work on them would fail without end, and keep those behind them waiting."""
+
 _SLICE_MS = round(SLICE_SECONDS * 1000)
 
 
@@ -113,7 +128,7 @@ def in_turn(has_work: sa.ColumnElement[bool], now: datetime, unpaid: Cost | None
         sa.select(bulk_requests.c.id)
         .outerjoin(shares, shares.c.requested_by == bulk_requests.c.requested_by)
         .outerjoin(in_hand, in_hand.c.requested_by == bulk_requests.c.requested_by)
-        .where(_is_unfinished, has_work)
+        .where(_is_unfinished, _is_readable, has_work)
         .order_by(_if(~_is_in_turn, 1), of_principal, of_import, bulk_requests.c.id)
     )
 

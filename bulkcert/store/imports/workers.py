@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.tables.schema import chunks, workers
 from bulkcert.values.workers import Worker, WorkerState
 
@@ -86,13 +87,14 @@ class Workers:
             .order_by(workers.c.state != WorkerState.RUNNING, workers.c.last_seen_at.desc(), workers.c.id)
             .limit(most)
         )
-        return [_worker(row) for row in rows]
+        return all_readable(_worker, rows)
 
     def forget(self, before: datetime) -> None:
         """Forget workers that ended before then."""
         self._connection.execute(sa.delete(workers).where(workers.c.ended_at < before))
 
 
+@refuse_unknown("worker")
 def _worker(row: Row[Any]) -> Worker:
     return Worker(
         id=row.id,

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.upserts import insert_if_absent
 from bulkcert.store.tables.schema import deployments, mdm_commands
 from bulkcert.values.mdm import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
@@ -52,7 +53,7 @@ class MdmCommands:
     def of(self, deployment_id: int, udid: str) -> list[MdmCommand]:
         """List the commands for a deployment on a device, under every lease that it had."""
         query = sa.select(mdm_commands).where(_COLUMN.deployment_id == deployment_id, _COLUMN.udid == udid)
-        return [_command(row) for row in self._connection.execute(query.order_by(_COLUMN.uuid))]
+        return all_readable(_command, self._connection.execute(query.order_by(_COLUMN.uuid)))
 
     def settle(
         self, uuids: Sequence[str], status: CommandStatus, *, among: CommandStatus | None = None
@@ -82,15 +83,14 @@ class MdmCommands:
             query.order_by(_COLUMN.enqueued_at, _COLUMN.uuid)
             .limit(most)
             .with_for_update(skip_locked=True, of=mdm_commands)
-        )
-        found = [_command(row) for row in rows]
-        if found:
+        ).all()
+        if rows:
             self._connection.execute(
                 sa.update(mdm_commands)
-                .where(_COLUMN.uuid.in_([each.uuid for each in found]))
+                .where(_COLUMN.uuid.in_([row.uuid for row in rows]))
                 .values(status=CommandStatus.SENDING, enqueued_at=now)
             )
-        return found
+        return all_readable(_command, rows)
 
     def sweep(self) -> None:
         """Forget what was never sent and is not wanted any more."""
@@ -129,6 +129,7 @@ def _is_to_send(stale_before: datetime) -> sa.ColumnElement[bool]:
     return sa.or_(_COLUMN.status == CommandStatus.WAITING, is_left)
 
 
+@refuse_unknown("MDM command")
 def _command(row: Row[Any]) -> MdmCommand:
     return MdmCommand(
         uuid=row.uuid,

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors.mdm import MdmForged
 from bulkcert.store.access.signatures import Signatures
+from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.upserts import insert_if_absent
 from bulkcert.store.tables.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
@@ -148,7 +149,9 @@ class Mdm:
         if cursor is not None:
             query = query.where(key > cursors.read_text(cursor))
         rows = self._connection.execute(query.order_by(key).limit(limit + 1))
-        found = ((f"{row.identity_type}.{row.identity}", cursors.size_of(row), _pin(row)) for row in rows)
+        found = (
+            (f"{row.identity_type}.{row.identity}", cursors.size_of(row), readable(_pin, row)) for row in rows
+        )
         return cursors.page(found, limit)
 
     def contend(self, identity: DeviceIdentity, udid: str) -> None:
@@ -183,6 +186,7 @@ def _device(row: Row[Any]) -> MdmDevice:
     return MdmDevice(row.udid, claims, row.is_supervised, row.is_enrolled, row.last_seen_at)
 
 
+@refuse_unknown("pin")
 def _pin(row: Row[Any]) -> Pin:
     identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
     refused = tuple((row.refused_udids or "").split())

@@ -20,20 +20,24 @@ MEMBERS_BYTES = 1024
 """Bytes of an item besides its texts: member names, numbers and times."""
 
 
-def page(found: Iterable[tuple[str | int, int, T]], limit: int, most_bytes: int = PAGE_BYTES) -> Page[T]:
+def page(
+    found: Iterable[tuple[str | int, int, T | None]], limit: int, most_bytes: int = PAGE_BYTES
+) -> Page[T]:
     """Return a page of up to `limit` items, or of as many as take `most_bytes`, but of one at least.
 
     found: key, size in bytes and item of each row from the page's first on, up to `limit + 1` of them. No
-    more are taken than the page needs, so that rows may be read while it is filled.
+    more are taken than the page needs, so that rows may be read while it is filled. A row whose item is None
+    counts to the limit and is not shown.
     """
     shown: list[T] = []
     last: str | int = ""
     taken = 0
-    for key, size, item in found:
+    for number, (key, size, item) in enumerate(found):
         taken += size
-        if len(shown) == limit or (shown and taken > most_bytes):
+        if number == limit or (shown and taken > most_bytes):
             return Page(tuple(shown), _write(str(last)))
-        shown.append(item)
+        if item is not None:
+            shown.append(item)
         last = key
     return Page(tuple(shown), None)
 
