@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 IDLE_SECONDS = 10
-"""The server closes a connection on which no request begins for so long (`cli/serve.py`)."""
+"""The server closes a connection on which no request begins for so long (`processes/server.py`)."""
 
 MOST_WAIT_SECONDS = IDLE_SECONDS // 2
 """A client that waits longer on an open connection may send into it while the server closes it."""

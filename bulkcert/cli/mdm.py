@@ -1,51 +1,21 @@
 """`bulkcert deployer`: the built-in MDM deployer; `bulkcert mdm`: which MDM server it deploys through."""
 
-import os
-import subprocess
 import sys
 
 import click
 
 from bulkcert.cli.local_service import actor, local_service
-from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.logs import configure_logging, faults_logged
-from bulkcert.processes.readiness import ServiceManager
-from bulkcert.processes.worker import Process, Stopping, work_until
+from bulkcert.processes.deployer import carry
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.service import make_deployer
 
 _LONGEST_KEY_BYTES = 1024
-
-STOP_SECONDS = 12.0
-"""For the deployer to hear the MDM server's answer; one that is ended earlier loses nothing but time."""
 
 
 @click.command()
 def deployer() -> None:
     """Carry deployments to devices through the MDM server, until SIGTERM. Several may run."""
-    _carry(None)
-
-
-def start_deployer() -> Process:
-    """Start a deployer process that ends when this process does."""
-    command = [sys.executable, "-P", "-m", "bulkcert.cli.mdm", str(os.getpid())]
-    return subprocess.Popen(command, process_group=0)  # noqa: S603 - our own interpreter and module
-
-
-def _carry(parent: int | None) -> None:
-    stopping = Stopping(parent)
-    config = Config.from_environment(os.environ)
-    configure_logging(config.log_level)
-    os.environ.pop(ADMIN_PASSWORD, None)
-    carrying = make_deployer(config)
-    service_manager = ServiceManager.from_environment(os.environ)
-    service_manager.tell_ready()
-    try:
-        work_until(stopping, carrying.carrier.carry_once, carrying.carrier.rest)
-    finally:
-        service_manager.tell_stopping()
-        carrying.close()
+    carry(None)
 
 
 @click.group()
@@ -114,8 +84,3 @@ def _read_keys() -> tuple[Secret, Secret]:
         if not 0 < len(key) <= _LONGEST_KEY_BYTES:
             raise click.UsageError("A key is empty, or longer than 1024 bytes.")
     return Secret(api_key), Secret(webhook_key)
-
-
-if __name__ == "__main__":
-    with faults_logged("deployer stops"):
-        _carry(int(sys.argv[1]))

@@ -11,24 +11,17 @@ import structlog
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.logs import configure_logging
 from bulkcert.processes.readiness import ServiceManager
-from bulkcert.processes.worker import LOOK_SECONDS, Supervisor, start_worker
-from bulkcert.wiring.service import check_confinement, check_start
+from bulkcert.processes.supervisor import (
+    LOOK_SECONDS,
+    STOP_SECONDS,
+    Supervisor,
+    processor_count,
+    start_worker,
+    warn_unless_confined,
+)
+from bulkcert.wiring.service import check_start
 
 log = structlog.get_logger()
-
-STOP_SECONDS = 10.0
-"""For a worker to finish its chunk; one that is ended earlier loses nothing but time."""
-
-
-def processor_count() -> int:
-    """Count the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def warn_unless_confined(config: Config) -> None:
-    """Log a warning where nothing confines opening processes; raises as `check_confinement` does."""
-    if not (layers := check_confinement(config)).are_enough:
-        log.warning("the process that opens PKCS#12 files is not confined by the kernel", layers=str(layers))
 
 
 @click.command()

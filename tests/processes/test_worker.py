@@ -12,7 +12,8 @@ import pytest
 
 from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.processes import worker
-from bulkcert.processes.worker import Supervisor, pause_after, work_until
+from bulkcert.processes.stopping import work_until
+from bulkcert.processes.supervisor import Supervisor, pause_after
 
 KILLED = -signal.SIGKILL
 

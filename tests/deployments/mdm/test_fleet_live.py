@@ -58,7 +58,7 @@ def set_server(service: LiveService, mdm: MdmServer) -> None:
 
 
 def deployers(service: LiveService) -> list[int]:
-    return [pid for pid in children_of(service.pid) if "bulkcert.cli.mdm" in command_of(pid)]
+    return [pid for pid in children_of(service.pid) if "bulkcert.processes.deployer" in command_of(pid)]
 
 
 def kill_deployers(service: LiveService) -> None:
