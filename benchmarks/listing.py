@@ -19,7 +19,7 @@ from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.limits import Limits
 from bulkcert.vault.master_key import new_master_key
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.service import utc_now
+from bulkcert.wiring.clock import utc_now
 
 _LIMIT = 100
 """Certificates on a page: the default of the API."""

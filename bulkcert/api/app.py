@@ -1,6 +1,7 @@
 """The doors over HTTP, and the app that they stand in."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 from flask import Flask, Response
@@ -28,17 +29,19 @@ from bulkcert.api.streaming import Streaming
 from bulkcert.api.v1 import ids, oauth
 from bulkcert.api.v1 import routes as v1
 from bulkcert.config import Config
-from bulkcert.wiring import service as wiring
-from bulkcert.wiring.service import Service
+from bulkcert.wiring.service import Service, connect
 
 
-def create_from_environment(*, behind_proxy: bool = False) -> Flask:
+def create_from_environment(
+    *, behind_proxy: bool = False, is_stopping: Callable[[], bool] = lambda: False
+) -> Flask:
     """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start.
 
-    behind_proxy: trusted proxies write the client's address into `X-Forwarded-For`.
+    behind_proxy: trusted proxies write the client's address into `X-Forwarded-For`. is_stopping: tells
+    whether requests that wait are to end.
     """
     config = Config.from_environment(os.environ)
-    app = create_app(wiring.connect(config))
+    app = create_app(connect(config, is_stopping=is_stopping))
     if behind_proxy:
         app.wsgi_app = ClientAddress(  # type: ignore[method-assign]
             ProxyFix(app.wsgi_app, x_for=0, x_proto=1, x_host=0), config.trusted_proxies
@@ -46,9 +49,9 @@ def create_from_environment(*, behind_proxy: bool = False) -> Flask:
     return app
 
 
-def create_gateway(*, behind_proxy: bool = False) -> Gateway:
+def create_gateway(*, behind_proxy: bool = False, is_stopping: Callable[[], bool] = lambda: False) -> Gateway:
     """Make what a server calls, with the app that `create_from_environment` makes."""
-    app = create_from_environment(behind_proxy=behind_proxy)
+    app = create_from_environment(behind_proxy=behind_proxy, is_stopping=is_stopping)
     config = context.service_of(app).config
     trusted = config.trusted_proxies if behind_proxy else ()
     pace = Pace(config.body_seconds, config.body_rate)

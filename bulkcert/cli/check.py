@@ -9,8 +9,8 @@ from bulkcert.cli.tls import check_tls_files
 from bulkcert.config import Config
 from bulkcert.errors import DatabaseMissing, NotInitialised, Refusal
 from bulkcert.formats.pkcs12 import kdf
+from bulkcert.wiring.checks import check_confinement, check_rows, check_start
 from bulkcert.wiring.installation import check_spool
-from bulkcert.wiring.service import check_confinement, check_rows, check_start
 
 _SLOW = "Python's own loop (libcrypto cannot be reached: opening takes some 1.4 times as long)"
 

@@ -5,8 +5,8 @@ import os
 import click
 
 from bulkcert.config import Config
+from bulkcert.wiring.checks import finish_upgrade
 from bulkcert.wiring.installation import upgrade_database
-from bulkcert.wiring.service import finish_upgrade
 
 
 @click.group()

@@ -12,7 +12,7 @@ import click
 from bulkcert.cli.tls import fingerprint, make_certificate, missing_names
 from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.service import initialise
+from bulkcert.wiring.initialisation import initialise
 
 
 @dataclass(frozen=True)

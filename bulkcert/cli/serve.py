@@ -18,8 +18,8 @@ from bulkcert.logs import configure_logging
 from bulkcert.processes.readiness import ServiceManager, answers
 from bulkcert.processes.server import free_address, make_server, run
 from bulkcert.processes.supervisor import Supervisor, processor_count, warn_unless_confined
+from bulkcert.wiring.checks import check_start
 from bulkcert.wiring.installation import check_spool
-from bulkcert.wiring.service import check_start
 
 _PROBE_SECONDS = 0.05
 """Between two looks whether the port answers."""

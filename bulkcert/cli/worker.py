@@ -19,7 +19,7 @@ from bulkcert.processes.supervisor import (
     start_worker,
     warn_unless_confined,
 )
-from bulkcert.wiring.service import check_start
+from bulkcert.wiring.checks import check_start
 
 log = structlog.get_logger()
 

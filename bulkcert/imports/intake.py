@@ -94,7 +94,7 @@ class Importer:
         vault: Vault,
         limits: Limits,
         now: Callable[[], datetime],
-        is_draining: Callable[[], bool] = lambda: False,
+        is_stopping: Callable[[], bool] = lambda: False,
         new_spool: Callable[[str], BinaryIO] = lambda _owner: io.BytesIO(),
         checks: BundleChecks | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class Importer:
         self._vault = vault
         self._limits = limits
         self._now = now
-        self._is_draining = is_draining
+        self._is_stopping = is_stopping
         self._new_spool = new_spool
         self._checks = checks or BundleChecks()
 
@@ -140,7 +140,7 @@ class Importer:
                 with self._store.reading() as tx:
                     request = tx.requests.find(request_id)
                 left = end - time.monotonic()
-                if request.state.is_finished or left <= 0 or self._is_draining():
+                if request.state.is_finished or left <= 0 or self._is_stopping():
                     return request
                 watch.wait(min(_LOOK_SECONDS, left))
 

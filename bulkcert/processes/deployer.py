@@ -9,7 +9,7 @@ from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.processes.readiness import ServiceManager
 from bulkcert.processes.stopping import Stopping, work_until
 from bulkcert.processes.supervisor import Process
-from bulkcert.wiring.service import make_deployer
+from bulkcert.wiring.deployer import make_deployer
 
 STOP_SECONDS = 12.0
 """For the deployer to hear the MDM server's answer; one that is ended earlier loses nothing but time."""

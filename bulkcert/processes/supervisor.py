@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from bulkcert.config import Config
-from bulkcert.wiring.service import check_confinement
+from bulkcert.wiring.checks import check_confinement
 
 log = structlog.get_logger()
 

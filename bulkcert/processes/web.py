@@ -37,7 +37,7 @@ def load_app(parent: int, finish_seconds: float, *, behind_proxy: bool = False) 
     memory.protect()  # a new program does not inherit it
     configure_logging(Config.from_environment(os.environ).log_level)
     with faults_logged("the web process does not start"):
-        app = create_gateway(behind_proxy=behind_proxy)
+        app = create_gateway(behind_proxy=behind_proxy, is_stopping=is_draining)
     # No request needs a setting, and no library may read a variable such as HTTP_AUTH_TOKEN as a header.
     for name in set(os.environ) - _KEPT_VARIABLES:
         del os.environ[name]

@@ -16,7 +16,7 @@ from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.logs import configure_logging, faults_logged
 from bulkcert.opening import memory
 from bulkcert.processes.stopping import DATABASE_SECONDS, Stopping, work_until
-from bulkcert.wiring.service import Work, make_work
+from bulkcert.wiring.work import Work, make_work
 
 log = structlog.get_logger()
 

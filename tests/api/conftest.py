@@ -27,8 +27,9 @@ from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring import service as wiring
-from bulkcert.wiring.service import Service
+from bulkcert.wiring.clock import Clock, utc_now
+from bulkcert.wiring.initialisation import initialise
+from bulkcert.wiring.service import Service, connect
 from tests.api.contract import ContractClient
 from tests.conftest import InProcessOpener
 from tests.postgres import Cluster
@@ -72,7 +73,7 @@ def initialised(tmp_path_factory: pytest.TempPathFactory, postgres_or_not: Clust
     if postgres_or_not is not None:
         postgres_or_not.execute("CREATE DATABASE initialised")
         settings["database_url"] = postgres_or_not.url("initialised")
-    wiring.initialise(a_config(directory, **settings), Secret(PASSWORD.encode()), lambda: INITIALISED_AT)
+    initialise(a_config(directory, **settings), Secret(PASSWORD.encode()), lambda: INITIALISED_AT)
     return directory
 
 
@@ -125,14 +126,14 @@ def new_service(
         end.callback(cluster.drop_database, url)
         return {"database_url": url}
 
-    def make(now: wiring.Clock = wiring.utc_now, **settings: Any) -> Service:
+    def make(now: Clock = utc_now, **settings: Any) -> Service:
         directory = tmp_path_factory.mktemp("api") / "data"
         shutil.copytree(initialised, directory)
         end = contextlib.ExitStack()
         open_services.append(end)
         if postgres_or_not is not None:
             settings = new_database(postgres_or_not, end) | settings
-        service = wiring.connect(a_config(directory, **settings), now)
+        service = connect(a_config(directory, **settings), now)
         end.callback(service.close)
         return service
 

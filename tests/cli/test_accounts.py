@@ -16,8 +16,8 @@ from bulkcert.errors import WrongCredentials
 from bulkcert.values.events import Event
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import service as wiring
-from bulkcert.wiring.service import Service
+from bulkcert.wiring.initialisation import initialise
+from bulkcert.wiring.service import Service, connect
 
 GIVEN = "correct horse battery"
 Run = Callable[..., Result]
@@ -26,7 +26,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("accounts") / "data"
-    wiring.initialise(Config.from_environment({"BULKCERT_DATA_DIR": str(directory)}), Secret(GIVEN.encode()))
+    initialise(Config.from_environment({"BULKCERT_DATA_DIR": str(directory)}), Secret(GIVEN.encode()))
     return directory
 
 
@@ -51,7 +51,7 @@ def run(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def service(data_dir: Path) -> Iterator[Service]:
-    service = wiring.connect(Config.from_environment({"BULKCERT_DATA_DIR": str(data_dir)}))
+    service = connect(Config.from_environment({"BULKCERT_DATA_DIR": str(data_dir)}))
     yield service
     service.close()
 

@@ -17,8 +17,8 @@ from bulkcert.formats.pkcs12 import kdf
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.opening.opener import Layers, Opener
 from bulkcert.values.secret import Secret
+from bulkcert.wiring.initialisation import initialise
 from bulkcert.wiring.installation import open_installation
-from bulkcert.wiring.service import initialise
 
 
 @pytest.fixture

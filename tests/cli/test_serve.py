@@ -17,7 +17,7 @@ from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.opening.opener import Layers, Opener
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.service import initialise
+from bulkcert.wiring.initialisation import initialise
 from tests.ports import take_port
 
 

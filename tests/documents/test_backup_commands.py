@@ -13,7 +13,7 @@ from bulkcert.cli import main
 from bulkcert.cli.tls import make_certificate
 from bulkcert.config import Config
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.service import initialise
+from bulkcert.wiring.initialisation import initialise
 from tests.paths import ROOT
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()

@@ -18,8 +18,8 @@ from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.errors import SpoolMissing
 from bulkcert.values.secret import Secret
+from bulkcert.wiring.initialisation import initialise
 from bulkcert.wiring.installation import check_spool, open_installation
-from bulkcert.wiring.service import initialise
 
 COMMANDS = ["init", "check", "serve --port 4999", "worker", "user list", "db upgrade"]
 

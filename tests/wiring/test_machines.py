@@ -14,8 +14,10 @@ from bulkcert.store.store import Store
 from bulkcert.values.principals import PrincipalKind
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import new_master_key, write_key_file
+from bulkcert.wiring.checks import check_start
+from bulkcert.wiring.initialisation import ADMINISTRATOR, initialise
 from bulkcert.wiring.installation import upgrade_database
-from bulkcert.wiring.service import ADMINISTRATOR, check_start, connect, initialise
+from bulkcert.wiring.service import connect
 from tests.postgres import PASSWORD as DATABASE_PASSWORD
 from tests.postgres import Cluster
 

@@ -19,7 +19,10 @@ from bulkcert.errors import (
 from bulkcert.store.store import Store
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import new_master_key, write_key_file
-from bulkcert.wiring.service import ADMINISTRATOR, check_start, connect, initialise, make_work
+from bulkcert.wiring.checks import check_start
+from bulkcert.wiring.initialisation import ADMINISTRATOR, initialise
+from bulkcert.wiring.service import connect
+from bulkcert.wiring.work import make_work
 
 PASSWORD = Secret(b"correct horse battery")
 

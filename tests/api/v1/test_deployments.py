@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
-from bulkcert.wiring import service as wiring
+from bulkcert.wiring.clock import utc_now
 from bulkcert.wiring.service import Service
 from tests.api.conftest import (
     ApiCaller,
@@ -171,7 +171,7 @@ def test_a_lease_that_ended_is_given_to_somebody_else(
     new_service: NewService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
-    clock = Clock(wiring.utc_now())
+    clock = Clock(utc_now())
     service = new_service(clock)
     caller = an_api_caller(service)
     imported(caller, a_worker(service), a_bundle([FIRST]))

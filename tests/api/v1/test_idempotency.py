@@ -13,7 +13,7 @@ from werkzeug.test import Client, TestResponse
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring import service as wiring
+from bulkcert.wiring.clock import utc_now
 from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, an_api_caller
 from tests.api.contract import document
@@ -222,7 +222,7 @@ def test_what_waits_already_is_no_reason_to_refuse_its_own_repetition(new_servic
 
 @pytest.mark.parametrize(("hours", "imports"), [(23, 1), (25, 2)])
 def test_a_key_is_forgotten_after_a_day(new_service: NewService, hours: int, imports: int) -> None:
-    moment = [wiring.utc_now()]
+    moment = [utc_now()]
     clock: Callable[[], datetime] = lambda: moment[0]  # noqa: E731
     service = new_service(clock)
     bundle = a_bundle([FIRST])

@@ -7,8 +7,8 @@ import pytest
 from bulkcert import __version__
 from bulkcert.values.principals import Scope
 from bulkcert.values.workers import Worker, WorkerState
-from bulkcert.wiring import service as wiring
 from bulkcert.wiring.service import Service
+from bulkcert.wiring.work import make_work
 from tests.api.conftest import ApiCaller, an_api_caller
 
 
@@ -53,7 +53,7 @@ def test_those_that_run_come_first_then_the_last_seen(caller: ApiCaller, service
 
 
 def test_a_worker_that_works_is_in_the_list(service: Service, caller: ApiCaller) -> None:
-    work = wiring.make_work(service.config)
+    work = make_work(service.config)
     joined = caller.get("/api/v1/workers").json
     work.close()
     left = caller.get("/api/v1/workers").json

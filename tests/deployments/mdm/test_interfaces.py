@@ -13,7 +13,8 @@ from bulkcert.api.app import create_app
 from bulkcert.cli import main
 from bulkcert.config import Config
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.service import connect, initialise
+from bulkcert.wiring.initialisation import initialise
+from bulkcert.wiring.service import connect
 from tests.deployments.mdm.nanomdm.webhooks import a_moment, sign
 
 PATH = "/mdm/nanomdm/webhook"
