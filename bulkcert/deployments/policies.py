@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from bulkcert.errors import LimitReached
+from bulkcert.errors import Fault, LimitReached, MalformedCertificate
+from bulkcert.errors.policies import PolicyRefused
+from bulkcert.formats.x509 import is_anchor, parse_certificate
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
@@ -28,8 +30,10 @@ class VpnPolicies:
     def create(self, policy: VpnPolicy, caller: Caller) -> KeptPolicy:
         """Keep a new policy, and plan its deployments.
 
-        Raises `AlreadyExists` for a name that is taken, `LimitReached` where there are enough.
+        Raises `AlreadyExists` for a name that is taken, `LimitReached` where there are enough, and
+        `PolicyRefused` where a trusted root is no certificate of a CA.
         """
+        _check_roots(policy.trusted_roots)
         with self._store.writing() as tx:
             tx.lock(KEEPING)
             if tx.policies.count() >= self._most:
@@ -56,8 +60,9 @@ class VpnPolicies:
         """Put a policy in the place of another; devices whose profile changes get it anew.
 
         removes: devices that it does not serve any more are to lose their profile; else it stays on them.
-        Raises `NotFound` or `AlreadyExists`.
+        Raises `NotFound`, `AlreadyExists` or `PolicyRefused`.
         """
+        _check_roots(policy.trusted_roots)
         with self._store.writing() as tx:
             tx.lock(KEEPING)
             now = self._now()
@@ -78,3 +83,23 @@ class VpnPolicies:
     def _record(self, tx: Transaction, event: EventType, kept: KeptPolicy, caller: Caller) -> None:
         facts = {"policy_id": kept.id, "version": kept.version, "name": kept.policy.name}
         tx.events.append(Event(event, self._now(), caller.login, facts))
+
+
+def _check_roots(roots: tuple[bytes, ...]) -> None:
+    """Raise `PolicyRefused` with each trusted root that cannot be read (RFC 5280 §4.1) or is no CA's."""
+    found = [(place, _fault_of(der)) for place, der in enumerate(roots, start=1)]
+    faults = tuple(
+        Fault("trusted_roots", f"Certificate {place} of {len(roots)} {fault}.")
+        for place, fault in found
+        if fault
+    )
+    if faults:
+        raise PolicyRefused("The trusted roots are not all certificates of CAs.", faults)
+
+
+def _fault_of(der: bytes) -> str | None:
+    try:
+        certificate = parse_certificate(der)
+    except MalformedCertificate:
+        return "cannot be read"
+    return None if is_anchor(certificate) else "is neither self-signed nor a CA's: nothing trusts it"

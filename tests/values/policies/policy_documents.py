@@ -6,7 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import strategies as st
 
-from tests.builders import a_ca
+from tests.builders import a_ca, a_certificate, an_ec_key
 
 Document = dict[str, Any]
 
@@ -226,3 +226,8 @@ def documents(draw: st.DrawFn) -> Document:
         **draw(of_all),
         **draw(of_ikev2 if connection_type == "IKEV2" else of_always_on),
     }
+
+
+def a_pem(*, client: bool = False) -> str:
+    certificate = a_certificate(an_ec_key()) if client else a_ca("Another CA (test only)")[0]
+    return certificate.public_bytes(Encoding.PEM).decode()
