@@ -21,8 +21,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bulkcert.deployments.leases import Deployments, Handout
+from bulkcert.deployments.leases import Leases
 from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profile_release import Handout, ProfileRelease
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.formats.pkcs12.making import make_pkcs12
 from bulkcert.formats.x509 import parse_certificate
@@ -124,9 +125,10 @@ def measure(kind: str, encryption: Encryption, number: int) -> dict[str, Any]:
         )
         caller = Caller(1, "bench", "0" * 32, SCOPES_OF[Role.OWNER])
         planned = timed(lambda: VpnPolicies(fleet.store, now).create(policy, caller))
-        deployments = Deployments(fleet.store, fleet.vault, ProfileMaker(now, secrets.token_bytes), now)
+        profiles = ProfileRelease(fleet.store, fleet.vault, ProfileMaker(now, secrets.token_bytes), now)
+        leasing = Leases(fleet.store, now)
         wall, cpu = time.perf_counter(), time.process_time()
-        done = release_all(deployments)
+        done = release_all(leasing, profiles)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         assert done == number
         fleet.store.close()
@@ -150,11 +152,11 @@ def measure(kind: str, encryption: Encryption, number: int) -> dict[str, Any]:
     }
 
 
-def release_all(deployments: Deployments) -> int:
+def release_all(leasing: Leases, profiles: ProfileRelease) -> int:
     """Lease and release until nothing is left; tells how many profiles there were."""
     done = 0
-    while leases := deployments.lease(BATCH, 60, "bench"):
-        made = deployments.release_all(leases, "bench")
+    while leases := leasing.lease(BATCH, 60, "bench"):
+        made = profiles.release_all(leases, "bench")
         done += sum(isinstance(each, Handout) for each in made)
     return done
 

@@ -73,7 +73,7 @@ def release(
 
 def _release_profile(policy_id: int, certificate_id: int, out: Path) -> None:
     with local_service() as service, _new_file(out) as file:
-        made = service.deployments.export(policy_id, certificate_id, actor())
+        made = service.profile_release.export(policy_id, certificate_id, actor())
         file.write(made.content.reveal())
     click.echo(f"fingerprint (SHA-256): {made.fingerprint_sha256}")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bulkcert.config import Config
-from bulkcert.deployments.leases import Deployments
 from bulkcert.deployments.mdm.assembly import MdmRules, make_carrier
 from bulkcert.deployments.mdm.carrier import Carrier
+from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.deployments.profiles.signing import ProfileSigner
 from bulkcert.errors import (
@@ -60,8 +60,8 @@ def make_deployer(config: Config, now: Clock = utc_now) -> Deployer:
     """Make what carries deployments; raises as `connect` does, or `MdmNotConfigured`."""
     store, vault = open_installation(config)
     try:
-        deployments = Deployments(store, vault, make_profiles(config, now), now)
-        return Deployer(make_carrier(store, vault, deployments, now, mdm_rules(config)), store)
+        releases = ProfileRelease(store, vault, make_profiles(config, now), now)
+        return Deployer(make_carrier(store, vault, releases, now, mdm_rules(config)), store)
     except BaseException:
         store.close()
         raise

@@ -11,9 +11,11 @@ from bulkcert.access.hashing import Passwords
 from bulkcert.access.logins import Access, TokenRules
 from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.config import Config
-from bulkcert.deployments.leases import Deployments
+from bulkcert.deployments.deployments import Deployments
+from bulkcert.deployments.leases import Leases
 from bulkcert.deployments.mdm.assembly import Mdm, make_mdm
 from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.errors import (
     Unavailable,
 )
@@ -49,6 +51,8 @@ class Service:
     workers: Roll
     vpn_policies: VpnPolicies
     deployments: Deployments
+    leases: Leases
+    profile_release: ProfileRelease
     devices: Devices
     mdm: Mdm
     store: Store
@@ -88,6 +92,7 @@ def connect(config: Config, now: Clock = utc_now, is_stopping: Callable[[], bool
     def new_spool(owner: str) -> BinaryIO:
         return cast("BinaryIO", Spool(config.spool_dir, None, room, owner))
 
+    profiles = make_profiles(config, now)
     return Service(
         config=config,
         limits=limits,
@@ -100,7 +105,9 @@ def connect(config: Config, now: Clock = utc_now, is_stopping: Callable[[], bool
         requests=BulkRequests(store),
         workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
         vpn_policies=VpnPolicies(store, now, limits.policies),
-        deployments=Deployments(store, vault, make_profiles(config, now), now),
+        deployments=Deployments(store, profiles),
+        leases=Leases(store, now),
+        profile_release=ProfileRelease(store, vault, profiles, now),
         devices=Devices(store),
         mdm=make_mdm(store, vault, now, mdm_rules(config)),
         store=store,

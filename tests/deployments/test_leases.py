@@ -3,13 +3,16 @@
 import plistlib
 import secrets
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from bulkcert.deployments.leases import LONGEST_LEASE, Deployments, Handout
+from bulkcert.deployments.deployments import Deployments
+from bulkcert.deployments.leases import LONGEST_LEASE, Leases
 from bulkcert.deployments.outcomes import MOST_ATTEMPTS
 from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profile_release import Handout, ProfileRelease
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.errors.policies import LeaseLost, NotFit, OtherCertificate
@@ -45,12 +48,23 @@ def policies_of(verbs: Verbs) -> VpnPolicies:
     return VpnPolicies(verbs.store, verbs.clock)
 
 
-def deployments_of(verbs: Verbs) -> Deployments:
-    return Deployments(verbs.store, verbs.vault, ProfileMaker(verbs.clock, secrets.token_bytes), verbs.clock)
+@dataclass(frozen=True)
+class Feed:
+    """What a deployer uses of the service."""
+
+    listed: Deployments
+    leases: Leases
+    profiles: ProfileRelease
+
+
+def feed_of(verbs: Verbs) -> Feed:
+    maker = ProfileMaker(verbs.clock, secrets.token_bytes)
+    profiles = ProfileRelease(verbs.store, verbs.vault, maker, verbs.clock)
+    return Feed(Deployments(verbs.store, maker), Leases(verbs.store, verbs.clock), profiles)
 
 
 def states(verbs: Verbs) -> dict[str, DeploymentState]:
-    page = deployments_of(verbs).page(DeploymentFilter(), 100, None)
+    page = feed_of(verbs).listed.page(DeploymentFilter(), 100, None)
     return {found.identity.value: found.state for found in page.items}
 
 
@@ -64,16 +78,16 @@ def fingerprint_of(verbs: Verbs, certificate_id: int | None) -> str:
 
 
 def install_all(verbs: Verbs) -> None:
-    deployments = deployments_of(verbs)
-    for lease in deployments.lease(100, 60, "d"):
+    feed = feed_of(verbs)
+    for lease in feed.leases.lease(100, 60, "d"):
         found = lease.deployment
         if lease.action is Action.REMOVE:
-            deployments.report_removed(found.id, lease.token, "d")
+            feed.leases.report_removed(found.id, lease.token, "d")
         else:
-            deployments.release(found.id, lease.token, "d")
-            deployments.report_delivered(found.id, lease.token, "d", 60)
+            feed.profiles.release(found.id, lease.token, "d")
+            feed.leases.report_delivered(found.id, lease.token, "d", 60)
             fingerprint = fingerprint_of(verbs, found.certificate_id)
-            deployments.report_installed(found.id, lease.token, "d", fingerprint)
+            feed.leases.report_installed(found.id, lease.token, "d", fingerprint)
 
 
 # --- planning ---
@@ -126,15 +140,15 @@ def test_a_replaced_certificate_is_deployed_anew_and_the_old_one_stays_until_the
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
     install_all(verbs)
-    [before] = deployments_of(verbs).page(DeploymentFilter(), 10, None).items
+    [before] = feed_of(verbs).listed.page(DeploymentFilter(), 10, None).items
     verbs.import_bundle(a_bundle([A]))
-    [after] = deployments_of(verbs).page(DeploymentFilter(), 10, None).items
+    [after] = feed_of(verbs).listed.page(DeploymentFilter(), 10, None).items
 
     assert (before.state, after.state) == ("installed", "pending")
     assert after.id == before.id
     assert after.installed_certificate_id == before.certificate_id != after.certificate_id
     install_all(verbs)
-    [now] = deployments_of(verbs).page(DeploymentFilter(), 10, None).items
+    [now] = feed_of(verbs).listed.page(DeploymentFilter(), 10, None).items
     assert (now.state, now.installed_certificate_id) == ("installed", after.certificate_id)
 
 
@@ -192,46 +206,46 @@ def test_a_lease_is_for_one_deployer_at_a_time(any_verbs: Verbs) -> None:
     verbs = any_verbs
     create(verbs)
     verbs.import_bundle(a_bundle([A, B, C]))
-    deployments = deployments_of(verbs)
-    first = deployments.lease(2, 60, "d")
-    second = deployments.lease(5, 60, "e")
+    feed = feed_of(verbs)
+    first = feed.leases.lease(2, 60, "d")
+    second = feed.leases.lease(5, 60, "e")
 
-    assert [len(first), len(second), len(deployments.lease(5, 60, "f"))] == [2, 1, 0]
+    assert [len(first), len(second), len(feed.leases.lease(5, 60, "f"))] == [2, 1, 0]
     assert Counter(states(verbs).values()) == {"leased": 3}
 
 
 def test_what_is_said_under_a_lease_that_is_lost_or_not_ones_own_is_refused(verbs: Verbs) -> None:
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lost] = deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    [lost] = feed.leases.lease(1, 60, "d")
     verbs.clock.pass_by(seconds=60)
-    [held] = deployments.lease(1, 60, "d")
+    [held] = feed.leases.lease(1, 60, "d")
     number = held.deployment.id
     for token, deployer in [(lost.token, "d"), (held.token, "e"), ("", "d")]:
         with pytest.raises(LeaseLost):
-            deployments.release(number, token, deployer)
+            feed.profiles.release(number, token, deployer)
         with pytest.raises(LeaseLost):
-            deployments.report_delivered(number, token, deployer, 60)
+            feed.leases.report_delivered(number, token, deployer, 60)
         with pytest.raises(LeaseLost):
-            deployments.report_installed(number, token, deployer, "")
+            feed.leases.report_installed(number, token, deployer, "")
         with pytest.raises(LeaseLost):
-            deployments.report_failed(number, token, deployer, "x", "x")
+            feed.leases.report_failed(number, token, deployer, "x", "x")
 
     assert states(verbs) == {A: "leased"}
-    assert deployments.release(number, held.token, "d").content
+    assert feed.profiles.release(number, held.token, "d").content
 
 
 def test_a_change_takes_the_deployment_out_of_the_hands_that_had_it(any_verbs: Verbs) -> None:
     verbs = any_verbs
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 600, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 600, "d")
     verbs.import_bundle(a_bundle([A]))
 
     with pytest.raises(LeaseLost):
-        deployments.report_delivered(lease.deployment.id, lease.token, "d", 60)
+        feed.leases.report_delivered(lease.deployment.id, lease.token, "d", 60)
     assert states(verbs) == {A: "pending"}
 
 
@@ -239,13 +253,13 @@ def test_only_the_wanted_certificate_counts_as_installed(any_verbs: Verbs) -> No
     verbs = any_verbs
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 60, "d")
 
     with pytest.raises(OtherCertificate):
-        deployments.report_installed(lease.deployment.id, lease.token, "d", "0" * 64)
+        feed.leases.report_installed(lease.deployment.id, lease.token, "d", "0" * 64)
     with pytest.raises(OtherCertificate):
-        deployments.report_removed(lease.deployment.id, lease.token, "d")
+        feed.leases.report_removed(lease.deployment.id, lease.token, "d")
     assert states(verbs) == {A: "leased"}
 
 
@@ -254,13 +268,13 @@ def test_what_fails_is_tried_again_with_longer_and_longer_pauses_and_then_waits_
 ) -> None:
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
+    feed = feed_of(verbs)
     pauses = []
     for _ in range(MOST_ATTEMPTS):
-        [lease] = deployments.lease(1, 60, "d")
-        failed = deployments.report_failed(lease.deployment.id, lease.token, "d", "device_refused", "No.")
+        [lease] = feed.leases.lease(1, 60, "d")
+        failed = feed.leases.report_failed(lease.deployment.id, lease.token, "d", "device_refused", "No.")
         assert (failed.state, failed.error_code, failed.error_detail) == ("failed", "device_refused", "No.")
-        assert deployments.lease(1, 60, "d") == []
+        assert feed.leases.lease(1, 60, "d") == []
         if failed.not_before is not None:
             pauses.append((failed.not_before - verbs.clock()).total_seconds())
             verbs.clock.now = failed.not_before
@@ -268,18 +282,18 @@ def test_what_fails_is_tried_again_with_longer_and_longer_pauses_and_then_waits_
     assert pauses == sorted(pauses)
     assert (len(pauses), pauses[0], pauses[-1]) == (MOST_ATTEMPTS - 1, 30, 7680)
     verbs.clock.pass_by(days=30)
-    assert deployments.lease(1, 60, "d") == []
-    assert deployments.retry(failed.id, "administrator").state == "pending"
-    assert len(deployments.lease(1, 60, "d")) == 1
+    assert feed.leases.lease(1, 60, "d") == []
+    assert feed.leases.retry(failed.id, "administrator").state == "pending"
+    assert len(feed.leases.lease(1, 60, "d")) == 1
 
 
 def test_leases_that_are_given_back_are_ready_as_before(verbs: Verbs) -> None:
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    deployments.give_back(deployments.lease(1, 60, "d"), "d")
+    feed = feed_of(verbs)
+    feed.leases.give_back(feed.leases.lease(1, 60, "d"), "d")
 
-    [found] = deployments.page(DeploymentFilter(), 10, None).items
+    [found] = feed.listed.page(DeploymentFilter(), 10, None).items
     assert (found.state, found.attempts) == ("pending", 0)
 
 
@@ -291,9 +305,9 @@ def test_a_release_is_a_profile_with_the_device_s_key_and_an_event(any_verbs: Ve
     create(verbs)
     key = an_ec_key()
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key)}))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 60, "d")
-    handout = deployments.release(lease.deployment.id, lease.token, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 60, "d")
+    handout = feed.profiles.release(lease.deployment.id, lease.token, "d")
 
     profile = plistlib.loads(handout.content.reveal())
     [identity] = [p for p in profile["PayloadContent"] if p["PayloadType"] == "com.apple.security.pkcs12"]
@@ -312,27 +326,27 @@ def test_nothing_leaves_where_the_event_cannot_be_written(
 ) -> None:
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 60, "d")
 
     def refuse(*_: object) -> None:
         raise RuntimeError("the disk is gone")
 
     monkeypatch.setattr("bulkcert.store.events.Events.append", refuse)
     with pytest.raises(RuntimeError):
-        deployments.release(lease.deployment.id, lease.token, "d")
+        feed.profiles.release(lease.deployment.id, lease.token, "d")
 
 
 def test_a_deleted_certificate_is_released_to_nobody(any_verbs: Verbs) -> None:
     verbs = any_verbs
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 60, "d")
     verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
 
     with pytest.raises(LeaseLost):
-        deployments.release(lease.deployment.id, lease.token, "d")
+        feed.profiles.release(lease.deployment.id, lease.token, "d")
     assert states(verbs) == {A: "superseded"}
 
 
@@ -341,13 +355,13 @@ def test_a_certificate_that_does_not_fit_fails_its_deployment_and_says_why(any_v
     create(verbs)
     unfit = a_pkcs12(A, key=key, certificate=a_certificate(key, A, client_auth=False))
     verbs.import_bundle(a_bundle([A, B], files={A: unfit}))
-    deployments = deployments_of(verbs)
-    leases = deployments.lease(2, 60, "d")
-    made = deployments.release_all(leases, "d")
+    feed = feed_of(verbs)
+    leases = feed.leases.lease(2, 60, "d")
+    made = feed.profiles.release_all(leases, "d")
 
     assert [type(each).__name__ for each in made] == ["UsageNotClientAuth", "Handout"]
     assert states(verbs) == {A: "failed", B: "leased"}
-    [failed] = deployments.page(DeploymentFilter(state=DeploymentState.FAILED), 10, None).items
+    [failed] = feed.listed.page(DeploymentFilter(state=DeploymentState.FAILED), 10, None).items
     assert (failed.error_code, failed.not_before) == ("usage_not_client_auth", None)
     with pytest.raises(NotFit):
         raise made[0]  # type: ignore[misc]
@@ -358,12 +372,12 @@ def test_a_certificate_whose_time_has_not_come_is_tried_again(verbs: Verbs) -> N
     create(verbs)
     early = a_certificate(key, A, not_before=NOW + DAY / 2)
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=early)}))
-    deployments = deployments_of(verbs)
-    made = deployments.release_all(deployments.lease(1, 60, "d"), "d")
+    feed = feed_of(verbs)
+    made = feed.profiles.release_all(feed.leases.lease(1, 60, "d"), "d")
     assert [type(each).__name__ for each in made] == ["CertificateNotYetValid"]
     verbs.clock.pass_by(hours=13)
 
-    assert isinstance(deployments.release_all(deployments.lease(1, 60, "d"), "d")[0], Handout)
+    assert isinstance(feed.profiles.release_all(feed.leases.lease(1, 60, "d"), "d")[0], Handout)
 
 
 def test_deployments_are_listed_and_counted_by_what_is_asked_for(any_verbs: Verbs) -> None:
@@ -371,18 +385,18 @@ def test_deployments_are_listed_and_counted_by_what_is_asked_for(any_verbs: Verb
     policy_id = create(verbs)
     create(verbs, name="other", identities=[B])
     verbs.import_bundle(a_bundle([A, B]))
-    deployments = deployments_of(verbs)
-    deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    feed.leases.lease(1, 60, "d")
 
     def listed(wanted: DeploymentFilter) -> list[str]:
-        return [found.identity.value for found in deployments.page(wanted, 10, None).items]
+        return [found.identity.value for found in feed.listed.page(wanted, 10, None).items]
 
     assert listed(DeploymentFilter()) == [A, B, B]
     assert listed(DeploymentFilter(policy_id=policy_id)) == [A, B]
     assert listed(DeploymentFilter(state=DeploymentState.LEASED)) == [A]
     assert listed(DeploymentFilter(identity=B)) == [B, B]
-    assert deployments.counts(DeploymentFilter()) == {"leased": 1, "pending": 2}
-    assert len(deployments.of_device(DeviceIdentity(IdentityType.SERIAL_NUMBER, B))) == 2
+    assert feed.listed.counts(DeploymentFilter()) == {"leased": 1, "pending": 2}
+    assert len(feed.listed.of_device(DeviceIdentity(IdentityType.SERIAL_NUMBER, B))) == 2
 
 
 @pytest.mark.parametrize(("removes", "expected"), [(False, "superseded"), (True, "removing")])
@@ -401,15 +415,15 @@ def test_a_deletion_ends_deployments_and_takes_profiles_off_where_that_is_asked_
 def test_a_lease_ends_a_day_after_the_delivery_however_often_that_is_told(verbs: Verbs) -> None:
     create(verbs)
     verbs.import_bundle(a_bundle([A]))
-    deployments = deployments_of(verbs)
-    [lease] = deployments.lease(1, 60, "d")
+    feed = feed_of(verbs)
+    [lease] = feed.leases.lease(1, 60, "d")
     number = lease.deployment.id
-    deployments.release(number, lease.token, "d")
-    first = deployments.report_delivered(number, lease.token, "d", 3600)
+    feed.profiles.release(number, lease.token, "d")
+    first = feed.leases.report_delivered(number, lease.token, "d", 3600)
     for _ in range(50):
         verbs.clock.pass_by(seconds=1800)
         try:
-            told = deployments.report_delivered(number, lease.token, "d", 86_400)
+            told = feed.leases.report_delivered(number, lease.token, "d", 86_400)
         except LeaseLost:
             break
         assert told.delivered_at == first.delivered_at
@@ -417,4 +431,4 @@ def test_a_lease_ends_a_day_after_the_delivery_however_often_that_is_told(verbs:
         assert first.delivered_at is not None
         assert told.leased_until <= first.delivered_at + LONGEST_LEASE
 
-    assert len(deployments.lease(1, 60, "e")) == 1
+    assert len(feed.leases.lease(1, 60, "e")) == 1

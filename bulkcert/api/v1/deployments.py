@@ -51,7 +51,7 @@ def lease() -> Response:
     """Take deployments in hand for a while."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.LeaseOrder())
-    taken = context.service().deployments.lease(
+    taken = context.service().leases.lease(
         order["max"], order["lease_seconds"], context.caller().login, order["policy"]
     )
     return jsonify({"items": [_write(each) for each in taken]})
@@ -64,7 +64,7 @@ def profile(deployment_id: str) -> Response:
     """Make the profile of a deployment in hand, once this is recorded."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.HeldLease())
-    made = context.service().deployments.release(
+    made = context.service().profile_release.release(
         ids.number(deployment_id), order["lease"], context.caller().login
     )
     return profiles.answer_with_profile(made.content, made.fingerprint_sha256)
@@ -86,22 +86,22 @@ def report(deployment_id: str) -> Response:
 def retry(deployment_id: str) -> Response:
     """Make a deployment that failed ready again."""
     read_query(schemas.Nothing())
-    return _answer(context.service().deployments.retry(ids.number(deployment_id), context.caller().login))
+    return _answer(context.service().leases.retry(ids.number(deployment_id), context.caller().login))
 
 
 def _note(deployment_id: int, told: dict[str, Any], deployer: str) -> Deployment:
-    deployments = context.service().deployments
+    leases = context.service().leases
     held = deployment_id, told["lease"], deployer
     match told["state"]:
         case DeploymentState.DELIVERED:
             seconds = told.get("lease_seconds", deployment_schemas.DEFAULT_LEASE_SECONDS)
-            return deployments.report_delivered(*held, seconds)
+            return leases.report_delivered(*held, seconds)
         case DeploymentState.INSTALLED:
-            return deployments.report_installed(*held, told["certificate_sha256"])
+            return leases.report_installed(*held, told["certificate_sha256"])
         case DeploymentState.REMOVED:
-            return deployments.report_removed(*held)
+            return leases.report_removed(*held)
     code, detail = told.get("code", _DEFAULT_CODE), told.get("detail", _DEFAULT_DETAIL)
-    return deployments.report_failed(*held, code, detail)
+    return leases.report_failed(*held, code, detail)
 
 
 def _write(taken: Lease) -> dict[str, Any]:

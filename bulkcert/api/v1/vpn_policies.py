@@ -75,7 +75,7 @@ def export(policy_id: str) -> Response:
     """Make the profile of one device for installing by hand, once this is recorded."""
     read_query(schemas.Nothing())
     order = read_json(deployment_schemas.ProfileOrder())
-    made = context.service().deployments.export(
+    made = context.service().profile_release.export(
         ids.number(policy_id), order["certificate_id"], context.caller().login
     )
     return profiles.answer_with_profile(made.content, made.fingerprint_sha256)

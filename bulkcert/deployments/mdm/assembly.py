@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bulkcert.deployments.leases import Deployments
 from bulkcert.deployments.mdm.answers import Answers
 from bulkcert.deployments.mdm.carrier import Carrier
 from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
@@ -14,6 +13,7 @@ from bulkcert.deployments.mdm.pins import MdmDevices
 from bulkcert.deployments.mdm.sender import Sender
 from bulkcert.deployments.mdm.server_settings import MdmServers
 from bulkcert.deployments.mdm.webhook import MdmWebhook
+from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.errors import BadSettings, Fault
 from bulkcert.errors.mdm import MdmNotConfigured
 from bulkcert.store.store import Store
@@ -56,7 +56,7 @@ def make_mdm(store: Store, vault: Vault, now: Callable[[], datetime], rules: Mdm
 
 
 def make_carrier(
-    store: Store, vault: Vault, deployments: Deployments, now: Callable[[], datetime], rules: MdmRules
+    store: Store, vault: Vault, releases: ProfileRelease, now: Callable[[], datetime], rules: MdmRules
 ) -> Carrier:
     """Put a carrier together; raises `MdmNotConfigured` or `BadSettings` where it could do nothing."""
     servers = MdmServers(store, vault, now, allows_http=rules.allows_http)
@@ -67,7 +67,7 @@ def make_carrier(
     def connect(server: MdmServer) -> NanoMdm:
         return NanoMdm(servers.address(server), servers.api_key(server), tls)
 
-    sender = Sender(store, deployments, now, rules.wait, rules.namespace)
+    sender = Sender(store, releases, now, rules.wait, rules.namespace)
     return Carrier(store, servers, sender, connect, now, rules.wait)
 
 

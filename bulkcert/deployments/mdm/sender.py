@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bulkcert.deployments.leases import Deployments, Handout
 from bulkcert.deployments.mdm.commands import hold, write_command
 from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
 from bulkcert.deployments.outcomes import Outcomes
+from bulkcert.deployments.profile_release import Handout, ProfileRelease
 from bulkcert.deployments.profiles.profile import NAMESPACE, profile_identifier
 from bulkcert.errors import Refusal
 from bulkcert.errors.mdm import (
@@ -65,13 +65,13 @@ class Sender:
     def __init__(
         self,
         store: Store,
-        deployments: Deployments,
+        releases: ProfileRelease,
         now: Callable[[], datetime],
         wait: timedelta,
         namespace: str = NAMESPACE,
     ) -> None:
         self._store = store
-        self._deployments = deployments
+        self._releases = releases
         self._now = now
         self._wait = wait
         self._namespace = namespace
@@ -155,7 +155,7 @@ class Sender:
             return {}
         strays = self._refuse_strays(installs)
         wanted = [each for each in installs if each.uuid not in strays]
-        made = self._deployments.release_all([_lease(each, batch.held) for each in wanted], DEPLOYER)
+        made = self._releases.release_all([_lease(each, batch.held) for each in wanted], DEPLOYER)
         return strays | {command.uuid: handout for command, handout in zip(wanted, made, strict=True)}
 
     def _refuse_strays(self, installs: Sequence[MdmCommand]) -> dict[str, Handout | Refusal]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from bulkcert.deployments.leases import Deployments
+from bulkcert.deployments.deployments import Deployments
+from bulkcert.deployments.leases import Leases
 from bulkcert.deployments.mdm.assembly import MdmRules, make_carrier, make_mdm
 from bulkcert.deployments.mdm.carrier import Carrier
 from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
 from bulkcert.deployments.policies import VpnPolicies
+from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.deployments.profiles.profile import NAMESPACE, ProfileMaker
 from bulkcert.errors import Refusal
 from bulkcert.values.deployments import Deployment, DeploymentFilter
@@ -49,7 +51,9 @@ class Site:
         self.mdm = make_mdm(verbs.store, verbs.vault, verbs.clock, self.rules)
         self.mdm.servers.set(mdm.url, Secret(API_KEY.encode()), Secret(HMAC_KEY.encode()), "somebody")
         maker = ProfileMaker(verbs.clock, secrets.token_bytes)
-        self.deployments = Deployments(verbs.store, verbs.vault, maker, verbs.clock)
+        self.deployments = Deployments(verbs.store, maker)
+        self.leases = Leases(verbs.store, verbs.clock)
+        self.profile_release = ProfileRelease(verbs.store, verbs.vault, maker, verbs.clock)
         self.policies = VpnPolicies(verbs.store, verbs.clock)
         self._carriers: list[Carrier] = []
         self.new_carrier()
@@ -64,7 +68,7 @@ class Site:
     def new_carrier(self) -> Carrier:
         """A deployer process, beside those that there are."""
         self.carrier = make_carrier(
-            self.verbs.store, self.verbs.vault, self.deployments, self.clock, self.rules
+            self.verbs.store, self.verbs.vault, self.profile_release, self.clock, self.rules
         )
         self.carrier._connect = lambda server: NanoMdm(
             self.mdm.servers.address(server), self.mdm.servers.api_key(server), seconds=self.timeout

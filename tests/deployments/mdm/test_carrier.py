@@ -823,7 +823,7 @@ def test_several_deployers_share_the_work_and_do_nothing_twice(site: Site) -> No
 def test_what_somebody_elses_deployer_holds_is_left_alone(site: Site) -> None:
     device = site.enroll()
     site.wish()
-    [lease] = site.deployments.lease(1, 3 * WAIT, "a feed client")
+    [lease] = site.leases.lease(1, 3 * WAIT, "a feed client")
     site.carry()
     assert not device.installs
     assert site.deployment().leased_by == "a feed client"
@@ -853,4 +853,4 @@ def test_without_a_server_there_is_no_deployer(site: Site) -> None:
     with site.verbs.store.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM mdm_servers")
     with pytest.raises(MdmNotConfigured):
-        make_carrier(site.verbs.store, site.verbs.vault, site.deployments, site.clock, site.rules)
+        make_carrier(site.verbs.store, site.verbs.vault, site.profile_release, site.clock, site.rules)

@@ -185,4 +185,4 @@ def test_finishing_an_upgrade_signs_servers_and_pins(site: Site) -> None:
     assert forged(site) == []
     execute(site, sa.update(mdm_servers).values(mac=None))
     assert forged(site) == [SERVER]
-    make_carrier(site.verbs.store, site.verbs.vault, site.deployments, site.clock, site.rules).close()
+    make_carrier(site.verbs.store, site.verbs.vault, site.profile_release, site.clock, site.rules).close()

@@ -79,7 +79,7 @@ def test_only_an_administrator_ends_a_conflict(any_site: Site) -> None:
     assert site.state() is State.CONFLICT
     site.verbs.import_bundle(a_bundle([A]))
 
-    assert site.deployments.lease(10, 60, "somebody's feed") == []
+    assert site.leases.lease(10, 60, "somebody's feed") == []
     assert site.state() is State.CONFLICT
 
 
@@ -145,9 +145,9 @@ def test_a_wanted_removal_outlives_a_change_of_the_policy(any_site: Site) -> Non
     site.enroll(A)
     site.carry()
     delete(site, removes=True)
-    [lease] = site.deployments.lease(10, 60, "feed")
+    [lease] = site.leases.lease(10, 60, "feed")
     with pytest.raises(OtherCertificate):
-        site.deployments.report_delivered(lease.deployment.id, lease.token, "feed", 60)
+        site.leases.report_delivered(lease.deployment.id, lease.token, "feed", 60)
     site.policies.replace(policy_id, policy(issuer="nobody"), site.verbs.caller)
 
     assert site.state() is State.REMOVING
