@@ -29,6 +29,7 @@ from bulkcert.errors import (
     Unavailable,
 )
 from bulkcert.imports.chunk_commit import Keeping
+from bulkcert.imports.chunk_decisions import decide
 from bulkcert.imports.chunk_results import Judged, Opened, judge
 from bulkcert.imports.intake import CANCELLED
 from bulkcert.imports.returned_chunks import Returns
@@ -308,21 +309,14 @@ class Keeper:
         if not is_held:
             return
         request = tx.requests.find(chunk.request_id)
-        keeping = Keeping(tx, self._vault, request, now)
+        commit = Keeping(tx, self._vault, request, now)
         # Read, and held, before the trial: what its end gives back must not be what keeps a deletion waiting.
         waiting = tx.items.waiting(chunk.request_id, list(answers))
+        found = {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}
         with tx.trial() if request.validate_only else nullcontext():
-            keeping.load(
-                waiting, {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}
-            )
-            for position, answer in sorted(answers.items()):
-                if isinstance(answer, Judged):
-                    keeping.keep(position, answer.opened, answer.warnings, answer.refusal)
-                else:
-                    keeping.fail(position, answer)
-            keeping.write()
-            keeping.plan()
-        done = keeping.finish(0 if opened.rest else len(chunk.sealed_entries))
+            decisions = decide(request, commit.read(waiting, found), answers, now)
+            commit.apply(decisions)
+        done = commit.finish(decisions, 0 if opened.rest else len(chunk.sealed_entries))
         if self._worker_id is not None:
             tx.workers.see(self._worker_id, tx.time(self._now), done)
         tx.notify(topic(chunk.request_id))
