@@ -16,10 +16,6 @@ from bulkcert.inventory.certificates import Inventory
 from bulkcert.store.sql import cursors
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateFilter, CertificateState
-from bulkcert.values.limits import Limits
-from bulkcert.vault.master_key import new_master_key
-from bulkcert.vault.vault import Vault
-from bulkcert.wiring.clock import utc_now
 
 _LIMIT = 100
 """Certificates on a page: the default of the API."""
@@ -105,7 +101,7 @@ def measure_latencies(sites: Sites, rows: int, questions: int) -> list[Latency]:
         with sites.running(database, workers=1) as site:
             _fill(site, rows)
             store = Store(site.url)
-            inventory = Inventory(store, Vault((new_master_key(),)), Limits(), utc_now)
+            inventory = Inventory(store)
             asks: dict[str, Ask] = {
                 IN_PROCESS: lambda wanted, cursor, own=inventory: _ask_here(own, wanted, cursor),
                 HTTP: lambda wanted, cursor, own=site: _ask_over_http(own, wanted, cursor),

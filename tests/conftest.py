@@ -16,6 +16,7 @@ from bulkcert.imports.chunk_work import Keeper
 from bulkcert.imports.intake import Importer
 from bulkcert.integrity.demand import VaultSigner
 from bulkcert.inventory.certificates import Inventory
+from bulkcert.inventory.deletions import Deletions
 from bulkcert.store import migration
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
@@ -87,6 +88,7 @@ class Verbs:
     clock: Clock
     importer: Importer
     inventory: Inventory
+    deletions: Deletions
     keeper: Keeper
     caller: Caller
 
@@ -224,7 +226,8 @@ def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verb
         vault=vault,
         clock=clock,
         importer=Importer(store, vault, limits, clock),
-        inventory=Inventory(store, vault, limits, clock),
+        inventory=Inventory(store),
+        deletions=Deletions(store, vault, limits, clock),
         keeper=Keeper(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
         caller=caller,
     )

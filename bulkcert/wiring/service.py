@@ -23,6 +23,7 @@ from bulkcert.imports.intake import Importer
 from bulkcert.imports.reports import BulkRequests
 from bulkcert.imports.worker_registry import Roll
 from bulkcert.inventory.certificates import Inventory
+from bulkcert.inventory.deletions import Deletions
 from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import Releaser
 from bulkcert.store.store import Store
@@ -47,6 +48,7 @@ class Service:
     releaser: Releaser
     importer: Importer
     inventory: Inventory
+    deletions: Deletions
     requests: BulkRequests
     workers: Roll
     vpn_policies: VpnPolicies
@@ -101,7 +103,8 @@ def connect(config: Config, now: Clock = utc_now, is_stopping: Callable[[], bool
         accounts=Accounts(store, passwords, rules.inactivity, now),
         releaser=Releaser(store, vault, now),
         importer=Importer(store, vault, limits, now, is_stopping, new_spool, checks),
-        inventory=Inventory(store, vault, limits, now, checks),
+        inventory=Inventory(store),
+        deletions=Deletions(store, vault, limits, now, checks),
         requests=BulkRequests(store),
         workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
         vpn_policies=VpnPolicies(store, now, limits.policies),

@@ -343,7 +343,7 @@ def test_a_deleted_certificate_is_released_to_nobody(any_verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
     feed = feed_of(verbs)
     [lease] = feed.leases.lease(1, 60, "d")
-    verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+    verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
 
     with pytest.raises(LeaseLost):
         feed.profiles.release(lease.deployment.id, lease.token, "d")
@@ -407,7 +407,7 @@ def test_a_deletion_ends_deployments_and_takes_profiles_off_where_that_is_asked_
     create(verbs)
     verbs.import_bundle(a_bundle([A, B]))
     install_all(verbs)
-    verbs.inventory.delete([A], None, verbs.caller, removes=removes)
+    verbs.deletions.delete([A], None, verbs.caller, removes=removes)
 
     assert states(verbs) == {A: expected, B: "installed"}
 

@@ -30,7 +30,7 @@ def send(verbs: Verbs, name: str, request: str, identity_type: str, credentials_
     with (SAMPLES / name).open("rb") as file:
         kind = IdentityType(identity_type)
         if request == "deletion":
-            return verbs.inventory.delete_listed(file, kind, verbs.caller)
+            return verbs.deletions.delete_listed(file, kind, verbs.caller)
         content = io.BytesIO(file.read())
     accepted = verbs.importer.accept(content, ImportOrder(kind, credentials_file or None), verbs.caller)
     verbs.work()

@@ -270,7 +270,7 @@ def test_a_serial_number_that_looks_like_something_else_is_kept_with_a_warning(
 
     assert warnings(verbs, verbs.import_bundle(bundle)) == {serial_number: (warning,)}
     assert warnings(verbs, verbs.import_bundle(bundle)) == {serial_number: (warning,)}  # unchanged
-    never_imported = verbs.inventory.delete([f"S{B}"], IdentityType.SERIAL_NUMBER, verbs.caller)
+    never_imported = verbs.deletions.delete([f"S{B}"], IdentityType.SERIAL_NUMBER, verbs.caller)
     assert warnings(verbs, never_imported) == {f"S{B}": (WarningCode.LOOKS_LIKE_BARCODE,)}
 
 
@@ -498,7 +498,7 @@ def test_a_fault_of_the_worker_gives_its_chunk_back_at_once(verbs: Verbs) -> Non
 
 def test_what_a_deletion_took_out_is_not_opened_any_more(verbs: Verbs) -> None:
     verbs.accept(a_bundle([A, B]))
-    verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+    verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
     opened: list[int] = []
 
     class CountingOpener(InProcessOpener):

@@ -171,7 +171,7 @@ def test_a_bundle_sent_again_after_a_deletion_is_a_new_import(verbs: Verbs) -> N
     bundle = a_bundle(SERIALS)
     order = ImportOrder(IdentityType.SERIAL_NUMBER)
     first = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
-    verbs.inventory.delete(SERIALS[:2], IdentityType.SERIAL_NUMBER, verbs.caller)
+    verbs.deletions.delete(SERIALS[:2], IdentityType.SERIAL_NUMBER, verbs.caller)
     second = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
     verbs.work()
 

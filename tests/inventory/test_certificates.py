@@ -31,7 +31,7 @@ def current(verbs: Verbs) -> set[str]:
 def test_deleting_tells_for_each_device_what_happened(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A, B]))
-    request = verbs.inventory.delete([A.lower(), C, "bad"], SERIAL, verbs.caller)
+    request = verbs.deletions.delete([A.lower(), C, "bad"], SERIAL, verbs.caller)
 
     assert verbs.codes(request) == {A: "deleted", C: "not_found", "bad": "invalid_identity"}
     assert request.state is RequestState.PARTIALLY_SUCCEEDED
@@ -44,7 +44,7 @@ def test_deleting_destroys_the_keys_of_current_and_superseded_certificates(any_v
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
     verbs.import_bundle(a_bundle([A]))
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
 
     with verbs.store.engine.connect() as connection:
         rows = connection.exec_driver_sql(
@@ -70,13 +70,13 @@ def test_a_destroyed_key_is_gone_from_the_files_of_the_database_too(verbs: Verbs
         return b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
 
     assert sealed[20:60] in files()
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
     assert sealed[20:60] not in files()
 
 
 def test_a_device_named_twice_is_counted_once_and_ignored_once(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
-    request = verbs.inventory.delete([A, f" {A.lower()} "], SERIAL, verbs.caller)
+    request = verbs.deletions.delete([A, f" {A.lower()} "], SERIAL, verbs.caller)
 
     assert (request.counts.total, request.counts.deleted, request.counts.ignored) == (2, 1, 1)
 
@@ -86,17 +86,17 @@ def test_a_deleted_device_can_be_imported_again_and_its_key_used_elsewhere(any_v
     key = an_ec_key()
     bundle = a_bundle([A], files={A: a_pkcs12(A, key=key)})
     verbs.import_bundle(bundle)
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
 
     assert verbs.codes(verbs.import_bundle(bundle)) == {A: "created"}
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
     assert verbs.codes(verbs.import_bundle(a_bundle([B], files={B: a_pkcs12(B, key=key)}))) == {B: "created"}
 
 
 def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(any_verbs: Verbs) -> None:
     verbs = any_verbs
     waiting = verbs.accept(a_bundle([A, B]))
-    request = verbs.inventory.delete([A], SERIAL, verbs.caller)
+    request = verbs.deletions.delete([A], SERIAL, verbs.caller)
     verbs.work()
 
     assert verbs.codes(request) == {A: "deleted"}
@@ -109,7 +109,7 @@ def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(any_verbs:
 def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(any_verbs: Verbs) -> None:
     verbs = any_verbs
     waiting = verbs.accept(a_bundle([A, B]))
-    verbs.inventory.delete([A, B], SERIAL, verbs.caller)
+    verbs.deletions.delete([A, B], SERIAL, verbs.caller)
 
     assert verbs.importer.wait(waiting.id, 0).state is RequestState.FAILED
     verbs.work()
@@ -122,7 +122,7 @@ def test_a_deletion_of_one_identity_type_leaves_the_others(any_verbs: Verbs) -> 
     verbs.import_bundle(a_bundle([imei]), SERIAL)
     verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
     waiting = verbs.accept(a_bundle([imei]), SERIAL)
-    request = verbs.inventory.delete([imei], IdentityType.IMEI, verbs.caller)
+    request = verbs.deletions.delete([imei], IdentityType.IMEI, verbs.caller)
 
     assert request.counts.deleted == 1
     assert [
@@ -136,7 +136,7 @@ def test_without_a_type_every_type_that_the_name_is_valid_for_is_deleted(any_ver
     imei = "490154203237518"
     verbs.import_bundle(a_bundle([imei]), SERIAL)
     verbs.import_bundle(a_bundle([imei]), IdentityType.IMEI)
-    request = verbs.inventory.delete([imei, "-"], None, verbs.caller)
+    request = verbs.deletions.delete([imei, "-"], None, verbs.caller)
 
     assert verbs.codes(request) == {imei: "deleted", "-": "invalid_identity"}
     assert current(verbs) == set()
@@ -152,7 +152,7 @@ def test_without_a_type_every_type_that_the_name_is_valid_for_is_deleted(any_ver
 )
 def test_a_list_is_read_as_text_as_zip_and_by_names(verbs: Verbs, file: bytes) -> None:
     verbs.import_bundle(a_bundle([A, B, C]))
-    request = verbs.inventory.delete_listed(io.BytesIO(file), SERIAL, verbs.caller)
+    request = verbs.deletions.delete_listed(io.BytesIO(file), SERIAL, verbs.caller)
 
     assert verbs.codes(request) == {A: "deleted", B: "deleted"}
     assert current(verbs) == {C}
@@ -160,15 +160,15 @@ def test_a_list_is_read_as_text_as_zip_and_by_names(verbs: Verbs, file: bytes) -
 
 def test_an_empty_list_is_refused(verbs: Verbs) -> None:
     with pytest.raises(EmptyList):
-        verbs.inventory.delete_listed(io.BytesIO(b"\n \n"), SERIAL, verbs.caller)
+        verbs.deletions.delete_listed(io.BytesIO(b"\n \n"), SERIAL, verbs.caller)
     with pytest.raises(EmptyList):
-        verbs.inventory.delete([], SERIAL, verbs.caller)
+        verbs.deletions.delete([], SERIAL, verbs.caller)
 
 
 def test_a_deletion_records_who_deleted_which_device(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
 
     with verbs.store.reading() as tx:
         events = tx.events.list()[-3:]
@@ -223,7 +223,7 @@ def fleet(any_verbs: Verbs) -> Verbs:
     verbs.import_bundle(a_bundle([A], files={A: a_pkcs12(A, key=key, certificate=of_odd_ca)}))
     verbs.import_bundle(a_bundle([B, C]))
     verbs.import_bundle(a_bundle([B]))
-    verbs.inventory.delete([C], SERIAL, verbs.caller)
+    verbs.deletions.delete([C], SERIAL, verbs.caller)
     verbs.import_bundle(
         a_bundle([IMEI], files={IMEI: a_pkcs12(IMEI, key=soon, certificate=ends_soon)}), IdentityType.IMEI
     )
@@ -336,14 +336,14 @@ def test_chain_certificates_are_not_device_certificates(verbs: Verbs) -> None:
 
 def test_chain_certificates_that_no_current_certificate_needs_are_not_listed(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
-    verbs.inventory.delete([A], SERIAL, verbs.caller)
+    verbs.deletions.delete([A], SERIAL, verbs.caller)
 
     assert list(verbs.inventory.current_certificates()) == []
 
 
 def test_items_can_be_listed_by_code(any_verbs: Verbs) -> None:
     verbs = any_verbs
-    request = verbs.inventory.delete([A, "bad", B, "worse"], SERIAL, verbs.caller)
+    request = verbs.deletions.delete([A, "bad", B, "worse"], SERIAL, verbs.caller)
 
     with verbs.store.reading() as tx:
         first = tx.items.page(request.id, None, 1, None, "invalid_identity")
@@ -356,7 +356,7 @@ def test_items_can_be_listed_by_code(any_verbs: Verbs) -> None:
 def test_items_can_be_listed_by_outcome(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
-    request = verbs.inventory.delete([A, B], SERIAL, verbs.caller)
+    request = verbs.deletions.delete([A, B], SERIAL, verbs.caller)
 
     with verbs.store.reading() as tx:
         found = tx.items.page(request.id, Outcome.NOT_FOUND, 10, None).items
@@ -368,7 +368,7 @@ def test_a_list_longer_than_one_statement_takes_is_deleted_whole(verbs: Verbs) -
     waiting = verbs.accept(a_bundle(serials[:1100], files=dict.fromkeys(serials, a_pkcs12())))
     with verbs.store.engine.connect() as connection:
         connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # type: ignore[attr-defined]
-    request = verbs.inventory.delete(serials, SERIAL, verbs.caller)
+    request = verbs.deletions.delete(serials, SERIAL, verbs.caller)
 
     assert (request.counts.deleted, request.counts.not_found) == (1100, 100)
     assert verbs.importer.wait(waiting.id, 0).counts.failed == 1100

@@ -67,10 +67,10 @@ def test_validating_a_deletion_tells_what_it_would_do_and_changes_nothing(
     mixed: Verbs, identity_type: IdentityType | None
 ) -> None:
     before, number = everything_but_requests(mixed.store), len(events(mixed.store))
-    told = mixed.inventory.delete(WANTED, identity_type, mixed.caller, validate_only=True)
+    told = mixed.deletions.delete(WANTED, identity_type, mixed.caller, validate_only=True)
     after = everything_but_requests(mixed.store)
     new = events(mixed.store)[number:]
-    done = mixed.inventory.delete(WANTED, identity_type, mixed.caller)
+    done = mixed.deletions.delete(WANTED, identity_type, mixed.caller)
 
     assert before == after
     assert [(event.type, event.facts["validate_only"]) for event in new] == [
@@ -84,7 +84,7 @@ def test_validating_a_deletion_tells_what_it_would_do_and_changes_nothing(
 
 
 def test_a_validation_is_kept_as_one(mixed: Verbs) -> None:
-    told = mixed.inventory.delete_listed(io.BytesIO(A.encode()), SERIAL, mixed.caller, validate_only=True)
+    told = mixed.deletions.delete_listed(io.BytesIO(A.encode()), SERIAL, mixed.caller, validate_only=True)
 
     with mixed.store.reading() as tx:
         assert tx.requests.find(told.id) == told
@@ -94,7 +94,7 @@ def test_a_validation_is_kept_as_one(mixed: Verbs) -> None:
 
 def test_an_import_that_only_tells_holds_nothing_that_could_be_deleted(any_verbs: Verbs) -> None:
     telling = any_verbs.accept(a_bundle([A]), validate_only=True)
-    request = any_verbs.inventory.delete([A], SERIAL, any_verbs.caller)
+    request = any_verbs.deletions.delete([A], SERIAL, any_verbs.caller)
     any_verbs.work()
 
     assert any_verbs.codes(request) == {A: "not_found"}
@@ -107,11 +107,11 @@ def test_an_import_that_only_tells_holds_nothing_that_could_be_deleted(any_verbs
 def test_a_deletion_that_is_sent_again_is_not_done_again(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A]))
-    first = verbs.inventory.delete([A], SERIAL, verbs.caller, idempotency_key="k")
+    first = verbs.deletions.delete([A], SERIAL, verbs.caller, idempotency_key="k")
     verbs.import_bundle(a_bundle([A]))
     number = len(events(verbs.store))
-    again = verbs.inventory.delete([A], SERIAL, verbs.caller, idempotency_key="k")
-    by_file = verbs.inventory.delete_listed(
+    again = verbs.deletions.delete([A], SERIAL, verbs.caller, idempotency_key="k")
+    by_file = verbs.deletions.delete_listed(
         io.BytesIO(f"{A}.p12=secret\r\n".encode()), SERIAL, verbs.caller, idempotency_key="k"
     )
 
@@ -125,10 +125,10 @@ def test_what_was_refused_may_be_sent_again_under_its_key(any_verbs: Verbs, monk
     with monkeypatch.context() as broken:
         broken.setattr(Items, "insert", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            any_verbs.inventory.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
+            any_verbs.deletions.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
     assert current(any_verbs) == {A}
 
-    done = any_verbs.inventory.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
+    done = any_verbs.deletions.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
     assert any_verbs.codes(done) == {A: "deleted"}
 
 
@@ -148,11 +148,11 @@ def test_a_key_does_not_stand_for_another_deletion(
     any_verbs: Verbs, identities: list[str], identity_type: IdentityType | None, validate_only: bool
 ) -> None:
     verbs = any_verbs
-    verbs.inventory.delete([A, B], SERIAL, verbs.caller, idempotency_key="k")
+    verbs.deletions.delete([A, B], SERIAL, verbs.caller, idempotency_key="k")
     verbs.import_bundle(a_bundle([A, B]))
 
     with pytest.raises(IdempotencyKeyReused):
-        verbs.inventory.delete(
+        verbs.deletions.delete(
             identities, identity_type, verbs.caller, validate_only=validate_only, idempotency_key="k"
         )
     assert current(verbs) == {A, B}
@@ -160,20 +160,20 @@ def test_a_key_does_not_stand_for_another_deletion(
 
 def test_a_key_belongs_to_its_caller(any_verbs: Verbs) -> None:
     other = Caller(2, "somebody", "1" * 32, SCOPES_OF[Role.OPERATOR])
-    first = any_verbs.inventory.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
+    first = any_verbs.deletions.delete([A], SERIAL, any_verbs.caller, idempotency_key="k")
 
-    assert any_verbs.inventory.delete([B], SERIAL, other, idempotency_key="k").id != first.id
+    assert any_verbs.deletions.delete([B], SERIAL, other, idempotency_key="k").id != first.id
 
 
 def test_a_key_is_forgotten_after_a_day(any_verbs: Verbs) -> None:
     verbs = any_verbs
-    first = verbs.inventory.delete([A], SERIAL, verbs.caller, idempotency_key="k")
+    first = verbs.deletions.delete([A], SERIAL, verbs.caller, idempotency_key="k")
     verbs.clock.pass_by(hours=23, minutes=59)
-    same = verbs.inventory.delete([A], SERIAL, verbs.caller, idempotency_key="k")
+    same = verbs.deletions.delete([A], SERIAL, verbs.caller, idempotency_key="k")
     verbs.clock.pass_by(minutes=2)
 
     assert same == first
-    assert verbs.inventory.delete([B], SERIAL, verbs.caller, idempotency_key="k").id != first.id
+    assert verbs.deletions.delete([B], SERIAL, verbs.caller, idempotency_key="k").id != first.id
 
 
 # --- several writers -------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_a_key_that_comes_many_times_at_once_is_one_deletion(any_verbs: Verbs) -
 
     def delete() -> BulkRequest:
         start.wait(LONG)
-        return verbs.inventory.delete([A, B], SERIAL, verbs.caller, idempotency_key="k")
+        return verbs.deletions.delete([A, B], SERIAL, verbs.caller, idempotency_key="k")
 
     answers = at_once(*[delete] * 6)
 
@@ -251,7 +251,7 @@ def test_a_key_that_comes_again_while_its_deletion_is_not_committed_waits_for_it
             insert(*given)
 
         def delete() -> BulkRequest:
-            return verbs.inventory.delete([A], SERIAL, verbs.caller, idempotency_key="k")
+            return verbs.deletions.delete([A], SERIAL, verbs.caller, idempotency_key="k")
 
         def delete_again() -> BulkRequest:
             assert begun.wait(LONG)
@@ -279,7 +279,7 @@ def test_what_a_worker_is_keeping_when_a_deletion_comes_is_deleted(
 
         def delete() -> BulkRequest:
             assert kept.wait(LONG)
-            return verbs.inventory.delete([A], SERIAL, verbs.caller)
+            return verbs.deletions.delete([A], SERIAL, verbs.caller)
 
         monkeypatch.setattr(Keeping, "finish", finish_late)
         _, deletion = at_once(verbs.work, delete)
@@ -301,7 +301,7 @@ def test_deletions_and_workers_at_once_leave_nothing_half_done(postgres_verbs: V
     waiting = verbs.accept(a_bundle(serials, files=dict.fromkeys(serials[60:], same)))
 
     def delete(identities: list[str]) -> BulkRequest:
-        return verbs.inventory.delete(identities, SERIAL, verbs.caller)
+        return verbs.deletions.delete(identities, SERIAL, verbs.caller)
 
     forwards, backwards, *_ = at_once(
         lambda: delete(serials[:200]), lambda: delete(serials[199::-1]), verbs.work, verbs.work, verbs.work
@@ -331,12 +331,12 @@ def test_a_deletion_that_met_another_writer_is_tried_again(any_verbs: Verbs, mon
         insert(*given)
 
     monkeypatch.setattr(Items, "insert", insert_late)
-    assert any_verbs.inventory.delete([A], SERIAL, any_verbs.caller).counts.deleted == 1
+    assert any_verbs.deletions.delete([A], SERIAL, any_verbs.caller).counts.deleted == 1
     assert [event.type for event in events(any_verbs.store)].count(EventType.CERTIFICATE_DELETED) == 1
 
     refusals += [Contended("met")] * 3
     with pytest.raises(Contended):
-        any_verbs.inventory.delete([B], SERIAL, any_verbs.caller)
+        any_verbs.deletions.delete([B], SERIAL, any_verbs.caller)
 
 
 # --- lists of any length, and how they are read -----------------------------------------------------------
@@ -345,7 +345,7 @@ def test_a_deletion_that_met_another_writer_is_tried_again(any_verbs: Verbs, mon
 def test_a_long_list_is_deleted_whole(any_verbs: Verbs) -> None:
     serials = [f"SERIAL{number:06}" for number in range(6001)]
     waiting = any_verbs.accept(a_bundle(serials[:1100], files=dict.fromkeys(serials[:1100], a_pkcs12())))
-    request = any_verbs.inventory.delete(serials, SERIAL, any_verbs.caller)
+    request = any_verbs.deletions.delete(serials, SERIAL, any_verbs.caller)
 
     assert (request.counts.deleted, request.counts.not_found) == (1100, 4901)
     assert any_verbs.importer.wait(waiting.id, 0).counts.failed == 1100
@@ -355,7 +355,7 @@ def test_a_long_list_is_deleted_whole(any_verbs: Verbs) -> None:
 
 @pytest.mark.parametrize("name", ["a\x00b", "\x00", "ß'\"\\u0000\\", "😀", "x" * 5000, "{}", "null", "[1]"])
 def test_a_line_that_names_no_device_is_shown_as_it_was_written(any_verbs: Verbs, name: str) -> None:
-    request = any_verbs.inventory.delete([name, A], None, any_verbs.caller)
+    request = any_verbs.deletions.delete([name, A], None, any_verbs.caller)
 
     assert any_verbs.codes(request) == {name.replace("\x00", "\ufffd"): "invalid_identity", A: "not_found"}
 
@@ -367,7 +367,7 @@ def test_a_deletion_finds_its_devices_by_an_index(verbs: Verbs) -> None:
     sa.event.listen(
         verbs.store.engine, "before_cursor_execute", lambda *given: told.append((given[2], given[3]))
     )
-    verbs.inventory.delete([A, B], SERIAL, verbs.caller)
+    verbs.deletions.delete([A, B], SERIAL, verbs.caller)
 
     wanted = {
         "WITH held AS": "ix_items_identity_waiting",

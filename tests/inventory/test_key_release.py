@@ -141,7 +141,7 @@ def test_a_superseded_certificate_is_released(releaser: Releaser, verbs: Verbs, 
 def test_a_deleted_certificate_is_not_there(
     releaser: Releaser, store: Store, verbs: Verbs, certificate_id: int
 ) -> None:
-    verbs.inventory.delete([DEVICE], None, verbs.caller)
+    verbs.deletions.delete([DEVICE], None, verbs.caller)
 
     with pytest.raises(NotFound):
         release(releaser, certificate_id)
@@ -158,7 +158,7 @@ def test_one_that_is_deleted_while_its_file_is_made_is_not_released(
     make = module.make_pkcs12
 
     def make_slowly(*values: object) -> Secret:
-        verbs.inventory.delete([DEVICE], None, verbs.caller)
+        verbs.deletions.delete([DEVICE], None, verbs.caller)
         return make(*values)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "make_pkcs12", make_slowly)

@@ -39,7 +39,7 @@ def test_a_deletion_waits_for_no_reader_and_destroys_the_key_once_it_has_gone(ve
     with verbs.store.engine.connect() as reader:
         sealed = sealed_key(reader)  # its view lasts until the block ends
         began = time.monotonic()
-        verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+        verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
         assert time.monotonic() - began < 5
         assert not verbs.store.remove_traces(is_idle=True)
         assert is_in_files(verbs.store, sealed)
@@ -55,7 +55,7 @@ def test_without_a_reader_the_key_is_gone_when_the_deletion_is_answered(verbs: V
     verbs.import_bundle(a_bundle([A]))
     with verbs.store.engine.connect() as connection:
         sealed = sealed_key(connection)
-    verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+    verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
 
     assert not is_in_files(verbs.store, sealed)
 
@@ -64,7 +64,7 @@ def test_a_trace_outlives_the_process_that_left_it(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
     with verbs.store.engine.connect() as reader:
         sealed = sealed_key(reader)
-        verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+        verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
 
     other = Store(str(verbs.store.engine.url))
     Upkeep(other, verbs.clock, DAYS).scrub_if_due(is_idle=True)
@@ -73,7 +73,7 @@ def test_a_trace_outlives_the_process_that_left_it(verbs: Verbs) -> None:
 
 
 def test_a_deletion_of_nothing_leaves_no_trace(any_verbs: Verbs) -> None:
-    any_verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, any_verbs.caller)
+    any_verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, any_verbs.caller)
 
     with any_verbs.store.reading() as tx:
         assert tx.traces.ids() == ()
@@ -117,7 +117,7 @@ def test_postgresql_keeps_no_dead_tuple_of_a_deleted_key(
         reader.execution_options(isolation_level="REPEATABLE READ")
         sealed_key(reader)
         began = time.monotonic()
-        verbs.inventory.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
+        verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
         assert time.monotonic() - began < 5
         assert not postgres_store.remove_traces(is_idle=False)
         assert not postgres_store.remove_traces(is_idle=True)

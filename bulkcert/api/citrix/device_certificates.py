@@ -41,7 +41,7 @@ def remove_device_certificates() -> Response:
     form = read_form("certRemoveData")
     is_any = form.members.text("identityType").strip().casefold() == _ANY_TYPE
     identity_type = None if is_any else _identity_type(form.members)
-    return _report(context.service().inventory.delete_listed(form.file, identity_type, context.caller()))
+    return _report(context.service().deletions.delete_listed(form.file, identity_type, context.caller()))
 
 
 def _identity_type(members: Members) -> IdentityType:

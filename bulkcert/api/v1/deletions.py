@@ -59,12 +59,12 @@ def items(deletion_id: str) -> Response:
 
 
 def _delete(key: str | None) -> BulkRequest:
-    inventory, caller = context.service().inventory, context.caller()
+    deletions, caller = context.service().deletions, context.caller()
     if request.mimetype == MULTIPART:
         order, file = read_file_and_fields("identities", schemas.DeletionOrder())
-        return inventory.delete_listed(file, **order, caller=caller, idempotency_key=key)
+        return deletions.delete_listed(file, **order, caller=caller, idempotency_key=key)
     if request.mimetype == JSON:
         most_bytes = min(MOST_JSON_BYTES, context.service().limits.credentials_file_bytes)
         order = read_json(schemas.Deletion(), most_bytes)
-        return inventory.delete(**order, caller=caller, idempotency_key=key)
+        return deletions.delete(**order, caller=caller, idempotency_key=key)
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

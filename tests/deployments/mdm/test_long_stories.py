@@ -26,7 +26,7 @@ SERIAL = IdentityType.SERIAL_NUMBER
 
 
 def delete(site: Site, *, removes: bool) -> None:
-    site.verbs.inventory.delete([A], SERIAL, site.verbs.caller, removes=removes)
+    site.verbs.deletions.delete([A], SERIAL, site.verbs.caller, removes=removes)
 
 
 def tell(site: Site, topic: str, **event: object) -> None:
