@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, url_for
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
 from bulkcert.api.v1.client_tokens import GRANT
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import pages
 from bulkcert.errors import NotFound
 from bulkcert.values.principals import Scope
 
@@ -21,7 +21,7 @@ blueprint = Blueprint("authorization_server", __name__)
 @authorization.public
 def metadata() -> Response:
     """Describe the endpoints for OAuth clients, or answer 404 where the service's address is not set."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     issuer = context.service().config.public_url
     if issuer is None:
         raise NotFound("The service does not know its own address: BULKCERT_PUBLIC_URL is not set.")

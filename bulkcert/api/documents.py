@@ -14,7 +14,7 @@ import bulkcert
 from bulkcert import documents
 from bulkcert.api import authorization, markdown
 from bulkcert.api.parsing import read_query
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import pages
 
 blueprint = Blueprint("documents", __name__)
 
@@ -33,7 +33,7 @@ _PLACES = {
 @authorization.public
 def root() -> Response:
     """Show where the two doors and the documents are."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     places = {"api": "/api/v1", "citrix_compatible_api": "/xenmobile/api/v1", **_PLACES}
     return jsonify({"name": "bulkcert", "version": bulkcert.__version__, **places})
 
@@ -42,7 +42,7 @@ def root() -> Response:
 @authorization.public
 def api() -> Response:
     """Show where to log in, and where the resources of `/api/v1` are."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     return jsonify(_api())
 
 
@@ -71,7 +71,7 @@ def problems() -> Response:
 
 
 def _answer(content: bytes, media_type: str) -> Response:
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     response = Response(content, mimetype=media_type)
     response.headers["Cache-Control"] = f"max-age={_KEPT_SECONDS}"
     response.set_etag(hashlib.sha256(content).hexdigest()[:32])

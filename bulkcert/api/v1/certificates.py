@@ -4,8 +4,9 @@ from flask import Blueprint, Response, jsonify
 
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.request_parts import parse_id
+from bulkcert.api.v1.schemas import certificates, pages
 from bulkcert.values.certificates import CertificateFilter
 from bulkcert.values.principals import Scope
 
@@ -16,16 +17,16 @@ blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
 @authorization.needs(Scope.CERTIFICATES_READ)
 def index() -> Response:
     """List device certificates, the oldest first."""
-    query = read_query(schemas.CertificatesQuery())
+    query = read_query(certificates.CertificatesQuery())
     limit, cursor = query.pop("limit"), query.pop("cursor")
     page = context.service().inventory.page(CertificateFilter(**query), limit, cursor)
-    return jsonify(pages.write(page, schemas.Certificate()))
+    return jsonify(dump_page(page, certificates.Certificate()))
 
 
 @blueprint.get("/<certificate_id>")
 @authorization.needs(Scope.CERTIFICATES_READ)
 def show(certificate_id: str) -> Response:
     """Show one device certificate."""
-    read_query(schemas.Nothing())
-    found = context.service().inventory.find(ids.number(certificate_id))
-    return jsonify(schemas.Certificate().dump(found))
+    read_query(pages.Nothing())
+    found = context.service().inventory.find(parse_id(certificate_id))
+    return jsonify(certificates.Certificate().dump(found))

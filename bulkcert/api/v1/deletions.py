@@ -5,10 +5,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import JSON, read_json, read_query
 from bulkcert.api.uploads import MULTIPART
-from bulkcert.api.v1 import negotiation, pages, reports
-from bulkcert.api.v1.conditions import idempotency_key
-from bulkcert.api.v1.forms import read_file_and_fields
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1 import negotiation, reports
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.request_parts import idempotency_key, read_file_and_fields
+from bulkcert.api.v1.schemas import imports, pages
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, RequestKind
 from bulkcert.values.principals import Scope
@@ -24,9 +24,9 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 def create() -> Response:
     """Delete everything kept for the devices of a list; it is done when the answer comes."""
     key = idempotency_key()
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     done = _delete(key)
-    response = jsonify(schemas.DeletionReport().dump(done))
+    response = jsonify(imports.DeletionReport().dump(done))
     response.status_code = 200 if done.validate_only else 201
     response.headers["Location"] = url_for(".show", deletion_id=done.id)
     return response
@@ -36,18 +36,18 @@ def create() -> Response:
 @authorization.needs(Scope.CERTIFICATES_READ)
 def index() -> Response:
     """List deletions, the newest first."""
-    query = read_query(schemas.PageQuery())
+    query = read_query(pages.PageQuery())
     page = context.service().requests.page(RequestKind.DELETION, **query)
-    return jsonify(pages.write(page, schemas.DeletionReport()))
+    return jsonify(dump_page(page, imports.DeletionReport()))
 
 
 @blueprint.get("/<deletion_id>")
 @authorization.needs(Scope.CERTIFICATES_READ)
 def show(deletion_id: str) -> Response:
     """Show what a deletion came to."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     found = context.service().requests.find(RequestKind.DELETION, deletion_id)
-    return jsonify(schemas.DeletionReport().dump(found))
+    return jsonify(imports.DeletionReport().dump(found))
 
 
 @blueprint.get("/<deletion_id>/items")
@@ -55,16 +55,16 @@ def show(deletion_id: str) -> Response:
 @negotiation.offers(*reports.FORMATS)
 def items(deletion_id: str) -> Response:
     """List the devices of a deletion, in the order of the list."""
-    return reports.items(RequestKind.DELETION, deletion_id, schemas.DeletionItemsQuery)
+    return reports.items(RequestKind.DELETION, deletion_id, imports.DeletionItemsQuery)
 
 
 def _delete(key: str | None) -> BulkRequest:
     inventory, caller = context.service().inventory, context.caller()
     if request.mimetype == MULTIPART:
-        order, file = read_file_and_fields("identities", schemas.DeletionOrder())
+        order, file = read_file_and_fields("identities", imports.DeletionOrder())
         return inventory.delete_listed(file, **order, caller=caller, idempotency_key=key)
     if request.mimetype == JSON:
         most_bytes = min(MOST_JSON_BYTES, context.service().limits.credentials_file_bytes)
-        order = read_json(schemas.Deletion(), most_bytes)
+        order = read_json(imports.Deletion(), most_bytes)
         return inventory.delete(**order, caller=caller, idempotency_key=key)
     raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {JSON}.")

@@ -8,10 +8,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
 from bulkcert.api.uploads import MULTIPART, read_raw
-from bulkcert.api.v1 import negotiation, pages, reports
-from bulkcert.api.v1.conditions import Wait, idempotency_key
-from bulkcert.api.v1.forms import read_file_and_fields
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1 import negotiation, reports
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.request_parts import Wait, idempotency_key, read_file_and_fields
+from bulkcert.api.v1.schemas import imports, pages
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, RequestKind
 from bulkcert.values.principals import Scope
@@ -42,17 +42,17 @@ def create_from_body() -> Response:
 @authorization.needs(Scope.IMPORTS_READ)
 def index() -> Response:
     """List imports, the newest first."""
-    query = read_query(schemas.PageQuery())
+    query = read_query(pages.PageQuery())
     page = context.service().requests.page(RequestKind.IMPORT, **query)
-    return jsonify(pages.write(page, schemas.Import()))
+    return jsonify(dump_page(page, imports.Import()))
 
 
 @blueprint.get("/<id_except('raw'):import_id>")
 @authorization.needs(Scope.IMPORTS_READ)
 def show(import_id: str) -> Response:
     """Show where an import stands."""
-    read_query(schemas.Nothing())
-    return jsonify(schemas.Import().dump(context.service().requests.find(RequestKind.IMPORT, import_id)))
+    read_query(pages.Nothing())
+    return jsonify(imports.Import().dump(context.service().requests.find(RequestKind.IMPORT, import_id)))
 
 
 @blueprint.get("/<import_id>/items")
@@ -60,7 +60,7 @@ def show(import_id: str) -> Response:
 @negotiation.offers(*reports.FORMATS)
 def items(import_id: str) -> Response:
     """List the devices of an import, in the order of the bundle."""
-    return reports.items(RequestKind.IMPORT, import_id, schemas.ImportItemsQuery)
+    return reports.items(RequestKind.IMPORT, import_id, imports.ImportItemsQuery)
 
 
 @blueprint.get("/<import_id>/retry-list")
@@ -75,9 +75,9 @@ def retry_list(import_id: str) -> Response:
 @authorization.needs(Scope.IMPORTS_WRITE)
 def cancel(import_id: str) -> Response:
     """Stop what has not started of an import, and show where it stands."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     stopped = context.service().importer.cancel(import_id, context.caller())
-    return jsonify(schemas.Import().dump(stopped))
+    return jsonify(imports.Import().dump(stopped))
 
 
 def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
@@ -91,19 +91,19 @@ def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
 
 
 def _read_form() -> tuple[ImportOrder, BinaryIO]:
-    read_query(schemas.Nothing())
-    fields, bundle = read_file_and_fields("bundle", schemas.ImportOrder())
+    read_query(pages.Nothing())
+    fields, bundle = read_file_and_fields("bundle", imports.ImportOrder())
     return ImportOrder(**fields), bundle
 
 
 def _read_body() -> tuple[ImportOrder, BinaryIO]:
     if request.mimetype not in ZIPS:
         raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {', '.join(ZIPS)}.")
-    return ImportOrder(**read_query(schemas.ImportOrder())), read_raw()
+    return ImportOrder(**read_query(imports.ImportOrder())), read_raw()
 
 
 def _answer(found: BulkRequest, wait: Wait) -> Response:
-    response = jsonify(schemas.Import().dump(found))
+    response = jsonify(imports.Import().dump(found))
     done = 200 if found.validate_only else 201
     response.status_code = done if found.state.is_finished else 202
     response.headers["Location"] = url_for(".show", import_id=found.id)

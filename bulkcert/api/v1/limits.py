@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import pages
 
 blueprint = Blueprint("limits", __name__)
 
@@ -15,5 +15,5 @@ blueprint = Blueprint("limits", __name__)
 @authorization.authenticated
 def show() -> Response:
     """Show every limit, by name."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     return jsonify(dataclasses.asdict(context.service().limits))

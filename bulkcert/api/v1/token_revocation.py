@@ -7,8 +7,7 @@ from flask import Blueprint, Response, request
 from bulkcert.api import authorization, context, tokens
 from bulkcert.api.parsing import read_query, read_urlencoded
 from bulkcert.api.v1.client_credentials import read_client
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import access, pages
 from bulkcert.errors import MalformedRequest, Unauthenticated
 
 blueprint = Blueprint("token", __name__, url_prefix="/token")
@@ -18,8 +17,8 @@ blueprint = Blueprint("token", __name__, url_prefix="/token")
 @authorization.authenticated_or_client
 def revoke() -> Response:
     """End one of the caller's tokens; 200 also where there is none to end (§2.2)."""
-    read_query(schemas.Nothing())
-    order = read_urlencoded(access_schemas.Revocation())
+    read_query(pages.Nothing())
+    order = read_urlencoded(access.Revocation())
     principal_id, login = _owner(order)
     try:
         token_id = tokens.verify_token(order["token"])

@@ -4,9 +4,9 @@ from flask import Blueprint, Response, jsonify
 
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.request_parts import parse_name
+from bulkcert.api.v1.schemas import access, pages
 from bulkcert.values.principals import IssuedUser, Scope
 
 blueprint = Blueprint("users", __name__)
@@ -16,8 +16,8 @@ blueprint = Blueprint("users", __name__)
 @authorization.needs(Scope.ADMIN)
 def create() -> Response:
     """Make a user."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewUser())
+    read_query(pages.Nothing())
+    order = read_json(access.NewUser())
     caller = context.caller()
     made = context.service().accounts.create_user(
         order["login"], order["role"], order["password"], caller.login, caller
@@ -31,43 +31,43 @@ def create() -> Response:
 @authorization.needs(Scope.ADMIN)
 def index() -> Response:
     """List users, the oldest first."""
-    page = context.service().accounts.users(**read_query(schemas.PageQuery()))
-    return jsonify(pages.write(page, access_schemas.User()))
+    page = context.service().accounts.users(**read_query(pages.PageQuery()))
+    return jsonify(dump_page(page, access.User()))
 
 
 @blueprint.post("/users/<login>/disable")
 @authorization.needs(Scope.ADMIN)
 def disable(login: str) -> Response:
     """Disable a user."""
-    read_query(schemas.Nothing())
+    read_query(pages.Nothing())
     caller = context.caller()
-    user = context.service().accounts.disable_user(ids.word(login, "user"), caller.login, caller)
-    return jsonify(access_schemas.User().dump(user))
+    user = context.service().accounts.disable_user(parse_name(login, "user"), caller.login, caller)
+    return jsonify(access.User().dump(user))
 
 
 @blueprint.post("/users/<login>/role")
 @authorization.needs(Scope.ADMIN)
 def change_role(login: str) -> Response:
     """Give a user another role."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewRole())
+    read_query(pages.Nothing())
+    order = read_json(access.NewRole())
     caller = context.caller()
     user = context.service().accounts.change_role(
-        ids.word(login, "user"), order["role"], caller.login, caller
+        parse_name(login, "user"), order["role"], caller.login, caller
     )
-    return jsonify(access_schemas.User().dump(user))
+    return jsonify(access.User().dump(user))
 
 
 @blueprint.post("/users/<login>/password")
 @authorization.needs(Scope.ADMIN)
 def set_password(login: str) -> Response:
     """Give a user another password."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewPassword())
+    read_query(pages.Nothing())
+    order = read_json(access.NewPassword())
     caller = context.caller()
     return _answer(
         context.service().accounts.set_password(
-            ids.word(login, "user"), order["password"], caller.login, caller
+            parse_name(login, "user"), order["password"], caller.login, caller
         )
     )
 
@@ -76,11 +76,11 @@ def set_password(login: str) -> Response:
 @authorization.authenticated
 def change_own_password() -> Response:
     """Change one's own password."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.OwnPassword())
+    read_query(pages.Nothing())
+    order = read_json(access.OwnPassword())
     context.service().accounts.change_own_password(context.caller(), order["current"], order["new"])
     return Response(status=204)
 
 
 def _answer(issued: IssuedUser) -> Response:
-    return jsonify(access_schemas.IssuedUser().dump(issued))
+    return jsonify(access.IssuedUser().dump(issued))

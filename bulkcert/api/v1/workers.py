@@ -4,8 +4,8 @@ from flask import Blueprint, Response, jsonify
 
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
-from bulkcert.api.v1 import pages
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.schemas import pages, workers
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
 
@@ -18,6 +18,6 @@ blueprint = Blueprint("workers", __name__)
 @authorization.needs(Scope.METRICS_READ)
 def index() -> Response:
     """List workers: those that run first, then the last seen; there is one page."""
-    read_query(schemas.Nothing())
-    workers = context.service().workers.list(_MOST)
-    return jsonify(pages.write(Page(tuple(workers), next_cursor=None), schemas.Worker()))
+    read_query(pages.Nothing())
+    found = context.service().workers.list(_MOST)
+    return jsonify(dump_page(Page(tuple(found), next_cursor=None), workers.Worker()))
