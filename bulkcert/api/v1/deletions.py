@@ -1,4 +1,4 @@
-"""Deletions: a list of devices goes in; what is kept for them goes out, and a report says what was."""
+"""Deletions: everything kept for the devices of a list is deleted, and a report names each device."""
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
@@ -6,15 +6,16 @@ from bulkcert.api import authorization, context
 from bulkcert.api.parsing import JSON, read_json, read_query
 from bulkcert.api.uploads import MULTIPART
 from bulkcert.api.v1 import negotiation, reports
-from bulkcert.api.v1.answers import dump_page
 from bulkcert.api.v1.request_parts import idempotency_key, read_file_and_fields
 from bulkcert.api.v1.schemas import imports, pages
+from bulkcert.api.v1.views import Values, answers, reads
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, RequestKind
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
 
 MOST_JSON_BYTES = 4 * 1024**2
-"""A list of all the devices that a request may name fits; parsed, it takes some ten times that in memory."""
+"""Room for as many devices as one request may name. Parsing takes about ten times that in memory."""
 
 blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 
@@ -22,7 +23,7 @@ blueprint = Blueprint("deletions", __name__, url_prefix="/deletions")
 @blueprint.post("")
 @authorization.needs(Scope.CERTIFICATES_DELETE)
 def create() -> Response:
-    """Delete everything kept for the devices of a list; it is done when the answer comes."""
+    """Delete everything kept for the devices of a list before answering."""
     key = idempotency_key()
     read_query(pages.Nothing())
     done = _delete(key)
@@ -34,20 +35,20 @@ def create() -> Response:
 
 @blueprint.get("")
 @authorization.needs(Scope.CERTIFICATES_READ)
-def index() -> Response:
+@reads(query=pages.PageQuery)
+@answers(imports.DeletionReport)
+def index(query: Values) -> Page[BulkRequest]:
     """List deletions, the newest first."""
-    query = read_query(pages.PageQuery())
-    page = context.service().requests.page(RequestKind.DELETION, **query)
-    return jsonify(dump_page(page, imports.DeletionReport()))
+    return context.service().requests.page(RequestKind.DELETION, **query)
 
 
 @blueprint.get("/<deletion_id>")
 @authorization.needs(Scope.CERTIFICATES_READ)
-def show(deletion_id: str) -> Response:
-    """Show what a deletion came to."""
-    read_query(pages.Nothing())
-    found = context.service().requests.find(RequestKind.DELETION, deletion_id)
-    return jsonify(imports.DeletionReport().dump(found))
+@reads()
+@answers(imports.DeletionReport)
+def show(deletion_id: str) -> BulkRequest:
+    """Show a deletion and its counts."""
+    return context.service().requests.find(RequestKind.DELETION, deletion_id)
 
 
 @blueprint.get("/<deletion_id>/items")

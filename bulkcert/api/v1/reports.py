@@ -61,7 +61,6 @@ def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> R
 
 def retry_list(import_id: str) -> Response:
     """Answer with the failed items of an import as the skeleton of a credentials file."""
-    read_query(pages.Nothing())
     failed = context.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
     return _download(retry_lines(failed), TEXT, f"import-{import_id}-retry-list.txt")
 
