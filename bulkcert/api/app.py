@@ -26,8 +26,9 @@ from bulkcert.api.citrix import routes as citrix
 from bulkcert.api.client_address import ClientAddress, source_of
 from bulkcert.api.gateway import Gateway
 from bulkcert.api.streaming import Streaming
-from bulkcert.api.v1 import ids, oauth
+from bulkcert.api.v1 import oauth
 from bulkcert.api.v1 import routes as v1
+from bulkcert.api.v1.request_parts import IdExcept
 from bulkcert.config import Config
 from bulkcert.wiring.service import Service, connect
 
@@ -63,7 +64,7 @@ def create_app(service: Service) -> Flask:
     app = Flask("bulkcert.api", static_folder=None)
     app.request_class = uploads.Request
     app.url_map.merge_slashes = False  # `//xenmobile` is printed in places; a redirect would lose an upload
-    app.url_map.converters["id_except"] = ids.IdExcept
+    app.url_map.converters["id_except"] = IdExcept
     app.config.update(
         MAX_CONTENT_LENGTH=service.limits.bundle_bytes + uploads.FRAME_BYTES,
         MAX_FORM_MEMORY_SIZE=uploads.MOST_FIELD_BYTES,

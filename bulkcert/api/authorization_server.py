@@ -6,9 +6,8 @@ Addresses in it are made of `BULKCERT_PUBLIC_URL`. The Host header builds none: 
 from flask import Blueprint, Response, jsonify, url_for
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_query
 from bulkcert.api.v1.client_tokens import GRANT
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.views import reads
 from bulkcert.errors import NotFound
 from bulkcert.values.principals import Scope
 
@@ -19,9 +18,9 @@ blueprint = Blueprint("authorization_server", __name__)
 
 @blueprint.get("/.well-known/oauth-authorization-server")
 @authorization.public
+@reads()
 def metadata() -> Response:
     """Describe the endpoints for OAuth clients, or answer 404 where the service's address is not set."""
-    read_query(schemas.Nothing())
     issuer = context.service().config.public_url
     if issuer is None:
         raise NotFound("The service does not know its own address: BULKCERT_PUBLIC_URL is not set.")

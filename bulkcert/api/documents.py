@@ -8,13 +8,12 @@ import hashlib
 from typing import Any
 
 import yaml
-from flask import Blueprint, Response, json, jsonify, request
+from flask import Blueprint, Response, json, request
 
 import bulkcert
 from bulkcert import documents
 from bulkcert.api import authorization, markdown
-from bulkcert.api.parsing import read_query
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.views import reads
 
 blueprint = Blueprint("documents", __name__)
 
@@ -31,23 +30,24 @@ _PLACES = {
 
 @blueprint.get("/")
 @authorization.public
-def root() -> Response:
-    """Show where the two doors and the documents are."""
-    read_query(schemas.Nothing())
+@reads()
+def root() -> dict[str, Any]:
+    """Show where the two APIs and the documents are."""
     places = {"api": "/api/v1", "citrix_compatible_api": "/xenmobile/api/v1", **_PLACES}
-    return jsonify({"name": "bulkcert", "version": bulkcert.__version__, **places})
+    return {"name": "bulkcert", "version": bulkcert.__version__, **places}
 
 
 @blueprint.get("/api/v1", strict_slashes=False)
 @authorization.public
-def api() -> Response:
+@reads()
+def api() -> dict[str, Any]:
     """Show where to log in, and where the resources of `/api/v1` are."""
-    read_query(schemas.Nothing())
-    return jsonify(_api())
+    return _api()
 
 
 @blueprint.get("/openapi.yaml")
 @authorization.public
+@reads()
 def openapi_yaml() -> Response:
     """Show the contract as it is kept (RFC 9512)."""
     return _answer(documents.read_openapi(), "application/yaml")
@@ -55,6 +55,7 @@ def openapi_yaml() -> Response:
 
 @blueprint.get("/openapi.json")
 @authorization.public
+@reads()
 def openapi_json() -> Response:
     """Show the contract as JSON."""
     return _answer(_openapi_json(), "application/json")
@@ -62,6 +63,7 @@ def openapi_json() -> Response:
 
 @blueprint.get("/problems")
 @authorization.public
+@reads()
 def problems() -> Response:
     """Explain every code; the `type` of a problem document leads to its heading."""
     response = _answer(_problems_html(), "text/html")
@@ -71,7 +73,6 @@ def problems() -> Response:
 
 
 def _answer(content: bytes, media_type: str) -> Response:
-    read_query(schemas.Nothing())
     response = Response(content, mimetype=media_type)
     response.headers["Cache-Control"] = f"max-age={_KEPT_SECONDS}"
     response.set_etag(hashlib.sha256(content).hexdigest()[:32])

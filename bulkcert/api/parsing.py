@@ -41,7 +41,7 @@ def read_json(schema: Schema, most_bytes: int = SMALL_BODY_BYTES) -> dict[str, A
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != JSON or charset not in {"utf-8", "us-ascii"}:
         raise UnsupportedMediaType(f"The body is not {JSON} in UTF-8.")
-    return _load(schema, parse_object(_body(most_bytes)))
+    return _load(schema, parse_object(read_body(most_bytes)))
 
 
 def read_urlencoded(schema: Schema) -> dict[str, Any]:
@@ -49,9 +49,17 @@ def read_urlencoded(schema: Schema) -> dict[str, Any]:
     if request.mimetype != FORM:
         raise UnsupportedMediaType(f"The body is not {FORM}.")
     fields: dict[str, list[str]] = {}
-    for name, value in parse_qsl(_body(SMALL_BODY_BYTES).decode(errors="replace"), keep_blank_values=True):
+    for name, value in parse_qsl(
+        read_body(SMALL_BODY_BYTES).decode(errors="replace"), keep_blank_values=True
+    ):
         fields.setdefault(name, []).append(value)
     return load(schema, fields)
+
+
+def read_body(most_bytes: int) -> bytes:
+    """Return the whole body of this request; Werkzeug refuses a longer one (413), announced or not."""
+    request.max_content_length = most_bytes + 1  # its streams refuse the last byte that they allow
+    return b"".join(iter(lambda: request.stream.read(_BLOCK_BYTES), b""))
 
 
 def load(schema: Schema, written: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -87,12 +95,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedRequest("The JSON is not an object in braces.")
     return value
-
-
-def _body(most_bytes: int) -> bytes:
-    """Read the body to its end; Werkzeug refuses it (413) where it is longer, announced or not."""
-    request.max_content_length = most_bytes + 1  # its streams refuse the last byte that they allow
-    return b"".join(iter(lambda: request.stream.read(_BLOCK_BYTES), b""))
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

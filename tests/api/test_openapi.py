@@ -12,9 +12,7 @@ from openapi_spec_validator import validate
 from bulkcert import errors
 from bulkcert.api import authorization, problems
 from bulkcert.api.citrix.devices import MOST_LISTED
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import deployments as deployment_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import access, certificates, deployments, imports, pages, workers
 from bulkcert.errors.file_kinds import FileKind
 from bulkcert.values.bulk_requests import OnConflict, Outcome, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType, WarningCode
@@ -135,22 +133,22 @@ def component(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "schema"),
     [
-        ("Import", schemas.Import),
-        ("ImportCounts", schemas.ImportCounts),
-        ("Deletion", schemas.DeletionReport),
-        ("DeletionCounts", schemas.DeletionCounts),
-        ("Item", schemas.Item),
-        ("Worker", schemas.Worker),
-        ("Certificate", schemas.Certificate),
-        ("User", access_schemas.User),
-        ("IssuedUser", access_schemas.IssuedUser),
-        ("Client", access_schemas.Client),
-        ("IssuedClient", access_schemas.IssuedClient),
-        ("Session", access_schemas.Session),
-        ("Released", access_schemas.Released),
-        ("KeptVpnPolicy", deployment_schemas.KeptPolicy),
-        ("Deployment", deployment_schemas.DeploymentReport),
-        ("Lease", deployment_schemas.LeaseReport),
+        ("Import", imports.Import),
+        ("ImportCounts", imports.ImportCounts),
+        ("Deletion", imports.DeletionReport),
+        ("DeletionCounts", imports.DeletionCounts),
+        ("Item", imports.Item),
+        ("Worker", workers.Worker),
+        ("Certificate", certificates.Certificate),
+        ("User", access.User),
+        ("IssuedUser", access.IssuedUser),
+        ("Client", access.Client),
+        ("IssuedClient", access.IssuedClient),
+        ("Session", access.Session),
+        ("Released", access.Released),
+        ("KeptVpnPolicy", deployments.KeptPolicy),
+        ("Deployment", deployments.DeploymentReport),
+        ("Lease", deployments.LeaseReport),
     ],
 )
 def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schema: type[Schema]) -> None:
@@ -160,22 +158,22 @@ def test_an_answer_has_the_members_of_the_contract_and_no_other(name: str, schem
 @pytest.mark.parametrize(
     ("name", "schema", "file"),
     [
-        ("Login", schemas.Login, None),
-        ("Revocation", access_schemas.Revocation, None),
-        ("ImportForm", schemas.ImportOrder, "bundle"),
-        ("DeletionForm", schemas.DeletionOrder, "identities"),
-        ("DeletionOrder", schemas.Deletion, None),
-        ("NewUser", access_schemas.NewUser, None),
-        ("NewRole", access_schemas.NewRole, None),
-        ("NewPassword", access_schemas.NewPassword, None),
-        ("OwnPassword", access_schemas.OwnPassword, None),
-        ("NewClient", access_schemas.NewClient, None),
-        ("Rotation", access_schemas.Rotation, None),
-        ("ReleaseOrder", access_schemas.ReleaseOrder, None),
-        ("ProfileOrder", deployment_schemas.ProfileOrder, None),
-        ("LeaseOrder", deployment_schemas.LeaseOrder, None),
-        ("HeldLease", deployment_schemas.HeldLease, None),
-        ("DeploymentReport", deployment_schemas.Report, None),
+        ("Login", access.Login, None),
+        ("Revocation", access.Revocation, None),
+        ("ImportForm", imports.ImportOrder, "bundle"),
+        ("DeletionForm", imports.DeletionOrder, "identities"),
+        ("DeletionOrder", imports.Deletion, None),
+        ("NewUser", access.NewUser, None),
+        ("NewRole", access.NewRole, None),
+        ("NewPassword", access.NewPassword, None),
+        ("OwnPassword", access.OwnPassword, None),
+        ("NewClient", access.NewClient, None),
+        ("Rotation", access.Rotation, None),
+        ("ReleaseOrder", access.ReleaseOrder, None),
+        ("ProfileOrder", deployments.ProfileOrder, None),
+        ("LeaseOrder", deployments.LeaseOrder, None),
+        ("HeldLease", deployments.HeldLease, None),
+        ("DeploymentReport", deployments.Report, None),
     ],
 )
 def test_a_request_has_the_members_of_the_contract_and_no_other(
@@ -193,19 +191,19 @@ def test_a_request_has_the_members_of_the_contract_and_no_other(
 @pytest.mark.parametrize(
     ("operation", "schema"),
     [
-        (("post", "/api/v1/imports/raw"), schemas.ImportOrder),
-        (("get", "/api/v1/imports"), schemas.PageQuery),
-        (("get", "/api/v1/sessions"), access_schemas.SessionsQuery),
-        (("get", "/api/v1/users"), schemas.PageQuery),
-        (("get", "/api/v1/clients"), schemas.PageQuery),
-        (("get", "/api/v1/imports/{import_id}/items"), schemas.ImportItemsQuery),
-        (("get", "/api/v1/deletions"), schemas.PageQuery),
-        (("get", "/api/v1/deletions/{deletion_id}/items"), schemas.DeletionItemsQuery),
-        (("get", "/api/v1/certificates"), schemas.CertificatesQuery),
-        (("get", "/api/v1/vpn-policies"), schemas.PageQuery),
-        (("put", "/api/v1/vpn-policies/{policy_id}"), deployment_schemas.RemovalQuery),
-        (("delete", "/api/v1/vpn-policies/{policy_id}"), deployment_schemas.RemovalQuery),
-        (("get", "/api/v1/deployments"), deployment_schemas.DeploymentsQuery),
+        (("post", "/api/v1/imports/raw"), imports.ImportOrder),
+        (("get", "/api/v1/imports"), pages.PageQuery),
+        (("get", "/api/v1/sessions"), access.SessionsQuery),
+        (("get", "/api/v1/users"), pages.PageQuery),
+        (("get", "/api/v1/clients"), pages.PageQuery),
+        (("get", "/api/v1/imports/{import_id}/items"), imports.ImportItemsQuery),
+        (("get", "/api/v1/deletions"), pages.PageQuery),
+        (("get", "/api/v1/deletions/{deletion_id}/items"), imports.DeletionItemsQuery),
+        (("get", "/api/v1/certificates"), certificates.CertificatesQuery),
+        (("get", "/api/v1/vpn-policies"), pages.PageQuery),
+        (("put", "/api/v1/vpn-policies/{policy_id}"), deployments.RemovalQuery),
+        (("delete", "/api/v1/vpn-policies/{policy_id}"), deployments.RemovalQuery),
+        (("get", "/api/v1/deployments"), deployments.DeploymentsQuery),
     ],
 )
 def test_query_parameters_are_those_of_the_contract(operation: Operation, schema: type[Schema]) -> None:
@@ -309,25 +307,25 @@ def test_a_member_of_a_policy_takes_what_the_contract_says(name: str, part: type
 def test_the_form_of_a_grant_has_the_members_of_the_contract_and_others_are_ignored() -> None:
     written = component("ClientCredentials")
 
-    assert set(written["properties"]) == set(access_schemas.ClientCredentials().fields)
+    assert set(written["properties"]) == set(access.ClientCredentials().fields)
     assert "additionalProperties" not in written  # RFC 6749 §3.2
 
 
 def test_bounds_are_those_of_the_code() -> None:
     overlap = component("Rotation")["properties"]["overlap_seconds"]
 
-    assert overlap["maximum"] == access_schemas.LONGEST_OVERLAP_SECONDS
-    assert overlap["default"] == access_schemas.DEFAULT_OVERLAP_SECONDS
+    assert overlap["maximum"] == access.LONGEST_OVERLAP_SECONDS
+    assert overlap["default"] == access.DEFAULT_OVERLAP_SECONDS
     assert component("NewClient")["properties"]["scopes"]["maxItems"] == len(Scope)
     lease, most = component("LeaseSeconds"), component("LeaseOrder")["properties"]["max"]
-    assert (lease["minimum"], lease["maximum"]) == deployment_schemas.LEASE_SECONDS
-    assert lease["default"] == deployment_schemas.DEFAULT_LEASE_SECONDS
+    assert (lease["minimum"], lease["maximum"]) == deployments.LEASE_SECONDS
+    assert lease["default"] == deployments.DEFAULT_LEASE_SECONDS
     assert (most["maximum"], most["default"]) == (
-        deployment_schemas.MOST_LEASED,
-        deployment_schemas.DEFAULT_LEASED,
+        deployments.MOST_LEASED,
+        deployments.DEFAULT_LEASED,
     )
     details = component("DeploymentReport")["properties"]["detail"]
-    assert details["maxLength"] == deployment_schemas.LONGEST_DETAIL
+    assert details["maxLength"] == deployments.LONGEST_DETAIL
     listed = component("CitrixDeviceQuery")["properties"]["limit"]
     assert listed["maximum"] == MOST_LISTED
 

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from bulkcert.api.v1.schemas import certificates as certificate_schemas
 from bulkcert.api.v1.schemas import deployments as deployment_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import imports as import_schemas
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES
@@ -92,13 +93,13 @@ LISTS: list[tuple[Callable[[Verbs], None], List, Any, int]] = [
     (
         keep_long_certificates,
         lambda tx, limit, cursor: tx.certificates.page(CertificateFilter(), limit, cursor),
-        schemas.Certificate(),
+        certificate_schemas.Certificate(),
         ROWS + 1,
     ),
     (
         keep_long_items,
         lambda tx, limit, cursor: tx.items.page(first_request(tx), None, limit, cursor),
-        schemas.Item(),
+        import_schemas.Item(),
         ROWS,
     ),
     (

@@ -1,12 +1,13 @@
-"""Device certificates that are kept, without anything secret."""
+"""Device certificates, without anything secret."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.certificates import CertificateFilter
+from bulkcert.api.v1.request_parts import parse_id
+from bulkcert.api.v1.schemas import certificates
+from bulkcert.api.v1.views import Values, answers, reads
+from bulkcert.values.certificates import CertificateFilter, DeviceCertificate
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
 
 blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
@@ -14,18 +15,18 @@ blueprint = Blueprint("certificates", __name__, url_prefix="/certificates")
 
 @blueprint.get("")
 @authorization.needs(Scope.CERTIFICATES_READ)
-def index() -> Response:
+@reads(query=certificates.CertificatesQuery)
+@answers(certificates.Certificate)
+def index(query: Values) -> Page[DeviceCertificate]:
     """List device certificates, the oldest first."""
-    query = read_query(schemas.CertificatesQuery())
     limit, cursor = query.pop("limit"), query.pop("cursor")
-    page = context.service().inventory.page(CertificateFilter(**query), limit, cursor)
-    return jsonify(pages.write(page, schemas.Certificate()))
+    return context.service().inventory.page(CertificateFilter(**query), limit, cursor)
 
 
 @blueprint.get("/<certificate_id>")
 @authorization.needs(Scope.CERTIFICATES_READ)
-def show(certificate_id: str) -> Response:
+@reads()
+@answers(certificates.Certificate)
+def show(certificate_id: str) -> DeviceCertificate:
     """Show one device certificate."""
-    read_query(schemas.Nothing())
-    found = context.service().inventory.find(ids.number(certificate_id))
-    return jsonify(schemas.Certificate().dump(found))
+    return context.service().inventory.find(parse_id(certificate_id))

@@ -3,11 +3,10 @@
 from flask import Blueprint, Response, request
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_query, read_urlencoded
+from bulkcert.api.v1.answers import answer_with_token
 from bulkcert.api.v1.client_credentials import read_client
-from bulkcert.api.v1.issuing import answer_with_token
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import access
+from bulkcert.api.v1.views import Values, reads
 from bulkcert.errors import MalformedRequest, NotSupported
 
 GRANT = "client_credentials"
@@ -17,10 +16,9 @@ blueprint = Blueprint("grant", __name__)
 
 @blueprint.post("/token")
 @authorization.public
-def create() -> Response:
+@reads(form=access.ClientCredentials)
+def create(order: Values) -> Response:
     """Exchange a client's id and secret for a token."""
-    read_query(schemas.Nothing())
-    order = read_urlencoded(access_schemas.ClientCredentials())
     if not order["grant_type"]:
         raise MalformedRequest("The form does not say the grant_type.")
     if order["grant_type"] != GRANT:

@@ -2,65 +2,58 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, request
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.principals import Scope
+from bulkcert.api.parsing import read_json
+from bulkcert.api.v1.request_parts import parse_name
+from bulkcert.api.v1.schemas import access, pages
+from bulkcert.api.v1.views import Values, answers, reads
+from bulkcert.values.pages import Page
+from bulkcert.values.principals import IssuedClient, Principal, Scope
 
 blueprint = Blueprint("clients", __name__, url_prefix="/clients")
 
 
 @blueprint.post("")
 @authorization.needs(Scope.ADMIN)
-def create() -> Response:
-    """Make a client; its secret is in this answer and nowhere else."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewClient())
-    caller = context.caller()
-    made = context.service().accounts.create_client(
-        order["name"], frozenset(order["scopes"]), caller.login, caller
-    )
-    response = jsonify(access_schemas.IssuedClient().dump(made))
-    response.status_code = 201
-    return response
+@reads(body=access.NewClient)
+@answers(access.IssuedClient, status=201)
+def create(order: Values) -> IssuedClient:
+    """Create a client; no other answer shows its secret."""
+    caller, scopes = context.caller(), frozenset(order["scopes"])
+    return context.service().accounts.create_client(order["name"], scopes, caller.login, caller)
 
 
 @blueprint.get("")
 @authorization.needs(Scope.ADMIN)
-def index() -> Response:
+@reads(query=pages.PageQuery)
+@answers(access.Client)
+def index(query: Values) -> Page[Principal]:
     """List clients, the oldest first."""
-    page = context.service().accounts.clients(**read_query(schemas.PageQuery()))
-    return jsonify(pages.write(page, access_schemas.Client()))
+    return context.service().accounts.clients(**query)
 
 
 @blueprint.post("/<client_id>/rotate")
 @authorization.needs(Scope.ADMIN)
-def rotate(client_id: str) -> Response:
-    """Give a client another secret; the one before works on for a while."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.Rotation()) if _has_body() else access_schemas.Rotation().load({})
+@reads()
+@answers(access.IssuedClient)
+def rotate(client_id: str) -> IssuedClient:
+    """Replace the secret of a client; the old secret stays valid for a while. The body may be left out."""
+    order = read_json(access.Rotation()) if _has_body() else access.Rotation().load({})
+    name, overlap = parse_name(client_id, "client"), timedelta(seconds=order["overlap_seconds"])
     caller = context.caller()
-    issued = context.service().accounts.rotate_client(
-        ids.word(client_id, "client"),
-        timedelta(seconds=order["overlap_seconds"]),
-        caller.login,
-        caller,
-    )
-    return jsonify(access_schemas.IssuedClient().dump(issued))
+    return context.service().accounts.rotate_client(name, overlap, caller.login, caller)
 
 
 @blueprint.post("/<client_id>/disable")
 @authorization.needs(Scope.ADMIN)
-def disable(client_id: str) -> Response:
+@reads()
+@answers(access.Client)
+def disable(client_id: str) -> Principal:
     """Disable a client."""
-    read_query(schemas.Nothing())
-    caller = context.caller()
-    client = context.service().accounts.disable_client(ids.word(client_id, "client"), caller.login, caller)
-    return jsonify(access_schemas.Client().dump(client))
+    caller, name = context.caller(), parse_name(client_id, "client")
+    return context.service().accounts.disable_client(name, caller.login, caller)
 
 
 def _has_body() -> bool:

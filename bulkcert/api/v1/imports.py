@@ -8,16 +8,17 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from bulkcert.api import authorization, context
 from bulkcert.api.parsing import read_query
 from bulkcert.api.uploads import MULTIPART, read_raw
-from bulkcert.api.v1 import negotiation, pages, reports
-from bulkcert.api.v1.conditions import Wait, idempotency_key
-from bulkcert.api.v1.forms import read_file_and_fields
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1 import negotiation, reports
+from bulkcert.api.v1.request_parts import Wait, idempotency_key, read_file_and_fields
+from bulkcert.api.v1.schemas import imports, pages
+from bulkcert.api.v1.views import Values, answers, reads
 from bulkcert.errors import UnsupportedMediaType
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, RequestKind
+from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
 
 ZIPS = ("application/zip", "application/octet-stream", "application/x-zip-compressed", "application/x-zip")
-"""What browsers, curl and Windows call a zip, or any file."""
+"""Media types that browsers, curl and Windows send for a zip, or for any file."""
 
 _POLL_SECONDS = "1"
 
@@ -27,32 +28,33 @@ blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 @blueprint.post("")
 @authorization.needs(Scope.IMPORTS_WRITE)
 def create() -> Response:
-    """Accept a bundle, and wait a while for its end: 201 (200 for a dry run) when it is done, else 202."""
+    """Accept a bundle and wait for its end: 201 (200 for a dry run) if it is done in time, else 202."""
     return _create(_read_form if request.mimetype == MULTIPART else _read_body)
 
 
 @blueprint.post("/raw")
 @authorization.needs(Scope.IMPORTS_WRITE)
 def create_from_body() -> Response:
-    """Accept a bundle that is the body itself; answers like `create`."""
+    """Accept a bundle that is the whole body; answer like `create`."""
     return _create(_read_body)
 
 
 @blueprint.get("")
 @authorization.needs(Scope.IMPORTS_READ)
-def index() -> Response:
+@reads(query=pages.PageQuery)
+@answers(imports.Import)
+def index(query: Values) -> Page[BulkRequest]:
     """List imports, the newest first."""
-    query = read_query(schemas.PageQuery())
-    page = context.service().requests.page(RequestKind.IMPORT, **query)
-    return jsonify(pages.write(page, schemas.Import()))
+    return context.service().requests.page(RequestKind.IMPORT, **query)
 
 
 @blueprint.get("/<id_except('raw'):import_id>")
 @authorization.needs(Scope.IMPORTS_READ)
-def show(import_id: str) -> Response:
-    """Show where an import stands."""
-    read_query(schemas.Nothing())
-    return jsonify(schemas.Import().dump(context.service().requests.find(RequestKind.IMPORT, import_id)))
+@reads()
+@answers(imports.Import)
+def show(import_id: str) -> BulkRequest:
+    """Show the state of an import."""
+    return context.service().requests.find(RequestKind.IMPORT, import_id)
 
 
 @blueprint.get("/<import_id>/items")
@@ -60,24 +62,25 @@ def show(import_id: str) -> Response:
 @negotiation.offers(*reports.FORMATS)
 def items(import_id: str) -> Response:
     """List the devices of an import, in the order of the bundle."""
-    return reports.items(RequestKind.IMPORT, import_id, schemas.ImportItemsQuery)
+    return reports.items(RequestKind.IMPORT, import_id, imports.ImportItemsQuery)
 
 
 @blueprint.get("/<import_id>/retry-list")
 @authorization.needs(Scope.IMPORTS_READ)
 @negotiation.offers(reports.TEXT)
+@reads()
 def retry_list(import_id: str) -> Response:
-    """Begin the credentials file of another try: a line for each device that failed."""
+    """Return the start of a credentials file for another try: a line for each device that failed."""
     return reports.retry_list(import_id)
 
 
 @blueprint.post("/<import_id>/cancel")
 @authorization.needs(Scope.IMPORTS_WRITE)
-def cancel(import_id: str) -> Response:
-    """Stop what has not started of an import, and show where it stands."""
-    read_query(schemas.Nothing())
-    stopped = context.service().importer.cancel(import_id, context.caller())
-    return jsonify(schemas.Import().dump(stopped))
+@reads()
+@answers(imports.Import)
+def cancel(import_id: str) -> BulkRequest:
+    """Cancel the items of an import that have not started, and show its state."""
+    return context.service().importer.cancel(import_id, context.caller())
 
 
 def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
@@ -91,19 +94,19 @@ def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
 
 
 def _read_form() -> tuple[ImportOrder, BinaryIO]:
-    read_query(schemas.Nothing())
-    fields, bundle = read_file_and_fields("bundle", schemas.ImportOrder())
+    read_query(pages.Nothing())
+    fields, bundle = read_file_and_fields("bundle", imports.ImportOrder())
     return ImportOrder(**fields), bundle
 
 
 def _read_body() -> tuple[ImportOrder, BinaryIO]:
     if request.mimetype not in ZIPS:
         raise UnsupportedMediaType(f"The body is neither {MULTIPART} nor {', '.join(ZIPS)}.")
-    return ImportOrder(**read_query(schemas.ImportOrder())), read_raw()
+    return ImportOrder(**read_query(imports.ImportOrder())), read_raw()
 
 
 def _answer(found: BulkRequest, wait: Wait) -> Response:
-    response = jsonify(schemas.Import().dump(found))
+    response = jsonify(imports.Import().dump(found))
     done = 200 if found.validate_only else 201
     response.status_code = done if found.state.is_finished else 202
     response.headers["Location"] = url_for(".show", import_id=found.id)

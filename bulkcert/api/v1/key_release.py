@@ -1,35 +1,31 @@
-"""Hand a device's key and certificate out."""
+"""Release the key and certificate of a device."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.request_parts import parse_id
+from bulkcert.api.v1.schemas import access
+from bulkcert.api.v1.views import Values, answers, reads
 from bulkcert.errors import Fault, MalformedRequest
 from bulkcert.values.principals import Scope
-from bulkcert.values.releases import Encryption, ReleaseFormat
+from bulkcert.values.releases import Encryption, Released, ReleaseFormat
 
 blueprint = Blueprint("release", __name__, url_prefix="/certificates")
 
 
 @blueprint.post("/<certificate_id>/release")
 @authorization.needs(Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ)
-def create(certificate_id: str) -> Response:
-    """Make a PKCS#12 or PEM of a certificate and its key, once this is recorded."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.ReleaseOrder())
+@reads(body=access.ReleaseOrder)
+@answers(access.Released)
+def create(order: Values, certificate_id: str) -> Released:
+    """Record the release, then return a certificate and its key as PKCS#12 or PEM."""
     if order["format"] is ReleaseFormat.PEM and order["encryption"] is not None:
         fault = Fault("encryption", "PEM has one of its own: leave this out.")
         raise MalformedRequest("The request is not of the form that the contract says.", (fault,))
-    released = context.service().releaser.release(
-        ids.number(certificate_id),
+    return context.service().releaser.release(
+        parse_id(certificate_id),
         order["format"],
         order["encryption"] or Encryption.AES256,
         order["password"],
         context.caller().login,
     )
-    response = jsonify(access_schemas.Released().dump(released))
-    response.headers["Cache-Control"] = "no-store"
-    return response

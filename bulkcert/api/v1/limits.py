@@ -2,18 +2,17 @@
 
 import dataclasses
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_query
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.views import Values, reads
 
 blueprint = Blueprint("limits", __name__)
 
 
 @blueprint.get("/limits")
 @authorization.authenticated
-def show() -> Response:
+@reads()
+def show() -> Values:
     """Show every limit, by name."""
-    read_query(schemas.Nothing())
-    return jsonify(dataclasses.asdict(context.service().limits))
+    return dataclasses.asdict(context.service().limits)

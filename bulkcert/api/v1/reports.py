@@ -16,8 +16,9 @@ from werkzeug.wsgi import FileWrapper
 
 from bulkcert.api import context
 from bulkcert.api.parsing import read_query
-from bulkcert.api.v1 import negotiation, pages
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1 import negotiation
+from bulkcert.api.v1.answers import dump_page
+from bulkcert.api.v1.schemas import imports, pages
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind
 
 CSV, NDJSON, TEXT = "text/csv", "application/x-ndjson", "text/plain"
@@ -38,12 +39,12 @@ _CAN_STAND_IN_A_LINE = re.compile(r"[^=\r\n\0]+")
 _MOST_IN_MEMORY = 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
 
-_ITEM = schemas.Item()
+_ITEM = imports.Item()
 
 Pages = Iterator[Sequence[Item]]
 
 
-def items(kind: RequestKind, request_id: str, query: type[schemas.PageQuery]) -> Response:
+def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> Response:
     """Answer with the items of an import or deletion, in the form that the request accepts.
 
     `query` reads the filters and, for JSON, the page; what is whole has no pages and refuses their names.
@@ -52,15 +53,14 @@ def items(kind: RequestKind, request_id: str, query: type[schemas.PageQuery]) ->
     requests = context.service().requests
     if wanted == negotiation.JSON:
         page = requests.items(kind, request_id, **read_query(query()))
-        return _varying(jsonify(pages.write(page, _ITEM)))
-    report = requests.report(kind, request_id, **read_query(query(exclude=schemas.PAGE_PARAMETERS)))
+        return _varying(jsonify(dump_page(page, _ITEM)))
+    report = requests.report(kind, request_id, **read_query(query(exclude=pages.PAGE_PARAMETERS)))
     write, suffix = (_csv_pieces, "csv") if wanted == CSV else (_ndjson_pieces, "ndjson")
     return _varying(_download(write(report), wanted, f"{kind}-{request_id}.{suffix}"))
 
 
 def retry_list(import_id: str) -> Response:
     """Answer with the failed items of an import as the skeleton of a credentials file."""
-    read_query(schemas.Nothing())
     failed = context.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
     return _download(retry_lines(failed), TEXT, f"import-{import_id}-retry-list.txt")
 

@@ -1,49 +1,46 @@
-"""Sessions: log in, see where one is logged in, end one."""
+"""Sessions: log in, list sessions, end a session."""
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.demands import demand
-from bulkcert.api.v1.issuing import answer_with_token
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.principals import Scope
+from bulkcert.api.v1.answers import answer_with_token
+from bulkcert.api.v1.request_parts import parse_name, require_scope
+from bulkcert.api.v1.schemas import access
+from bulkcert.api.v1.views import Values, answers, reads
+from bulkcert.values.pages import Page
+from bulkcert.values.principals import Caller, Scope, Session
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/sessions")
 
 
 @blueprint.post("")
 @authorization.public
-def create() -> Response:
+@reads(body=access.Login)
+def create(order: Values) -> Response:
     """Exchange login and password for a token."""
-    read_query(schemas.Nothing())
-    order = read_json(schemas.Login())
-    session = context.service().access.log_in(
-        order["login"], order["password"], request.remote_addr or "unknown"
-    )
-    return answer_with_token(session)
+    source = request.remote_addr or "unknown"
+    return answer_with_token(context.service().access.log_in(order["login"], order["password"], source))
 
 
 @blueprint.get("")
 @authorization.authenticated
-def index() -> Response:
-    """List the caller's live sessions, or everybody's."""
-    query = read_query(access_schemas.SessionsQuery())
-    everybodys = query.pop("all") == "true"
-    if everybodys:
-        demand(Scope.ADMIN, "`all`")
-    page = context.service().accounts.sessions(None if everybodys else context.caller(), **query)
-    return jsonify(pages.write(page, access_schemas.Session()))
+@reads(query=access.SessionsQuery)
+@answers(access.Session)
+def index(query: Values) -> Page[Session]:
+    """List the live sessions of the caller, or of all principals."""
+    of: Caller | None = context.caller()
+    if query.pop("all") == "true":
+        require_scope(Scope.ADMIN, "`all`")
+        of = None
+    return context.service().accounts.sessions(of, **query)
 
 
 @blueprint.delete("/<session_id>")
 @authorization.authenticated
+@reads()
 def end(session_id: str) -> Response:
-    """End a session: one of the caller's own, or anybody's where the token carries `admin`."""
-    read_query(schemas.Nothing())
+    """End a session of the caller, or any session where the token carries `admin`."""
     caller = context.caller()
     of = None if Scope.ADMIN in caller.scopes else caller
-    context.service().accounts.revoke_session(ids.word(session_id, "session"), of, caller.login)
+    context.service().accounts.revoke_session(parse_name(session_id, "session"), of, caller.login)
     return Response(status=204)

@@ -1,14 +1,11 @@
 """Revoke tokens (RFC 7009)."""
 
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from bulkcert.api import authorization, context, tokens
-from bulkcert.api.parsing import read_query, read_urlencoded
 from bulkcert.api.v1.client_credentials import read_client
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import access
+from bulkcert.api.v1.views import Values, reads
 from bulkcert.errors import MalformedRequest, Unauthenticated
 
 blueprint = Blueprint("token", __name__, url_prefix="/token")
@@ -16,10 +13,9 @@ blueprint = Blueprint("token", __name__, url_prefix="/token")
 
 @blueprint.post("/revoke")
 @authorization.authenticated_or_client
-def revoke() -> Response:
-    """End one of the caller's tokens; 200 also where there is none to end (§2.2)."""
-    read_query(schemas.Nothing())
-    order = read_urlencoded(access_schemas.Revocation())
+@reads(form=access.Revocation)
+def revoke(order: Values) -> Response:
+    """End one of the caller's tokens; an unknown token is answered with 200 as well (§2.2)."""
     principal_id, login = _owner(order)
     try:
         token_id = tokens.verify_token(order["token"])
@@ -29,7 +25,7 @@ def revoke() -> Response:
     return Response()
 
 
-def _owner(order: dict[str, Any]) -> tuple[int, str]:
+def _owner(order: Values) -> tuple[int, str]:
     """Return the id and login of the principal whose tokens this request may end (§2.1)."""
     if context.login() is None:
         client_id, secret = read_client(order)

@@ -1,86 +1,72 @@
 """Users and their roles."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids, pages
-from bulkcert.api.v1.schemas import access as access_schemas
-from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.principals import IssuedUser, Scope
+from bulkcert.api.v1.request_parts import parse_name
+from bulkcert.api.v1.schemas import access, pages
+from bulkcert.api.v1.views import Values, answers, reads
+from bulkcert.values.pages import Page
+from bulkcert.values.principals import IssuedUser, Principal, Scope
 
 blueprint = Blueprint("users", __name__)
 
 
 @blueprint.post("/users")
 @authorization.needs(Scope.ADMIN)
-def create() -> Response:
-    """Make a user."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewUser())
+@reads(body=access.NewUser)
+@answers(access.IssuedUser, status=201)
+def create(order: Values) -> IssuedUser:
+    """Create a user."""
     caller = context.caller()
-    made = context.service().accounts.create_user(
+    return context.service().accounts.create_user(
         order["login"], order["role"], order["password"], caller.login, caller
     )
-    response = _answer(made)
-    response.status_code = 201
-    return response
 
 
 @blueprint.get("/users")
 @authorization.needs(Scope.ADMIN)
-def index() -> Response:
+@reads(query=pages.PageQuery)
+@answers(access.User)
+def index(query: Values) -> Page[Principal]:
     """List users, the oldest first."""
-    page = context.service().accounts.users(**read_query(schemas.PageQuery()))
-    return jsonify(pages.write(page, access_schemas.User()))
+    return context.service().accounts.users(**query)
 
 
 @blueprint.post("/users/<login>/disable")
 @authorization.needs(Scope.ADMIN)
-def disable(login: str) -> Response:
+@reads()
+@answers(access.User)
+def disable(login: str) -> Principal:
     """Disable a user."""
-    read_query(schemas.Nothing())
-    caller = context.caller()
-    user = context.service().accounts.disable_user(ids.word(login, "user"), caller.login, caller)
-    return jsonify(access_schemas.User().dump(user))
+    caller, name = context.caller(), parse_name(login, "user")
+    return context.service().accounts.disable_user(name, caller.login, caller)
 
 
 @blueprint.post("/users/<login>/role")
 @authorization.needs(Scope.ADMIN)
-def change_role(login: str) -> Response:
-    """Give a user another role."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewRole())
-    caller = context.caller()
-    user = context.service().accounts.change_role(
-        ids.word(login, "user"), order["role"], caller.login, caller
-    )
-    return jsonify(access_schemas.User().dump(user))
+@reads(body=access.NewRole)
+@answers(access.User)
+def change_role(order: Values, login: str) -> Principal:
+    """Change the role of a user."""
+    caller, name = context.caller(), parse_name(login, "user")
+    return context.service().accounts.change_role(name, order["role"], caller.login, caller)
 
 
 @blueprint.post("/users/<login>/password")
 @authorization.needs(Scope.ADMIN)
-def set_password(login: str) -> Response:
-    """Give a user another password."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.NewPassword())
-    caller = context.caller()
-    return _answer(
-        context.service().accounts.set_password(
-            ids.word(login, "user"), order["password"], caller.login, caller
-        )
-    )
+@reads(body=access.NewPassword)
+@answers(access.IssuedUser)
+def set_password(order: Values, login: str) -> IssuedUser:
+    """Set the password of a user."""
+    caller, name = context.caller(), parse_name(login, "user")
+    return context.service().accounts.set_password(name, order["password"], caller.login, caller)
 
 
 @blueprint.post("/password")
 @authorization.authenticated
-def change_own_password() -> Response:
-    """Change one's own password."""
-    read_query(schemas.Nothing())
-    order = read_json(access_schemas.OwnPassword())
+@reads(body=access.OwnPassword)
+def change_own_password(order: Values) -> Response:
+    """Change the password of the caller."""
     context.service().accounts.change_own_password(context.caller(), order["current"], order["new"])
     return Response(status=204)
-
-
-def _answer(issued: IssuedUser) -> Response:
-    return jsonify(access_schemas.IssuedUser().dump(issued))

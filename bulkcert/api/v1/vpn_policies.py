@@ -1,13 +1,16 @@
-"""VPN policies: what to put on devices."""
+"""VPN policies: the profile and the devices that get it."""
 
 from flask import Blueprint, Response, jsonify, url_for
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_json, read_query
-from bulkcert.api.v1 import ids, negotiation, pages, profiles
-from bulkcert.api.v1.schemas import deployments as deployment_schemas
-from bulkcert.api.v1.schemas import imports as schemas
-from bulkcert.values.deployments import DeploymentFilter
+from bulkcert.api.parsing import read_json
+from bulkcert.api.v1 import negotiation
+from bulkcert.api.v1.answers import PROFILE, answer_with_profile
+from bulkcert.api.v1.request_parts import parse_id
+from bulkcert.api.v1.schemas import deployments, pages
+from bulkcert.api.v1.views import Values, answers, reads
+from bulkcert.values.deployments import DeploymentFilter, KeptPolicy
+from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Scope
 
@@ -19,11 +22,11 @@ blueprint = Blueprint("vpn_policies", __name__, url_prefix="/vpn-policies")
 
 @blueprint.post("")
 @authorization.needs(Scope.POLICIES_WRITE)
+@reads()
 def create() -> Response:
-    """Keep a new policy; the deployments that it wants are planned when the answer comes."""
-    read_query(schemas.Nothing())
+    """Create a policy and plan its deployments."""
     kept = context.service().vpn_policies.create(_read_policy(), context.caller())
-    response = jsonify(deployment_schemas.KeptPolicy().dump(kept))
+    response = jsonify(deployments.KeptPolicy().dump(kept))
     response.status_code = 201
     response.headers["Location"] = url_for(".show", policy_id=kept.id)
     return response
@@ -31,55 +34,56 @@ def create() -> Response:
 
 @blueprint.get("")
 @authorization.needs(Scope.POLICIES_READ)
-def index() -> Response:
+@reads(query=pages.PageQuery)
+@answers(deployments.KeptPolicy)
+def index(query: Values) -> Page[KeptPolicy]:
     """List policies, the oldest first."""
-    page = context.service().vpn_policies.page(**read_query(schemas.PageQuery()))
-    return jsonify(pages.write(page, deployment_schemas.KeptPolicy()))
+    return context.service().vpn_policies.page(**query)
 
 
 @blueprint.get("/<policy_id>")
 @authorization.needs(Scope.POLICIES_READ)
-def show(policy_id: str) -> Response:
-    """Show a policy, and how many of its deployments are in which state."""
-    read_query(schemas.Nothing())
+@reads()
+def show(policy_id: str) -> Values:
+    """Show a policy, and the number of its deployments in each state."""
     service = context.service()
-    kept = service.vpn_policies.find(ids.number(policy_id))
+    kept = service.vpn_policies.find(parse_id(policy_id))
     counts = service.deployments.counts(DeploymentFilter(policy_id=kept.id))
-    return jsonify(deployment_schemas.KeptPolicy().dump(kept) | {"deployments": counts})
+    return {**deployments.KeptPolicy().dump(kept), "deployments": counts}
 
 
 @blueprint.put("/<policy_id>")
 @authorization.needs(Scope.POLICIES_WRITE)
-def replace(policy_id: str) -> Response:
-    """Put a policy in the place of another; devices whose profile changes get it anew."""
-    removes = read_query(deployment_schemas.RemovalQuery())["remove_profiles"]
-    kept = context.service().vpn_policies.replace(
-        ids.number(policy_id), _read_policy(), context.caller(), removes=removes
+@reads(query=deployments.RemovalQuery)
+@answers(deployments.KeptPolicy)
+def replace(query: Values, policy_id: str) -> KeptPolicy:
+    """Replace a policy; a device is deployed to again where its profile changes."""
+    return context.service().vpn_policies.replace(
+        parse_id(policy_id), _read_policy(), context.caller(), removes=query["remove_profiles"]
     )
-    return jsonify(deployment_schemas.KeptPolicy().dump(kept))
 
 
 @blueprint.delete("/<policy_id>")
 @authorization.needs(Scope.POLICIES_WRITE)
-def delete(policy_id: str) -> Response:
-    """Delete a policy; its profiles stay on devices unless they are to be removed."""
-    removes = read_query(deployment_schemas.RemovalQuery())["remove_profiles"]
-    context.service().vpn_policies.delete(ids.number(policy_id), context.caller(), removes=removes)
+@reads(query=deployments.RemovalQuery)
+def delete(query: Values, policy_id: str) -> Response:
+    """Delete a policy; its profiles stay on devices unless `remove_profiles` is true."""
+    removes = query["remove_profiles"]
+    context.service().vpn_policies.delete(parse_id(policy_id), context.caller(), removes=removes)
     return Response(status=204)
 
 
 @blueprint.post("/<policy_id>/profile")
 @authorization.needs(Scope.KEYS_RELEASE, Scope.CERTIFICATES_READ)
-@negotiation.offers(profiles.MEDIA_TYPE)
-def export(policy_id: str) -> Response:
-    """Make the profile of one device for installing by hand, once this is recorded."""
-    read_query(schemas.Nothing())
-    order = read_json(deployment_schemas.ProfileOrder())
+@negotiation.offers(PROFILE)
+@reads(body=deployments.ProfileOrder)
+def export(order: Values, policy_id: str) -> Response:
+    """Record the release, then return the profile of one device for installation by hand."""
     made = context.service().profile_release.export(
-        ids.number(policy_id), order["certificate_id"], context.caller().login
+        parse_id(policy_id), order["certificate_id"], context.caller().login
     )
-    return profiles.answer_with_profile(made.content, made.fingerprint_sha256)
+    return answer_with_profile(made.content, made.fingerprint_sha256)
 
 
 def _read_policy() -> VpnPolicy:
-    return VpnPolicy.from_document(read_json(deployment_schemas.PolicyDocument(), MOST_BYTES))
+    return VpnPolicy.from_document(read_json(deployments.PolicyDocument(), MOST_BYTES))

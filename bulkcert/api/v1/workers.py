@@ -1,13 +1,13 @@
 """Workers: the processes that do the work of imports, on all machines."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 
 from bulkcert.api import authorization, context
-from bulkcert.api.parsing import read_query
-from bulkcert.api.v1 import pages
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import workers
+from bulkcert.api.v1.views import answers, reads
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import Scope
+from bulkcert.values.workers import Worker
 
 _MOST = 1000
 
@@ -16,8 +16,8 @@ blueprint = Blueprint("workers", __name__)
 
 @blueprint.get("/workers")
 @authorization.needs(Scope.METRICS_READ)
-def index() -> Response:
-    """List workers: those that run first, then the last seen; there is one page."""
-    read_query(schemas.Nothing())
-    workers = context.service().workers.list(_MOST)
-    return jsonify(pages.write(Page(tuple(workers), next_cursor=None), schemas.Worker()))
+@reads()
+@answers(workers.Worker)
+def index() -> Page[Worker]:
+    """List workers on one page: running workers first, then by when they were last seen."""
+    return Page(tuple(context.service().workers.list(_MOST)), next_cursor=None)

@@ -13,8 +13,8 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role
 from bulkcert.values.secret import Secret
 from bulkcert.vault.spool import Spool
-from bulkcert.wiring import service as wiring
 from bulkcert.wiring.service import Service
+from bulkcert.wiring.work import make_work
 from tests.api.conftest import (
     PASSWORD,
     ApiCaller,
@@ -617,7 +617,7 @@ def test_the_shipped_wiring_of_a_worker_does_the_same(new_service: NewService) -
     app = an_app(service)
     caller = ApiCaller(a_client(app), a_token(app, service))
     accepted = upload(caller, a_bundle([FIRST]))
-    work = wiring.make_work(service.config)
+    work = make_work(service.config)
     while work.work_once():
         pass
     work.close()

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from bulkcert.api.v1.schemas import imports as schemas
+from bulkcert.api.v1.schemas import imports
 from bulkcert.imports import reports
 from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
@@ -69,7 +69,7 @@ def test_the_rate_and_the_estimate_are_those_of_this_moment(
     frozen: Flask, changes: dict[str, Any], rate: float | None, finish: str | None
 ) -> None:
     with frozen.app_context():
-        written = schemas.Import().dump(dataclasses.replace(AN_IMPORT, **changes))
+        written = imports.Import().dump(dataclasses.replace(AN_IMPORT, **changes))
 
     assert (written["items_per_second"], written["estimated_finish"]) == (rate, finish)
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401, ARG002 - these are the signatures of marshmallow
-"""What the paths of users, clients, sessions and releases read and write; rules as in `schemas`."""
+"""What the paths of users, clients, tokens, sessions and releases read and write."""
 
 import base64
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from bulkcert.api.v1.schemas.fields import Password, Text, Timestamp
-from bulkcert.api.v1.schemas.imports import PageQuery
+from bulkcert.api.v1.schemas.pages import PageQuery
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret
@@ -41,6 +41,13 @@ class ScopeList(fields.List[Scope]):
 
 
 # --- read -------------------------------------------------------------------------------------------
+
+
+class Login(Schema):
+    """The body of POST /sessions."""
+
+    login = Text(required=True)
+    password = Password(required=True)
 
 
 class ClientCredentials(Schema):

@@ -8,7 +8,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, vali
 
 from bulkcert.api.v1.schemas.fields import IdentityTypeName, Switch, Text, Timestamp
 from bulkcert.api.v1.schemas.filters import Fingerprint
-from bulkcert.api.v1.schemas.imports import PageQuery
+from bulkcert.api.v1.schemas.pages import PageQuery
 from bulkcert.values.deployments import Deployment, Lease
 from bulkcert.values.policies import DeploymentState, VpnPolicy
 
