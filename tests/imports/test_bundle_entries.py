@@ -16,7 +16,7 @@ from bulkcert.imports.sealed_entries import Entry
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import BLOCK_BYTES, Spool
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 BAD = b"damaged on the way"
 

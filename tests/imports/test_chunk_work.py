@@ -46,7 +46,8 @@ from tests.builders import (
     an_ec_key,
     an_rsa_key,
 )
-from tests.conftest import Clock, InProcessOpener, Verbs, make_verbs
+from tests.clock import Clock
+from tests.verbs import InProcessOpener, Verbs, make_verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 CURRENT = CertificateFilter(state=CertificateState.CURRENT)

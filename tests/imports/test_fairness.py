@@ -20,7 +20,7 @@ from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import a_bundle, a_pkcs12
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 COSTLY, NEARLY_A_SLICE, SLOW, ENDLESS, ASKS_FOR_MUCH, CHEAP = (
     b"costly",

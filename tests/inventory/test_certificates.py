@@ -16,7 +16,7 @@ from bulkcert.values.certificates import CertificateFilter, CertificateState, Ch
 from bulkcert.values.events import EventType
 from bulkcert.values.identities import IdentityType
 from tests.builders import DAY, NOW, a_bundle, a_ca, a_certificate, a_pkcs12, a_zip, an_ec_key
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 SERIAL = IdentityType.SERIAL_NUMBER
