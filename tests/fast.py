@@ -29,9 +29,12 @@ SLOW_PLACES = (
     "deployments/mdm/test_long_stories.py",
     "deployments/mdm/test_pins.py",
     "deployments/mdm/test_webhook.py",
+    "formats/pkcs12/test_tools.py",
     "opening/test_confinement.py",
     "opening/test_memory.py",
     "opening/test_opener.py",
+    "processes/test_web.py",
+    "test_ports.py",
 )
 """Folders and files whose tests start a process, open a server's socket, or take long."""
 SLOW_FIXTURES = frozenset({"opener", "make_opener"})

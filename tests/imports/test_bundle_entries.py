@@ -83,6 +83,7 @@ def test_a_shuffled_zip_gives_what_its_items_say(rng: random.Random, number: int
         assert {place: (each.code, each.detail) for place, each in some[1].items()} == refused
 
 
+@pytest.mark.slow
 def test_a_shuffled_zip_is_read_once(tmp_path: Path) -> None:
     number = 6000
     rng = random.Random(7)

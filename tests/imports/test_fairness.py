@@ -210,6 +210,7 @@ def test_who_used_least_is_next_each_time(site: Site) -> None:
     assert served == "abcbacbabacbabc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("works_ahead", [False, True])
 @pytest.mark.parametrize("hostile", [["one"] * 10, [f"hostile-{number}" for number in range(10)]])
 @pytest.mark.parametrize("slices_before", [0, 5, 25])

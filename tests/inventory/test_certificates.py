@@ -28,6 +28,7 @@ def current(verbs: Verbs) -> set[str]:
     return {str(c.identity) for c in verbs.inventory.page(CURRENT, 100, None).items}
 
 
+@pytest.mark.slow
 def test_deleting_tells_for_each_device_what_happened(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A, B]))
