@@ -1,39 +1,44 @@
-"""Fixtures that are wiring only: a clock, a vault, a store, and the verbs on top of them."""
+"""Marks, the fast set, and the fixtures that several folders use.
 
-import dataclasses
-import io
+A fixture imports what it makes when it is asked for: a test of one value loads no store and no vault.
+"""
+
+from __future__ import annotations
+
 import os
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
-from bulkcert.errors import ItemRefusal
-from bulkcert.formats.pkcs12 import opening as pkcs12
-from bulkcert.imports.chunk_work import Keeper
-from bulkcert.imports.intake import Importer
-from bulkcert.integrity.demand import VaultSigner
-from bulkcert.inventory.certificates import Inventory
-from bulkcert.inventory.deletions import Deletions
-from bulkcert.store import migration
-from bulkcert.store.store import Store
-from bulkcert.store.transaction import Transaction
-from bulkcert.values.bulk_requests import BulkRequest, ImportOrder, Item, OnConflict
-from bulkcert.values.certificates import OpenedCertificate
-from bulkcert.values.identities import IdentityType
-from bulkcert.values.limits import Limits
-from bulkcert.values.principals import SCOPES_OF, Caller, Role
-from bulkcert.values.secret import Secret
-from bulkcert.vault.master_key import MasterKey
-from bulkcert.vault.vault import Vault
-from tests.builders import NOW
-from tests.postgres import Cluster, own_cluster
+from tests import fast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bulkcert.store.store import Store
+    from bulkcert.values.principals import Caller
+    from bulkcert.vault.vault import Vault
+    from tests.clock import Clock
+    from tests.postgres import Cluster
+    from tests.verbs import Verbs
 
 # Time limits for one example would measure the machine.
 hypothesis.settings.register_profile("bulkcert", deadline=None)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=fast.EXAMPLES)
 hypothesis.settings.load_profile("bulkcert")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="run the fast set: see tests/fast.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the fast set: fewer examples, and a guard against what does not belong into it."""
+    if config.getoption("--fast"):
+        hypothesis.settings.load_profile("fast")
+        config.pluginmanager.register(fast.FastSet())
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
@@ -41,102 +46,37 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes | bytearray) else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use the PostgreSQL server of the fixtures."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        names = [*getattr(item, "fixturenames", ()), *(parameters.params.values() if parameters else ())]
-        if any(isinstance(name, str) and name in {"postgres", "postgresql"} for name in names):
-            item.add_marker(pytest.mark.postgresql)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_by(self, **time: float) -> None:
-        self.now += timedelta(**time)
-
-
-class InProcessOpener:
-    """Opens in this process: the same code as in the limited child, without the child."""
-
-    def cpu_seconds(self) -> float:
-        return 0.0
-
-    def open_all(
-        self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
-    ) -> Iterator[OpenedCertificate | ItemRefusal]:
-        for data, password in files:
-            try:
-                yield pkcs12.open(data, password)
-            except ItemRefusal as refusal:
-                yield refusal
-
-
-@dataclasses.dataclass(frozen=True)
-class Verbs:
-    """The verbs on one store, for tests of what they do together."""
-
-    store: Store
-    vault: Vault
-    clock: Clock
-    importer: Importer
-    inventory: Inventory
-    deletions: Deletions
-    keeper: Keeper
-    caller: Caller
-
-    def accept(
-        self,
-        bundle: bytes,
-        identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
-        on_conflict: OnConflict = OnConflict.REPLACE,
-        validate_only: bool = False,
-    ) -> BulkRequest:
-        order = ImportOrder(identity_type, None, on_conflict, validate_only)
-        return self.importer.accept(io.BytesIO(bundle), order, self.caller)
-
-    def work(self) -> None:
-        while self.keeper.work_once():
-            pass
-
-    def import_bundle(
-        self,
-        bundle: bytes,
-        identity_type: IdentityType = IdentityType.SERIAL_NUMBER,
-        on_conflict: OnConflict = OnConflict.REPLACE,
-        validate_only: bool = False,
-    ) -> BulkRequest:
-        request = self.accept(bundle, identity_type, on_conflict, validate_only)
-        self.work()
-        return self.importer.wait(request.id, 0)
-
-    def items(self, request: BulkRequest) -> list[Item]:
-        with self.store.reading() as tx:
-            return list(tx.items.page(request.id, None, 1000, None).items)
-
-    def codes(self, request: BulkRequest) -> dict[str | None, str | None]:
-        """The code (or outcome) of each item, by identity."""
-        return {
-            item.identity: item.result and (item.result.code or item.result.outcome)
-            for item in self.items(request)
-        }
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test by its folder and by the fixtures that it uses."""
+    parameters = getattr(item, "callspec", None)
+    values = list(parameters.params.values()) if parameters else []
+    for name in sorted(fast.marks_of(item.path, list(getattr(item, "fixturenames", ())), values)):
+        item.add_marker(name)
 
 
 @pytest.fixture
 def clock() -> Clock:
+    from tests.builders import NOW
+    from tests.clock import Clock
+
     return Clock(NOW)
 
 
 @pytest.fixture
 def vault() -> Vault:
+    from bulkcert.values.secret import Secret
+    from bulkcert.vault.master_key import MasterKey
+    from bulkcert.vault.vault import Vault
+
     return Vault((MasterKey(Secret(b"a master key for tests, 32 bytes")),))
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables of this release, to be copied."""
+    from tests.stores import migrated_file
+
+    return migrated_file(tmp_path_factory.mktemp("migrated"))
 
 
 @pytest.fixture
@@ -144,18 +84,13 @@ def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: Vault
 ) -> Iterator[Store]:  # fmt: skip
     """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
+    from tests.stores import sqlite_stores
+
     if os.environ.get("TESTS_ON") == "postgresql":
-        monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+        stop_database_clock(monkeypatch)
         yield request.getfixturevalue("postgres_store")
         return
-    yield from sqlite_stores(tmp_path, vault)
-
-
-def sqlite_stores(tmp_path: Path, vault: Vault) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}", signer=VaultSigner(vault))
-    migration.upgrade(store)
-    yield store
-    store.close()
+    yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault)
 
 
 BOTH = ("sqlite", "postgresql")
@@ -164,6 +99,8 @@ BOTH = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """One PostgreSQL server for all tests of an xdist worker that ask for it; see tests/postgres.py."""
+    from tests.postgres import own_cluster
+
     with own_cluster() as cluster:
         yield cluster
 
@@ -180,8 +117,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=BOTH)
 def any_store(request: pytest.FixtureRequest, tmp_path: Path, vault: Vault) -> Iterator[Store]:
     """A store with the tables of this release, on SQLite and on PostgreSQL."""
+    from tests.stores import postgres_stores, sqlite_stores
+
     if request.param == "sqlite":
-        yield from sqlite_stores(tmp_path, vault)
+        yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault)
     else:
         yield from postgres_stores(request.getfixturevalue("postgres"), vault)
 
@@ -189,24 +128,22 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path, vault: Vault) -> I
 @pytest.fixture
 def postgres_store(postgres: Cluster, vault: Vault) -> Iterator[Store]:
     """The same on PostgreSQL alone."""
+    from tests.stores import postgres_stores
+
     yield from postgres_stores(postgres, vault)
-
-
-def postgres_stores(cluster: Cluster, vault: Vault) -> Iterator[Store]:
-    url = cluster.lend_database()
-    store = Store(url, signer=VaultSigner(vault))
-    yield store
-    store.close()
-    cluster.take_back(url)
 
 
 @pytest.fixture
 def caller() -> Caller:
+    from bulkcert.values.principals import SCOPES_OF, Caller, Role
+
     return Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
 
 
 @pytest.fixture
 def verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
+    from tests.verbs import make_verbs
+
     return make_verbs(store, vault, clock, caller)
 
 
@@ -215,19 +152,14 @@ def any_verbs(
     any_store: Store, vault: Vault, clock: Clock, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> Verbs:
     """The verbs on SQLite and on PostgreSQL, whose own clock stands still too."""
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+    from tests.verbs import make_verbs
+
+    stop_database_clock(monkeypatch)
     return make_verbs(any_store, vault, clock, caller)
 
 
-def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
-    limits = Limits()
-    return Verbs(
-        store=store,
-        vault=vault,
-        clock=clock,
-        importer=Importer(store, vault, limits, clock),
-        inventory=Inventory(store),
-        deletions=Deletions(store, vault, limits, clock),
-        keeper=Keeper(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
-        caller=caller,
-    )
+def stop_database_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let transactions go by the clock of the test."""
+    from bulkcert.store.transaction import Transaction
+
+    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())

@@ -6,6 +6,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.builders import NOW
 from tests.later import YEAR
 
@@ -16,6 +18,7 @@ def real_time() -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 def test_the_clock_is_as_far_ahead_as_the_environment_says() -> None:
     ahead = float(os.environ.get("TESTS_YEARS_AHEAD", "0")) * YEAR.total_seconds()
     before = real_time()

@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.hashing import Passwords
 from bulkcert.access.logins import Access, TokenRules
 from bulkcert.errors import (
     AlreadyExists,
@@ -29,9 +28,10 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.principals import SCOPES_OF, Caller, IssuedClient, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
-from tests.conftest import Clock
+from tests.clock import Clock
+from tests.passwords import CheapPasswords
 
-PASSWORDS = Passwords()
+PASSWORDS = CheapPasswords()
 RIGHT, OTHER = Secret(b"correct horse battery"), Secret(b"another battery horse")
 SCOPES = frozenset({Scope.IMPORTS_WRITE, Scope.IMPORTS_READ})
 INACTIVITY = timedelta(minutes=15)
@@ -419,7 +419,7 @@ def test_an_administrator_without_other_scopes_disables_whoever_is_no_owner(
 # --- what changes during a slow step -----------------------------------------------------------------
 
 
-class Meddling(Passwords):
+class Meddling(CheapPasswords):
     """Does something else while a password is checked or hashed, once."""
 
     def __init__(self) -> None:

@@ -19,10 +19,11 @@ from bulkcert.values.principals import SCOPES_OF, Caller, Role, Scope
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import new_master_key
 from bulkcert.vault.vault import Vault
-from tests.conftest import Clock
+from tests.clock import Clock
+from tests.passwords import CheapPasswords
 
 RIGHT, WRONG = Secret(b"correct horse battery"), Secret(b"incorrect horse")
-PASSWORDS = Passwords()
+PASSWORDS = CheapPasswords()
 
 
 def an_access(store: Store, vault: Vault, clock: Clock, inactivity: timedelta | None = None) -> Access:
@@ -223,12 +224,15 @@ def test_logins_and_refusals_are_recorded_without_what_was_typed(access: Access,
 
 
 def test_passwords_are_hashed_by_argon2id_at_19_mib_and_two_passes() -> None:
-    assert PASSWORDS.hash(RIGHT).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert Passwords().hash(RIGHT).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
-def test_an_outdated_hash_is_made_anew_at_the_next_login(access: Access, store: Store) -> None:
+def test_an_outdated_hash_is_made_anew_at_the_next_login(
+    access: Access, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from argon2 import PasswordHasher
 
+    monkeypatch.setattr(access, "_passwords", Passwords())
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT.reveal())
     with store.writing() as tx:
         user = tx.principals.find_user("administrator")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask import Flask
@@ -31,8 +32,9 @@ from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.initialisation import initialise
 from bulkcert.wiring.service import Service, connect
 from tests.api.contract import ContractClient
-from tests.conftest import InProcessOpener
+from tests.passwords import CheapPasswords
 from tests.postgres import Cluster
+from tests.verbs import InProcessOpener
 
 PASSWORD = "correct horse battery"
 INITIALISED_AT = datetime(2020, 1, 1, tzinfo=UTC)
@@ -73,7 +75,8 @@ def initialised(tmp_path_factory: pytest.TempPathFactory, postgres_or_not: Clust
     if postgres_or_not is not None:
         postgres_or_not.execute("CREATE DATABASE initialised")
         settings["database_url"] = postgres_or_not.url("initialised")
-    initialise(a_config(directory, **settings), Secret(PASSWORD.encode()), lambda: INITIALISED_AT)
+    with mock.patch("bulkcert.wiring.initialisation.Passwords", CheapPasswords):
+        initialise(a_config(directory, **settings), Secret(PASSWORD.encode()), lambda: INITIALISED_AT)
     return directory
 
 
@@ -133,7 +136,8 @@ def new_service(
         open_services.append(end)
         if postgres_or_not is not None:
             settings = new_database(postgres_or_not, end) | settings
-        service = connect(a_config(directory, **settings), now)
+        with mock.patch("bulkcert.wiring.service.Passwords", CheapPasswords):
+            service = connect(a_config(directory, **settings), now)
         end.callback(service.close)
         return service
 

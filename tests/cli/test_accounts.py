@@ -74,6 +74,7 @@ def after(label: str, done: Result) -> str:
     return line.removeprefix(label)
 
 
+@pytest.mark.slow
 def test_a_user_gets_a_password_that_is_printed_once(run: Run, service: Service) -> None:
     done = run("user", "create", "olga", "--role", "operator")
 

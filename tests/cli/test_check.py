@@ -32,6 +32,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
     done = CliRunner().invoke(check)
 
@@ -40,6 +41,7 @@ def test_a_service_that_fits_together_passes(data_dir: Path) -> None:
     assert kdf.engine() in done.output or "Python's own loop" in done.output
 
 
+@pytest.mark.slow
 def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "bulkcert.sqlite3", isolation_level=None)) as connection:
         connection.execute("UPDATE signing_keys SET public_pem = 'another'")
@@ -51,6 +53,7 @@ def test_p32_rows_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_p32_users_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     with contextlib.closing(sqlite3.connect(data_dir / "bulkcert.sqlite3")) as connection, connection:
         connection.execute("UPDATE principals SET password_hash = 'another'")
@@ -60,6 +63,7 @@ def test_p32_users_that_were_altered_by_hand_are_named(data_dir: Path) -> None:
     assert "Not as the service wrote them: user administrator (id 1)." in done.output
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_is_not_finished_is_told(data_dir: Path) -> None:
     assert "ok   rows are as the service wrote them: all of them" in CliRunner().invoke(check).output
     config = Config.from_environment({"BULKCERT_DATA_DIR": str(data_dir)})
@@ -73,6 +77,7 @@ def test_an_upgrade_that_is_not_finished_is_told(data_dir: Path) -> None:
     assert "rows are as the service wrote them: all of them" in CliRunner().invoke(check).output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [
     "master.key", "bulkcert.sqlite3", "spool", "tls/certificate.pem", "tls/key.pem",
 ])  # fmt: skip
@@ -87,6 +92,7 @@ def test_what_is_missing_is_named_with_its_path(data_dir: Path, lost: str) -> No
     assert f"BULKCERT_DATA_DIR is set to {data_dir}." in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "needless"), [("--no-tls", ["tls"]), ("--worker", ["tls", "spool"])])
 def test_proxies_and_workers_need_less(data_dir: Path, option: str, needless: list[str]) -> None:
     for name in needless:
@@ -105,6 +111,7 @@ def test_where_there_is_no_service_nothing_says_that_init_makes_the_rest(
     assert "makes a new, empty one" in done.output
 
 
+@pytest.mark.slow
 def test_a_slow_key_derivation_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kdf, "engine", lambda: "python")
 

@@ -117,6 +117,7 @@ def test_the_proxy_is_believed_and_nothing_of_another_network_is():
     assert network == SERVICES["api1"]["environment"]["BULKCERT_TRUSTED_PROXIES"]
 
 
+@pytest.mark.slow
 def test_the_health_check_fails_in_one_line_where_nothing_answers():
     script = ROOT / "deploy" / "container" / "healthcheck.py"
     environment = {"HEALTHCHECK_URL": "http://127.0.0.1:9/health/ready"}

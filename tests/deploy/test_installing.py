@@ -65,6 +65,7 @@ def ask_make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["demo", "test", "install"])
 def test_a_python_that_is_too_old_is_refused_in_one_line(old_python: Path, target: str) -> None:
     done = ask_make(target, f"PYTHON={old_python}")
@@ -75,6 +76,7 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(old_python: Path, targe
     assert re.search(rf"[Tt]ype: make {target} PYTHON=python3\.1[1-9]\.", line)
 
 
+@pytest.mark.slow
 def test_a_python_that_is_missing_is_refused_in_one_line() -> None:
     done = ask_make("demo", "PYTHON=no-such-python")
 
@@ -82,6 +84,7 @@ def test_a_python_that_is_missing_is_refused_in_one_line() -> None:
     assert "no-such-python is missing" in line
 
 
+@pytest.mark.slow
 def test_the_demo_installs_what_running_needs_and_no_more() -> None:
     done = ask_make("--dry-run", "demo", f"PYTHON={sys.executable}")
 

@@ -42,11 +42,13 @@ def metadata_of(wheel: dict[str, bytes]) -> email.message.Message:
     return email.parser.BytesParser().parsebytes(text)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_documents_that_the_service_serves(wheel):
     assert wheel["bulkcert/documents/openapi.yaml"] == (ROOT / "openapi.yaml").read_bytes()
     assert wheel["bulkcert/documents/problems.md"] == (ROOT / "docs" / "problems.md").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_of_the_package_and_no_demo_nor_tests(wheel):
     tracked = subprocess.run(
         ["git", "ls-files", "bulkcert"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -86,6 +88,7 @@ def test_every_classifier_is_one_that_the_index_knows(wheel):
     assert set(metadata_of(wheel).get_all("Classifier") or ()) <= classifiers
 
 
+@pytest.mark.slow
 def test_the_contract_names_the_same_licence_and_authors(wheel):
     metadata = metadata_of(wheel)
     stated = yaml.safe_load((ROOT / "openapi.yaml").read_bytes())["info"]

@@ -44,6 +44,7 @@ def installed(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_has_nothing_to_say_about_a_unit(installed, unit):
@@ -52,6 +53,7 @@ def test_systemd_has_nothing_to_say_about_a_unit(installed, unit):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_is_exposed_by_two_points_of_ten_at_most(installed, unit):
@@ -78,6 +80,7 @@ def test_a_unit_is_up_when_the_service_says_so_and_leaves_it_time_to_stop(unit):
     assert settings_of(unit, "User") == ["bulkcert"]
 
 
+@pytest.mark.slow
 @needs_systemd
 @needs_root
 def test_user_and_directories_are_made_as_they_are_wanted(tmp_path):

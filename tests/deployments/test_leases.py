@@ -22,7 +22,7 @@ from bulkcert.values.events import EventType
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState, VpnPolicy
 from tests.builders import DAY, NOW, a_bundle, a_certificate, a_pkcs12, an_ec_key
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 CURRENT = CertificateFilter(state=CertificateState.CURRENT)

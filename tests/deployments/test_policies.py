@@ -10,7 +10,7 @@ from bulkcert.store.store import Store
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Caller
 from tests.builders import an_ec_key
-from tests.conftest import Clock
+from tests.clock import Clock
 from tests.formats.x509 import forge
 from tests.values.policies.policy_documents import ROOT_PEM, a_document, a_pem
 

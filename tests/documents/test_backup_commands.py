@@ -25,6 +25,7 @@ def documented_commands() -> str:
     return block
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the command sqlite3")
 def test_a_backup_is_private_and_a_restored_service_is_whole_after_init(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"

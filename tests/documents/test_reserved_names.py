@@ -48,6 +48,7 @@ def is_reserved(host: str) -> bool:
         return bool(RESERVED.fullmatch(host)) or host in CITED | PLACEHOLDERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [
     r"https?://(?:[a-z:]+@)?([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]|[A-Za-z])",
     r"[A-Za-z0-9._+-]+@((?:[A-Za-z0-9-]+\.)+(?:com|org|net|io|local|edu|de|dev|app|example|test))\b",

@@ -8,8 +8,8 @@ import pytest
 
 from bulkcert.values.bulk_requests import BulkRequest, ImportOrder
 from bulkcert.values.identities import IdentityType
-from tests.conftest import Verbs
 from tests.paths import ROOT
+from tests.verbs import Verbs
 
 SAMPLES = ROOT / "sample_bundles"
 README = (SAMPLES / "README.md").read_text()

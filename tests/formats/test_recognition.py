@@ -202,6 +202,7 @@ def test_a_binary_file_of_no_known_kind_has_no_name(content: bytes) -> None:
     assert refused.value.code == "malformed_pkcs12"
 
 
+@pytest.mark.slow
 def test_any_two_bytes_are_recognised_or_not() -> None:
     for first in range(256):
         recognise(bytes([first]))
@@ -229,6 +230,7 @@ def test_a_list_of_serial_numbers_is_text_and_not_base64(names: list[str]) -> No
     assert found.kind is FileKind.TEXT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", [b"0", b"A", b"\r\n", b" ", b"\0 ", b"-----BEGIN ", b"<", b"0\0", b"\x30\x80", b"MI"]
 )

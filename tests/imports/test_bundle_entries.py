@@ -16,7 +16,7 @@ from bulkcert.imports.sealed_entries import Entry
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import BLOCK_BYTES, Spool
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 BAD = b"damaged on the way"
 
@@ -83,6 +83,7 @@ def test_a_shuffled_zip_gives_what_its_items_say(rng: random.Random, number: int
         assert {place: (each.code, each.detail) for place, each in some[1].items()} == refused
 
 
+@pytest.mark.slow
 def test_a_shuffled_zip_is_read_once(tmp_path: Path) -> None:
     number = 6000
     rng = random.Random(7)

@@ -5,7 +5,7 @@ import pytest
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict
 from bulkcert.values.certificates import CertificateFilter
 from tests.builders import a_bundle, a_ca, a_certificate, a_pkcs12, an_ec_key
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A = "A12BC3D4EFGH"
 KEY = an_ec_key()

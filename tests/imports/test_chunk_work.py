@@ -46,7 +46,8 @@ from tests.builders import (
     an_ec_key,
     an_rsa_key,
 )
-from tests.conftest import Clock, InProcessOpener, Verbs, make_verbs
+from tests.clock import Clock
+from tests.verbs import InProcessOpener, Verbs, make_verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 CURRENT = CertificateFilter(state=CertificateState.CURRENT)
@@ -622,6 +623,7 @@ def a_keeper_that_works_ahead(verbs: Verbs) -> Keeper:
     return Keeper(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, lease, works_ahead=True)
 
 
+@pytest.mark.slow
 def test_what_is_committed_while_the_next_chunk_is_opened_is_all_there_at_the_end(any_verbs: Verbs) -> None:
     verbs = any_verbs
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(220)]))
@@ -831,6 +833,7 @@ def test_closing_gives_back_what_was_claimed_ahead(verbs: Verbs) -> None:
 # --- several workers at once ---
 
 
+@pytest.mark.slow
 def test_workers_that_meet_at_the_same_rows_try_again(any_verbs: Verbs) -> None:
     """The same chain, and the same key, in chunks that are committed at the same moment."""
     verbs, key = any_verbs, an_ec_key()
@@ -865,6 +868,7 @@ def every_item(verbs: Verbs, request: BulkRequest) -> list[Item]:
         return list(tx.items.page(request.id, None, 1000, None).items)
 
 
+@pytest.mark.slow
 def test_imports_share_the_workers_in_turns(verbs: Verbs) -> None:
     large = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(500)]))
     for _ in range(3):
@@ -886,6 +890,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_the_counting_rule_holds_for_every_bundle(

@@ -20,7 +20,7 @@ from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import a_bundle, a_pkcs12
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 COSTLY, NEARLY_A_SLICE, SLOW, ENDLESS, ASKS_FOR_MUCH, CHEAP = (
     b"costly",
@@ -210,6 +210,7 @@ def test_who_used_least_is_next_each_time(site: Site) -> None:
     assert served == "abcbacbabacbabc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("works_ahead", [False, True])
 @pytest.mark.parametrize("hostile", [["one"] * 10, [f"hostile-{number}" for number in range(10)]])
 @pytest.mark.parametrize("slices_before", [0, 5, 25])

@@ -25,7 +25,7 @@ from bulkcert.values.identities import IdentityType
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Caller
 from tests.builders import NOW, PASSWORD, a_bundle, a_credentials_file, a_pkcs12, a_zip
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 SERIALS = ("A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH")
 

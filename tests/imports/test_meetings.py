@@ -18,8 +18,9 @@ from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.vault.vault import Vault
 from tests.builders import a_bundle, a_pkcs12, an_ec_key
-from tests.conftest import Clock, Verbs, make_verbs
+from tests.clock import Clock
 from tests.deployments.test_leases import a_policy
+from tests.verbs import Verbs, make_verbs
 
 SERIAL = IdentityType.SERIAL_NUMBER
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"

@@ -9,7 +9,7 @@ from bulkcert.imports.worker_registry import Roll
 from bulkcert.values.events import EventType
 from bulkcert.values.workers import WorkerState
 from tests.builders import a_bundle
-from tests.conftest import InProcessOpener, Verbs
+from tests.verbs import InProcessOpener, Verbs
 
 LEASE = timedelta(seconds=20)
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"

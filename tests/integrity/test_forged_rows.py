@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import structlog.testing
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.hashing import Passwords, digest_of
+from bulkcert.access.hashing import digest_of
 from bulkcert.access.logins import Access, TokenRules
 from bulkcert.errors import (
     AlreadyExists,
@@ -33,9 +33,10 @@ from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
 from bulkcert.wiring.proofs import bind_keys, fill_login_keys, find_forged, is_finished
-from tests.conftest import Clock
+from tests.clock import Clock
+from tests.passwords import CheapPasswords
 
-PASSWORDS = Passwords()
+PASSWORDS = CheapPasswords()
 OWNERS, OLGAS = Secret(b"correct horse battery"), Secret(b"another battery horse")
 KNOWN = Secret(b"bcs_a secret that the attacker chose")
 SOURCE = "192.0.2.1"

@@ -20,7 +20,7 @@ from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret
 from bulkcert.wiring.proofs import bind_keys, find_forged
 from tests.builders import a_bundle
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"
 PASSWORD = Secret(b"correct horse battery")

@@ -16,7 +16,7 @@ from bulkcert.values.certificates import CertificateFilter, CertificateState, Ch
 from bulkcert.values.events import EventType
 from bulkcert.values.identities import IdentityType
 from tests.builders import DAY, NOW, a_bundle, a_ca, a_certificate, a_pkcs12, a_zip, an_ec_key
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A, B, C = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"
 SERIAL = IdentityType.SERIAL_NUMBER
@@ -28,6 +28,7 @@ def current(verbs: Verbs) -> set[str]:
     return {str(c.identity) for c in verbs.inventory.page(CURRENT, 100, None).items}
 
 
+@pytest.mark.slow
 def test_deleting_tells_for_each_device_what_happened(any_verbs: Verbs) -> None:
     verbs = any_verbs
     verbs.import_bundle(a_bundle([A, B]))

@@ -21,7 +21,7 @@ from bulkcert.values.events import Event, EventType
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.principals import SCOPES_OF, Caller, Role
 from tests.builders import a_bundle, a_pkcs12
-from tests.conftest import Verbs, make_verbs
+from tests.verbs import Verbs, make_verbs
 
 A, B, C, D = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH", "D12BC3D4EFGH"
 SERIAL, IMEI = IdentityType.SERIAL_NUMBER, IdentityType.IMEI

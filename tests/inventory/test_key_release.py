@@ -19,7 +19,8 @@ from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import MasterKey
 from bulkcert.vault.vault import Vault
 from tests.builders import a_bundle
-from tests.conftest import Clock, Verbs
+from tests.clock import Clock
+from tests.verbs import Verbs
 
 DEVICE = "A12BC3D4EFGH"
 PASSWORD = Secret(b"correct horse battery")

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.hashing import Passwords, digest_of
+from bulkcert.access.hashing import digest_of
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import LimitReached
 from bulkcert.store.store import Store
@@ -15,8 +15,10 @@ from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from tests.builders import NOW
-from tests.conftest import Clock, Verbs
+from tests.clock import Clock
+from tests.passwords import CheapPasswords
 from tests.values.policies.policy_documents import a_document
+from tests.verbs import Verbs
 
 SCOPES = frozenset({Scope.IMPORTS_READ})
 PASSWORD = Secret(b"correct horse battery staple")
@@ -24,7 +26,7 @@ PASSWORD = Secret(b"correct horse battery staple")
 
 @pytest.fixture
 def accounts(store: Store, clock: Clock) -> Accounts:
-    return Accounts(store, Passwords(), None, clock)
+    return Accounts(store, CheapPasswords(), None, clock)
 
 
 def test_policies_are_as_many_as_the_limit_says(verbs: Verbs) -> None:

@@ -29,6 +29,7 @@ def a_manager(name: str) -> Iterator[socket.socket]:
         yield listening
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["path", "abstract"])
 def test_states_are_sent_as_datagrams(tmp_path: Path, kind: str) -> None:
     name = str(tmp_path / "notify") if kind == "path" else f"@bulkcert-test-{os.getpid()}"
@@ -47,6 +48,7 @@ def test_where_nobody_listens_nothing_goes_wrong(environment: dict[str, str]) ->
     ServiceManager.from_environment(environment).tell_ready()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_open_does_not_answer_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bulkcert.processes.readiness._ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as open_port:  # connections wait in its backlog

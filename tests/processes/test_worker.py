@@ -11,9 +11,8 @@ import time
 import pytest
 
 from bulkcert.errors import StorageFull, Unavailable
-from bulkcert.processes import worker
 from bulkcert.processes.stopping import work_until
-from bulkcert.processes.supervisor import Supervisor, pause_after
+from bulkcert.processes.supervisor import Process, Supervisor, pause_after
 
 KILLED = -signal.SIGKILL
 
@@ -151,7 +150,6 @@ def test_nobody_is_replaced_once_it_stops():
 
 PROGRAM = """
 import signal, time
-from bulkcert.processes import worker
 class Work:
     def work_once(self):
         print("working", flush=True)
@@ -175,6 +173,7 @@ def a_worker(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_chunk_be_finished(number):
     with a_worker() as process:
@@ -185,12 +184,14 @@ def test_a_signal_lets_the_chunk_be_finished(number):
         assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_it_ends_when_its_supervisor_is_gone():
     with a_worker("1") as process:  # process 1 is never the parent of a test
         assert process.stdout.read() == ""  # no work was begun
         assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_settings_that_are_wrong_end_it_with_a_status():
     command = [sys.executable, "-m", "bulkcert.processes.worker"]
     environment = {"PATH": os.environ["PATH"], "BULKCERT_NO_SUCH_SETTING": "x"}
@@ -203,7 +204,7 @@ def test_settings_that_are_wrong_end_it_with_a_status():
 def test_a_place_whose_worker_cannot_be_started_is_tried_again_later() -> None:
     now, tries = [0.0], []
 
-    def start() -> worker.Process:
+    def start() -> Process:
         tries.append(now[0])
         raise BlockingIOError(11, "Resource temporarily unavailable")
 

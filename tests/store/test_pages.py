@@ -22,8 +22,8 @@ from bulkcert.values.certificates import CertificateFilter
 from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 from tests.builders import a_bundle
-from tests.conftest import Verbs
 from tests.values.policies.policy_documents import a_document
+from tests.verbs import Verbs
 
 SERIAL = "A12BC3D4EFGH"
 ROWS = 250

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 import structlog.testing
 
 from bulkcert.access.accounts import Accounts
-from bulkcert.access.hashing import Passwords
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import ForgedRows
 from bulkcert.integrity.demand import CHECK, seal_check
@@ -30,8 +29,9 @@ from bulkcert.values.principals import PrincipalKind, Role, Scope, Session
 from bulkcert.values.workers import Worker, WorkerState
 from bulkcert.wiring.proofs import find_forged
 from tests.builders import NOW, a_bundle
-from tests.conftest import Verbs
+from tests.passwords import CheapPasswords
 from tests.values.policies.policy_documents import a_document
+from tests.verbs import Verbs
 
 DEVICES = ("A12BC3D4EFGH", "A12BC3D4EFGJ", "A12BC3D4EFGK")
 LATER = NOW + timedelta(days=1)
@@ -42,7 +42,7 @@ BUNDLE = a_bundle(DEVICES)
 def full_verbs(any_verbs: Verbs) -> Verbs:
     """Three of everything."""
     verbs = any_verbs
-    accounts = Accounts(verbs.store, Passwords(), None, verbs.clock)
+    accounts = Accounts(verbs.store, CheapPasswords(), None, verbs.clock)
     with verbs.store.writing() as tx:
         tx.keys.insert_check(CHECK, seal_check(verbs.vault))
         for number, device in enumerate(DEVICES):
@@ -176,7 +176,7 @@ def test_p32_items_with_values_that_there_are_not_are_left_out_of_a_report(verbs
 def test_p32_a_user_with_a_role_that_there_is_not_is_listed_and_can_be_disabled(
     verbs: Verbs, values: dict[str, object]
 ) -> None:
-    accounts = Accounts(verbs.store, Passwords(), None, verbs.clock)
+    accounts = Accounts(verbs.store, CheapPasswords(), None, verbs.clock)
     with verbs.store.engine.begin() as connection:
         named = schema.principals.c.login == "user1"
         connection.execute(sa.update(schema.principals).where(named).values(values))

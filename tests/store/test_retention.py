@@ -5,7 +5,7 @@ from datetime import timedelta
 from bulkcert.store.retention import Upkeep
 from bulkcert.values.idempotency import IdempotencyKey
 from tests.builders import a_bundle
-from tests.conftest import Verbs
+from tests.verbs import Verbs
 
 A = "A12BC3D4EFGH"
 DAYS = timedelta(days=90)

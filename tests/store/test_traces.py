@@ -13,8 +13,9 @@ from bulkcert.store.store import Store
 from bulkcert.store.tables.schema import certificates
 from bulkcert.values.identities import IdentityType
 from tests.builders import a_bundle
-from tests.conftest import Clock, Verbs, make_verbs
+from tests.clock import Clock
 from tests.store.test_retention import DAYS
+from tests.verbs import Verbs, make_verbs
 
 A = "A12BC3D4EFGH"
 

@@ -75,6 +75,7 @@ def test_in_another_directory_the_path_is_named_and_init_is_not_advised_blindly(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_database_without_its_master_key_has_one_text_everywhere(run: Run, data_dir: Path) -> None:
     (data_dir / "master.key").unlink()
     text = (
@@ -96,6 +97,7 @@ def test_a_master_key_without_its_database_does_not_ask_for_init(run: Run, data_
     assert "Restore the database from its backup" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_newer_schema_is_told_in_a_sentence(run: Run, data_dir: Path, command: str) -> None:
     with closing(sqlite3.connect(data_dir / "bulkcert.sqlite3", isolation_level=None)) as connection:
@@ -110,6 +112,7 @@ def test_a_newer_schema_is_told_in_a_sentence(run: Run, data_dir: Path, command:
     assert isinstance(done.exception, SystemExit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_that_is_no_database_is_named(run: Run, data_dir: Path, command: str) -> None:
     for path in data_dir.glob("bulkcert.sqlite3*"):
@@ -121,6 +124,7 @@ def test_a_file_that_is_no_database_is_named(run: Run, data_dir: Path, command: 
     assert isinstance(done.exception, SystemExit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS[:-1])
 def test_a_master_key_of_another_user_is_named_with_the_reason(
     run: Run, data_dir: Path, command: str, monkeypatch: pytest.MonkeyPatch
@@ -140,6 +144,7 @@ def test_a_master_key_of_another_user_is_named_with_the_reason(
     assert "as the user that owns the data directory" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 @pytest.mark.parametrize(("closed", "told"), [
     ("", "cannot be looked at: permission denied"),
@@ -200,6 +205,7 @@ def test_a_spool_that_a_backup_does_not_hold_is_made_by_init(run: Run, data_dir:
     check_spool(config)
 
 
+@pytest.mark.slow
 def test_serve_says_what_makes_missing_tls_files(run: Run, data_dir: Path) -> None:
     done = run("serve --port 4999", data_dir)
 
@@ -226,6 +232,7 @@ def test_the_password_of_a_database_is_never_named() -> None:
     assert config.database_name == "PostgreSQL database fleet on db.example.com:5432"
 
 
+@pytest.mark.slow
 def test_a_database_server_that_does_not_answer_is_named_without_the_password(
     run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +246,7 @@ def test_a_database_server_that_does_not_answer_is_named_without_the_password(
     assert "hunter2" not in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["client create x --scope imports:read --json", "user list", "session list", "db upgrade", "init"],

@@ -21,7 +21,7 @@ from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_c
 from tests.api.v1.test_deletions import delete
 from tests.api.v1.test_imports import FIRST, SECOND, counts, imported, items_of, upload
 from tests.builders import a_bundle
-from tests.conftest import InProcessOpener
+from tests.verbs import InProcessOpener
 
 
 def cancel(caller: ApiCaller, location: str, **rest: Any) -> TestResponse:

@@ -27,7 +27,7 @@ from tests.api.v1.test_deletions import delete, delete_listed
 from tests.api.v1.test_imports import FIRST, SECOND, THIRD, imported
 from tests.api.v1.test_vpn_policies import PROFILE, created, events, states
 from tests.builders import a_bundle, a_certificate, a_pkcs12, an_ec_key
-from tests.conftest import Clock
+from tests.clock import Clock
 
 PATH = "/api/v1/deployments"
 

@@ -26,10 +26,10 @@ from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState, VpnPolicy
 from bulkcert.values.secret import Secret
 from tests.builders import a_bundle
-from tests.conftest import Verbs
 from tests.deployments.mdm.nanomdm.devices import Device
 from tests.deployments.mdm.nanomdm.server import MdmServer
 from tests.values.policies.policy_documents import a_document, a_tunnel
+from tests.verbs import Verbs
 
 API_KEY, HMAC_KEY = "an api key", "an hmac key"
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"

@@ -62,6 +62,7 @@ def test_a_webhook_is_taken_once(client: FlaskClient) -> None:
     assert post(client, body, sign(body, "the webhook key")) == (409, "repeated_event")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "key", "expected"),
     [
@@ -92,6 +93,7 @@ def test_without_an_mdm_server_there_is_nothing_at_its_path(config: Config) -> N
     service.close()
 
 
+@pytest.mark.slow
 def test_keys_are_read_from_standard_input_and_kept_sealed(config: Config) -> None:
     shown = run("mdm", "set", "--url", "https://mdm.example.com", stdin=KEYS)
     shown += run("mdm", "show")
@@ -131,6 +133,7 @@ def test_a_deployer_without_a_server_does_not_start(config: Config) -> None:
     assert "bulkcert mdm set" in run("deployer", status=1)
 
 
+@pytest.mark.slow
 def test_contested_identities_are_listed_and_decided(config: Config) -> None:
     run("mdm", "set", "--url", "https://mdm.example.com", stdin=KEYS)
     assert run("mdm", "contested") == ""

@@ -83,6 +83,7 @@ TAKEN = b'{"command_uuid": "%s"}' % NAME.encode()
 HTML = b"<html>Bad Gateway</html>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -98,6 +99,7 @@ def test_these_answers_say_that_the_command_is_queued(answer: bytes) -> None:
     assert len(server.taken) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
@@ -137,6 +139,7 @@ def test_any_other_answer_is_a_fault_of_its_kind(answer: bytes, fault: type[MdmF
     assert told.value.__context__ is None or told.value.__suppress_context__
 
 
+@pytest.mark.slow
 def test_a_refusal_holds_the_servers_words_short_and_printable() -> None:
     body = b'{"command_error": "disk\\u0000\\u202e full\\n' + b"x" * 10_000 + b'"}'
     with answering(http(500, body)) as (client, _), pytest.raises(MdmRefused) as told:
@@ -145,6 +148,7 @@ def test_a_refusal_holds_the_servers_words_short_and_printable() -> None:
     assert len(told.value.detail) < 400
 
 
+@pytest.mark.slow
 def test_an_answer_that_never_ends_is_given_up() -> None:
     slow = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b" " * 100_000
     began = time.monotonic()
@@ -153,6 +157,7 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = NanoMdm(Address(False, "127.0.0.1", silent.getsockname()[1], ""), KEY, seconds=0.2)
@@ -169,6 +174,7 @@ def test_a_server_that_is_not_there_has_nothing(address: Address) -> None:
         enqueue(NanoMdm(address, KEY, seconds=2))
 
 
+@pytest.mark.slow
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -177,6 +183,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     assert server.taken[0].startswith(b"PUT /v1/enqueue/UDID-0001?nopush=1 HTTP/1.1\r\n")
 
 
+@pytest.mark.slow
 def test_a_path_before_its_own_and_strange_ids_are_written_as_they_must() -> None:
     with answering(http(200, TAKEN)) as (_, server):
         client = NanoMdm(Address(False, "127.0.0.1", server.port, "/mdm"), KEY)
@@ -185,6 +192,7 @@ def test_a_path_before_its_own_and_strange_ids_are_written_as_they_must() -> Non
     assert server.taken[0].startswith(b"PUT /mdm/v1/enqueue/a%2F..%2Fb%3Fc%2Cd?nopush=1 HTTP/1.1\r\n")
 
 
+@pytest.mark.slow
 def test_a_kept_connection_that_the_server_closed_is_made_again() -> None:
     with MdmServer(api_key="an api key") as mdm:
         client = NanoMdm(Address(False, "127.0.0.1", mdm.port, ""), KEY)
@@ -198,6 +206,7 @@ def test_a_kept_connection_that_the_server_closed_is_made_again() -> None:
         assert mdm.queue.of("UDID-0001") == [NAME]
 
 
+@pytest.mark.slow
 def test_a_push_tells_who_was_not_woken() -> None:
     with MdmServer(api_key="an api key") as mdm:
         client = NanoMdm(Address(False, "127.0.0.1", mdm.port, ""), KEY)
@@ -282,6 +291,7 @@ def test_plain_http_to_another_machine_is_a_setting() -> None:
 EMPTY = http(500, b'{"command_error": "must enqueue or push"}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [EMPTY, http(400, b"Bad Request")], ids=["0.9", "older"])
 def test_a_server_that_refuses_an_empty_command_is_there(answer: bytes) -> None:
     with answering(answer) as (client, server):
@@ -292,6 +302,7 @@ def test_a_server_that_refuses_an_empty_command_is_there(answer: bytes) -> None:
     assert b"Content-Length: 0" in asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
@@ -311,6 +322,7 @@ def test_whatever_else_answers_is_not_there(answer: bytes, fault: type[MdmFault]
         client.prove()
 
 
+@pytest.mark.slow
 def test_a_server_that_just_took_a_command_is_not_asked_again() -> None:
     now = [0.0]
     with MdmServer(api_key="an api key") as server:

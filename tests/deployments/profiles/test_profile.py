@@ -342,6 +342,7 @@ def test_the_pkcs12_opens_and_holds_key_and_leaf_alone() -> None:
     assert len(profile.identity["Password"]) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encryption", "scheme", "digest"),
     [

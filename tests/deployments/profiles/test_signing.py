@@ -27,6 +27,7 @@ def certificates(key: PrivateKey) -> bytes:
     return a_certificate(key, "Profile signer (test only)").public_bytes(PEM) + a_ca()[0].public_bytes(PEM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["RSA", "ECDSA256"])
 def test_openssl_accepts_the_signature_and_finds_the_profile_inside(tmp_path: Path, kind: str) -> None:
     require("openssl")

@@ -180,6 +180,7 @@ def test_a_bundle_as_finder_makes_it_is_read() -> None:
     assert bundle.read(bundle.items[0]) == b"content"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("zip") is None, reason="needs zip")
 def test_a_bundle_as_the_zip_command_makes_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "phones").mkdir()
@@ -728,6 +729,7 @@ def test_too_many_devices_are_noticed_before_the_items_of_all_entries_are_made()
         join.add(next(entries), is_nested_zip=False)
 
 
+@pytest.mark.slow
 def test_a_bundle_of_many_devices_takes_little_memory() -> None:
     number = 20_000
     names = [b"%012d" % count for count in range(number)]

@@ -213,6 +213,7 @@ def run(*command: str | Path) -> bytes:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encryption", Encryption)
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_certificate_is_released_as_pkcs12_that_others_open(

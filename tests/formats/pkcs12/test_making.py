@@ -122,6 +122,7 @@ def test_without_libcrypto_the_same_is_made(
     assert [opened.leaf.der, *(link.der for link in opened.chain)] == [LEAVES[kind], *CHAIN_DER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encryption", Encryption)
 @pytest.mark.parametrize("kind", KEYS)
 def test_what_is_made_opens_by_openssl_to_the_same(tmp_path: Path, kind: str, encryption: Encryption) -> None:
@@ -136,6 +137,7 @@ def test_what_is_made_opens_by_openssl_to_the_same(tmp_path: Path, kind: str, en
     assert f"friendlyName: {NAME}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encryption", "expected"), [(Encryption.APPLE_LEGACY, LEGACY), (Encryption.AES256, MODERN)]
 )
@@ -153,6 +155,7 @@ def test_key_certificates_and_integrity_are_protected_as_the_name_says(
     assert "Keybag: none" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encryption", Encryption)
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_every_tool_reads_the_password_alike(tmp_path: Path, password: str, encryption: Encryption) -> None:
@@ -163,6 +166,7 @@ def test_every_tool_reads_the_password_alike(tmp_path: Path, password: str, encr
     assert by_openssl(tmp_path, content, password, "-legacy", "-noout").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encryption", Encryption)
 def test_another_password_does_not_open_it(tmp_path: Path, encryption: Encryption) -> None:
     content = made("EC P-256", encryption)
@@ -209,6 +213,7 @@ def test_pem_holds_the_encrypted_key_the_certificate_and_its_chain_in_this_order
     assert [each.public_bytes(DER) for each in certificates] == [LEAVES[kind], *CHAIN_DER]
 
 
+@pytest.mark.slow
 def test_the_key_in_pem_opens_by_openssl_and_is_under_aes_256(tmp_path: Path) -> None:
     require("openssl")
     path = tmp_path / "made.pem"

@@ -232,6 +232,7 @@ DIFFERENCES: dict[tuple[str, str], str] = {
 """With openssl 3.0, Java 17, GnuTLS 3.7, NSS 3.87 and cryptography 50. Newer ones may read more."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_opens_here_where_it_opens_elsewhere(name: str, reader: str, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_the_primes_are_found_from_the_exponents(bits, exponent):
     assert is_the_same_key(check_rsa(dataclasses.replace(numbers, prime1=0, prime2=0), Limits()), numbers)
 
 
+@pytest.mark.slow
 def test_a_modulus_without_two_primes_is_refused_in_time():
     """The exponents fit a modulus that is prime, so that no base ever finds a factor."""
     prime = a_prime(2048, 7)

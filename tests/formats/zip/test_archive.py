@@ -122,12 +122,14 @@ def test_extra_fields_and_entry_comments_are_passed_over() -> None:
     assert everything_in(a_zip_of([entry, TWO]))["a"] == b"1"
 
 
+@pytest.mark.slow
 def test_a_count_that_ran_over_as_archive_utility_writes_it_is_read() -> None:
     entries = [Packed(b"%d" % number) for number in range(0x10000 + 3)]
 
     assert sum(1 for _ in opened(a_zip_of(entries, count=3)).entries()) == 0x10000 + 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("zip") is None, reason="needs zip")
 @pytest.mark.parametrize("options", [[], ["-0"], ["-fd"], ["-fz"], ["-z"]])
 def test_what_info_zip_writes_is_read(tmp_path: Path, options: list[str]) -> None:
@@ -139,6 +141,7 @@ def test_what_info_zip_writes_is_read(tmp_path: Path, options: list[str]) -> Non
     assert everything_in((tmp_path / "made.zip").read_bytes()) == {"phones/a.p12": b"content " * 50}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("zip") is None, reason="needs zip")
 def test_what_info_zip_streams_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.p12").write_bytes(b"content " * 50)
