@@ -21,7 +21,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from bulkcert.store.tables.schema import certificates, chunks, items, mdm_servers, traces
+from bulkcert.store.tables.certificates import certificates
+from bulkcert.store.tables.imports import chunks, items
+from bulkcert.store.tables.mdm import mdm_servers
+from bulkcert.store.tables.schema import traces
 
 _WITH_SECRETS = (certificates, chunks, mdm_servers, items)
 """Tables whose rows hold sealed secrets, or say whose they were."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import LimitReached, NotFound
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import client_secrets, principals
+from bulkcert.store.tables.access import client_secrets, principals
 from bulkcert.values.logins import key_of
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope, known_scopes

@@ -18,7 +18,8 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import ForgedRows
 from bulkcert.store.access.signing_keys import MASTER_KEY_CHECK, Keys
-from bulkcert.store.tables.schema import client_secrets, mdm_identities, mdm_servers, principals, tokens
+from bulkcert.store.tables.access import client_secrets, principals, tokens
+from bulkcert.store.tables.mdm import mdm_identities, mdm_servers
 
 _BATCH = 500
 """Rows that are signed in one transaction."""

@@ -6,7 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.tables.schema import signing_keys, vault_checks
+from bulkcert.store.tables.access import signing_keys
+from bulkcert.store.tables.schema import vault_checks
 
 MASTER_KEY_CHECK = "master_key"
 """The id of the sealed check of the master key."""

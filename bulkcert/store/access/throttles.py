@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.tables.schema import login_throttles
+from bulkcert.store.tables.access import login_throttles
 
 
 @dataclass(frozen=True)

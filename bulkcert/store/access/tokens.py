@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import principals, tokens
+from bulkcert.store.tables.access import principals, tokens
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import Session, known_scopes
 

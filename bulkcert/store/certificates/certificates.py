@@ -15,7 +15,7 @@ from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.lists import numbers, texts
 from bulkcert.store.sql.portions import portions
-from bulkcert.store.tables.schema import certificate_chains, certificates
+from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.store.traces import Traces
 from bulkcert.values.certificates import (
     Certificate,

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.portions import portions
-from bulkcert.store.tables.schema import certificate_chains, certificates
+from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.values.chain_rank import ChainLink
 
 

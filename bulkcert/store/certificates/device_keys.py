@@ -13,7 +13,7 @@ from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.lists import texts
-from bulkcert.store.tables.schema import certificate_chains, certificates, device_keys
+from bulkcert.store.tables.certificates import certificate_chains, certificates, device_keys
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 

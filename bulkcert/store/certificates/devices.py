@@ -16,7 +16,9 @@ from bulkcert.errors import NotFound
 from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
-from bulkcert.store.tables.schema import certificates, deployments, device_keys, mdm_devices, mdm_identities
+from bulkcert.store.tables.certificates import certificates, device_keys
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_devices, mdm_identities
 from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from bulkcert.store.tables.schema import certificates
+from bulkcert.store.tables.certificates import certificates
 from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name, show_in_part
 
 _LONG = 8192

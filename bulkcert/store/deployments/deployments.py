@@ -14,7 +14,7 @@ from bulkcert.store.mdm.leases import is_contested, is_reachable
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
-from bulkcert.store.tables.schema import deployments, vpn_policies
+from bulkcert.store.tables.deployments import deployments, vpn_policies
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.pages import Page

@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
+from bulkcert.store.tables.certificates import certificates
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, NO_ERROR
-from bulkcert.store.tables.schema import certificates, deployments, vpn_policies
+from bulkcert.store.tables.deployments import deployments, vpn_policies
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.policies import DeploymentState

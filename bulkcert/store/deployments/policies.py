@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import vpn_policies
+from bulkcert.store.tables.deployments import vpn_policies
 from bulkcert.values.deployments import KeptPolicy
 from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy

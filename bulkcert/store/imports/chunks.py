@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.imports.turns import in_turn
-from bulkcert.store.tables.schema import bulk_requests, chunks
+from bulkcert.store.tables.imports import bulk_requests, chunks
 from bulkcert.store.traces import Traces
 from bulkcert.values.budgets import Cost
 

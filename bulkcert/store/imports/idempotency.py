@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.errors import IdempotencyKeyReused
-from bulkcert.store.tables.schema import idempotency_keys
+from bulkcert.store.tables.imports import idempotency_keys
 from bulkcert.values.idempotency import KEPT, IdempotencyKey
 
 

@@ -14,7 +14,7 @@ from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors, lists
-from bulkcert.store.tables.schema import bulk_requests, items
+from bulkcert.store.tables.imports import bulk_requests, items
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind, Result
 from bulkcert.values.certificates import WarningCode
 from bulkcert.values.identities import IdentityType

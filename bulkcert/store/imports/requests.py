@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import NotFound
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import COUNTS, bulk_requests, items
+from bulkcert.store.tables.imports import COUNTS, bulk_requests, items
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.pages import Page

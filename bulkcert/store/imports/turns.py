@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import bulk_requests, chunks, shares
+from bulkcert.store.tables.imports import bulk_requests, chunks, shares
 from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
 from bulkcert.values.bulk_requests import OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType

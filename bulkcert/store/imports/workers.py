@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
-from bulkcert.store.tables.schema import chunks, workers
+from bulkcert.store.tables.imports import chunks, workers
 from bulkcert.values.workers import Worker, WorkerState
 
 

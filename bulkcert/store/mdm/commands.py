@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import deployments, mdm_commands
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_commands
 from bulkcert.values.mdm import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
 
 _COLUMN = mdm_commands.c

@@ -13,7 +13,7 @@ from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
+from bulkcert.store.tables.mdm import mdm_devices, mdm_events, mdm_identities, mdm_servers
 from bulkcert.store.traces import Traces
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.mdm import Claims, MdmDevice, MdmServer, Pin

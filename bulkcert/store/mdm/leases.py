@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, NO_ERROR, READY
-from bulkcert.store.tables.schema import deployments, mdm_commands, mdm_devices, mdm_identities
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_commands, mdm_devices, mdm_identities
 from bulkcert.values.mdm import DEPLOYER, CommandStatus
 from bulkcert.values.policies import DeploymentState
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from bulkcert.store.tables.schema import deployments
+from bulkcert.store.tables.deployments import deployments
 from bulkcert.values.policies import DeploymentState
 
 ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
