@@ -139,18 +139,22 @@ def vault() -> Vault:
 
 @pytest.fixture
 def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: Vault
-) -> Iterator[Store]:  # fmt: skip
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vault: Vault,
+    clock: Clock,
+) -> Iterator[Store]:
     """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
     if os.environ.get("TESTS_ON") == "postgresql":
         monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
         yield request.getfixturevalue("postgres_store")
         return
-    yield from sqlite_stores(tmp_path, vault)
+    yield from sqlite_stores(tmp_path, vault, clock)
 
 
-def sqlite_stores(tmp_path: Path, vault: Vault) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}", signer=VaultSigner(vault))
+def sqlite_stores(tmp_path: Path, vault: Vault, clock: Clock) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite3'}", signer=VaultSigner(vault), now=clock)
     migration.upgrade(store)
     yield store
     store.close()
@@ -176,23 +180,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=BOTH)
-def any_store(request: pytest.FixtureRequest, tmp_path: Path, vault: Vault) -> Iterator[Store]:
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, vault: Vault, clock: Clock
+) -> Iterator[Store]:  # fmt: skip
     """A store with the tables of this release, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        yield from sqlite_stores(tmp_path, vault)
+        yield from sqlite_stores(tmp_path, vault, clock)
     else:
-        yield from postgres_stores(request.getfixturevalue("postgres"), vault)
+        yield from postgres_stores(request.getfixturevalue("postgres"), vault, clock)
 
 
 @pytest.fixture
-def postgres_store(postgres: Cluster, vault: Vault) -> Iterator[Store]:
+def postgres_store(postgres: Cluster, vault: Vault, clock: Clock) -> Iterator[Store]:
     """The same on PostgreSQL alone."""
-    yield from postgres_stores(postgres, vault)
+    yield from postgres_stores(postgres, vault, clock)
 
 
-def postgres_stores(cluster: Cluster, vault: Vault) -> Iterator[Store]:
+def postgres_stores(cluster: Cluster, vault: Vault, clock: Clock) -> Iterator[Store]:
     url = cluster.lend_database()
-    store = Store(url, signer=VaultSigner(vault))
+    store = Store(url, signer=VaultSigner(vault), now=clock)
     yield store
     store.close()
     cluster.take_back(url)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from bulkcert.errors import Unavailable
 from bulkcert.store.access.signatures import RowSigner
+from bulkcert.store.clock import Clock
 from bulkcert.store.events import log_events
 from bulkcert.store.sql.engine import BUSY_SECONDS, PoolLimits, make_engine, transaction
 from bulkcert.store.sql.notifications import Listener, Sleep, Watch
@@ -28,11 +29,19 @@ class Store:
     """Everything that is kept, behind one engine.
 
     signer: signs and verifies rows (`store.signatures`); without one those are neither read nor written.
+    now: the clock of `Transaction.now`; without one it is PostgreSQL's, or on SQLite this machine's.
     """
 
-    def __init__(self, url: str, limits: PoolLimits | None = None, signer: RowSigner | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        limits: PoolLimits | None = None,
+        signer: RowSigner | None = None,
+        now: Clock | None = None,
+    ) -> None:
         self.engine: Engine = make_engine(url, limits or PoolLimits())
         self._signer = signer
+        self._now = now
         # SQLite has one writer: the others queue here, in turn and without holding a connection.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         self._listener = Listener(self.engine) if self.engine.dialect.name == "postgresql" else None
@@ -50,13 +59,13 @@ class Store:
     def reading(self) -> Iterator[Transaction]:
         """Read in one consistent view; never waits for a writer."""
         with transaction(self.engine, writing=False) as connection:
-            yield Transaction(connection, self._signer)
+            yield Transaction(connection, self._signer, self._now)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Read and write; commits at the end of the block, or keeps nothing where it raises."""
         with self._my_turn(), transaction(self.engine, writing=True) as connection:
-            tx = Transaction(connection, self._signer)
+            tx = Transaction(connection, self._signer, self._now)
             yield tx
         log_events(tx.appended)
 

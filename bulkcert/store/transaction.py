@@ -18,6 +18,7 @@ from bulkcert.store.certificates.certificates import Certificates
 from bulkcert.store.certificates.chains import Chains
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.certificates.devices import Devices
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.deployments.deployments import Deployments
 from bulkcert.store.deployments.planning import Planning
 from bulkcert.store.deployments.policies import Policies
@@ -40,14 +41,17 @@ from bulkcert.values.events import Event
 class Transaction:
     """One transaction, with the parts of the store that it reaches."""
 
-    def __init__(self, connection: Connection, signer: RowSigner | None = None) -> None:
+    def __init__(
+        self, connection: Connection, signer: RowSigner | None = None, clock: Clock | None = None
+    ) -> None:
         self._connection = connection
         self._appended: list[Event] = []
         self._signer = signer
+        self._clock = clock
 
     def signed_by(self, signer: RowSigner) -> "Transaction":
         """Return the same transaction, which signs and verifies rows."""
-        signing = Transaction(self._connection, signer)
+        signing = Transaction(self._connection, signer, self._clock)
         signing._appended = self._appended
         return signing
 
@@ -179,6 +183,20 @@ class Transaction:
     def draw_ids(self, name: str, number: int) -> range:
         """Draw ids for rows that are not made yet ("certificates", "chunks")."""
         return sequences.draw(self._connection, name, number)
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this transaction, aware and in UTC, read once when it is first asked for.
+
+        It is the time of the store's clock. Without one it is PostgreSQL's, on which all machines of a
+        database agree; SQLite has none, so there it is the time of this machine.
+        """
+        if self._clock is not None:
+            return self._clock()
+        if self._connection.dialect.name != "postgresql":
+            return utc_now()
+        now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
     def time(self, fallback: Callable[[], datetime]) -> datetime:
         """Tell the time that all machines of this database agree on: aware, in UTC.
