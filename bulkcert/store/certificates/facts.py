@@ -1,4 +1,4 @@
-"""The facts of a certificate as columns of its row, and read back in part, however much a row holds."""
+"""Facts of a certificate as columns of its row, written in full length and read in part."""
 
 import json
 from typing import Any

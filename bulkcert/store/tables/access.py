@@ -20,7 +20,7 @@ principals = sa.Table(
     sa.Column("id", Number, primary_key=True, autoincrement=True),
     sa.Column("kind", sa.String(10), nullable=False),
     sa.Column("login", sa.String(200), nullable=False, unique=True),
-    # As `logins.key_of` makes it; none of a disabled principal whose login is a spelling of another's.
+    # From `logins.key_of`; NULL for disabled principals whose login is a spelling of another's.
     sa.Column("login_key", sa.String(200)),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("password_hash", sa.String(200)),

@@ -30,14 +30,14 @@ certificates = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("superseded_at", Time),
     sa.Column("deleted_at", Time),
-    # One current certificate for each device, one row for each chain certificate: the database holds it.
+    # The database ensures one current certificate for each device, and one row for each chain certificate.
     sa.Index(
         "uq_certificates_current", "identity_type", "identity", unique=True,
         **where("kind = 'device' AND state = 'current'"),
     ),
     sa.Index("uq_certificates_chain", "fingerprint_sha256", unique=True, **where("kind = 'chain'")),
     sa.Index("ix_certificates_identity", "identity_type", "identity", "id"),
-    # To walk in the order of ids: what follows the id tells which rows are wanted without reading the others.
+    # For a walk in the order of ids: the columns after the id exclude rows without reading them.
     sa.Index("ix_certificates_walk", "kind", "id", "not_after"),
     sa.Index("ix_certificates_walk_state", "kind", "state", "id", "identity_type", "not_after"),
     sa.Index("ix_certificates_walk_identity_type", "kind", "identity_type", "id", "not_after"),

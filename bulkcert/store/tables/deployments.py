@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from bulkcert.store.sql.columns import Number, Time, metadata, where
 
 vpn_policies = sa.Table(
-    # `document` is the policy's JSON form; what is looked for stands in columns beside it.
+    # `document` is the policy as JSON; searched members have columns of their own.
     "vpn_policies",
     metadata,
     sa.Column("id", Number, primary_key=True, autoincrement=True),
@@ -23,7 +23,7 @@ vpn_policies = sa.Table(
 )
 
 deployments = sa.Table(
-    # One for each policy and device. What is wanted there, and what the device was seen to have.
+    # One for each policy and device: the wanted certificate, and the one last seen on the device.
     "deployments",
     metadata,
     sa.Column("id", Number, primary_key=True, autoincrement=True),
@@ -43,7 +43,7 @@ deployments = sa.Table(
     sa.Column("error_detail", sa.Text),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
-    sa.Column("handed_at", Time),  # when its profile left last: since then it may be on the device
+    sa.Column("handed_at", Time),  # the profile was last handed out: since then it may be on the device
     sa.Column("delivered_at", Time),
     sa.Column("installed_at", Time),
     sa.Index("uq_deployments_device", "policy_id", "identity_type", "identity", unique=True),

@@ -25,11 +25,11 @@ bulk_requests = sa.Table(
     *(sa.Column(name, sa.Integer, nullable=False) for name in COUNTS),
     sa.Column("validate_only", sa.Boolean(name="bulk_requests_validate_only"), nullable=False),
     sa.Column("is_cancelled", sa.Boolean(name="bulk_requests_is_cancelled"), nullable=False),
-    sa.Column("waiting_bytes", Number, nullable=False),  # sealed, in chunks that are not done
+    sa.Column("waiting_bytes", Number, nullable=False),  # sealed size of unfinished chunks
     sa.Column("report_pruned_at", Time),
-    sa.Column("used_ms", Number, nullable=False, server_default="0"),  # time that opening files took
+    sa.Column("used_ms", Number, nullable=False, server_default="0"),  # time spent opening files
     sa.Column("virtual_ms", Number, nullable=False, server_default="0"),  # among its principal's imports
-    sa.Column("too_costly", sa.Integer, nullable=False, server_default="0"),  # files that took too long
+    sa.Column("too_costly", sa.Integer, nullable=False, server_default="0"),  # files over budget
     sa.Index("ix_bulk_requests_kind_id", "kind", "id"),
     sa.Index("ix_bulk_requests_unfinished", "requested_by", **where("finished_at IS NULL")),
     sa.Index("ix_bulk_requests_prunable", "finished_at", **where("report_pruned_at IS NULL")),

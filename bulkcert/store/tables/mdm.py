@@ -16,7 +16,7 @@ mdm_servers = sa.Table(
 )
 
 mdm_devices = sa.Table(
-    # What devices say of themselves.
+    # Devices as they describe themselves.
     "mdm_devices",
     metadata,
     sa.Column("udid", sa.String(64), primary_key=True),
@@ -29,7 +29,7 @@ mdm_devices = sa.Table(
 )
 
 mdm_identities = sa.Table(
-    # The first device that claimed an identity keeps it, until an administrator says otherwise.
+    # The first device that claims an identity keeps it, unless an administrator decides otherwise.
     "mdm_identities",
     metadata,
     sa.Column("identity_type", sa.String(20), primary_key=True),
@@ -37,12 +37,12 @@ mdm_identities = sa.Table(
     sa.Column("udid", sa.String(64), nullable=False, index=True),
     sa.Column("pinned_at", Time, nullable=False),
     sa.Column("contender_udid", sa.String(64)),
-    sa.Column("refused_udids", sa.Text),  # whom an administrator decided against, with spaces between
+    sa.Column("refused_udids", sa.Text),  # rejected by an administrator, separated by spaces
     sa.Column("mac", sa.String(64)),  # see `signatures`
 )
 
 mdm_commands = sa.Table(
-    # A result names its command only: this tells what the command was for.
+    # A result names only its command: the purpose of the command is stored here.
     "mdm_commands",
     metadata,
     sa.Column("uuid", sa.String(36), primary_key=True),
@@ -56,7 +56,7 @@ mdm_commands = sa.Table(
 )
 
 mdm_events = sa.Table(
-    # Webhook events that were taken: one that comes again is refused.
+    # Accepted webhook events, so that a repeated one is refused.
     "mdm_events",
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),
