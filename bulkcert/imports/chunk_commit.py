@@ -6,7 +6,7 @@
   fails both items, so the first is withdrawn when the second is found, in whichever chunk that is.
 - An item that a deletion has failed meanwhile is left alone.
 - Of an import that is only to be validated, the results are written, and nothing else: its caller runs all of
-  this but `finish` inside a transaction's `trial`.
+  this but `finish` inside a dry run of the transaction.
 """
 
 from collections import Counter
@@ -153,7 +153,7 @@ class Keeping:
         done_bytes: the size of the chunk, sealed. Raises `Contended` where another worker has kept one of
         these public keys for the same import meanwhile: both items fail, and this one saw only its own.
         """
-        self._tx.requests.hold(self._request.id)
+        self._tx.requests.lock(self._request.id)
         known = self._twins_seen | self._ended.keys()
         for kept in self._tx.items.of_keys(self._request.id, list(self._twins)):
             if kept.item.position not in known:

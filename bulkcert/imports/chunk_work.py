@@ -309,9 +309,9 @@ class Keeper:
             return
         request = tx.requests.find(chunk.request_id)
         keeping = Keeping(tx, self._vault, request, now)
-        # Read, and held, before the trial: what its end gives back must not be what keeps a deletion waiting.
+        # Lock the items before the savepoint: rolling it back releases the locks taken inside it.
         waiting = tx.items.waiting(chunk.request_id, list(answers))
-        with tx.trial() if request.validate_only else nullcontext():
+        with tx.dry_run() if request.validate_only else nullcontext():
             keeping.load(
                 waiting, {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}
             )

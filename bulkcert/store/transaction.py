@@ -216,7 +216,7 @@ class Transaction:
         lock(self._connection, name, shared=shared)
 
     @contextmanager
-    def trial(self) -> Iterator[None]:
+    def dry_run(self) -> Iterator[None]:
         """Run a block in a savepoint, which is rolled back at its end."""
         savepoint = self._connection.begin_nested()
         appended = len(self._appended)

@@ -143,7 +143,7 @@ def alter(connection: sa.Connection, table: sa.Table, values: dict[str, object])
 
 def test_p32_a_value_that_there_is_not_takes_one_row_out_of_a_list(verbs: Verbs) -> None:
     def number(connection: sa.Connection, name: str) -> int:
-        with Transaction(connection).trial() as _:
+        with Transaction(connection).dry_run() as _:
             return len(LISTS[name](Transaction(connection)))
 
     for name, table, values in ALTERED:

@@ -113,7 +113,7 @@ class Certificates:
             self._connection.execute(sa.insert(certificates), rows)
 
     def standings(
-        self, identity_type: IdentityType, identities: Sequence[str], *, hold: bool = False
+        self, identity_type: IdentityType, identities: Sequence[str], *, lock: bool = False
     ) -> list[Standing]:
         """Return the current and superseded certificates of some devices, oldest first.
 
@@ -131,7 +131,7 @@ class Certificates:
             )
             .order_by(column.id)
         )
-        rows = self._connection.execute(query.with_for_update() if hold else query)
+        rows = self._connection.execute(query.with_for_update() if lock else query)
         return all_readable(_standing, rows, identity_type)
 
     def supersede(self, certificate_id: int, now: datetime) -> None:
@@ -162,7 +162,7 @@ class Certificates:
             .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
         )
 
-    def hold(self, certificate_id: int) -> CertificateState:
+    def lock(self, certificate_id: int) -> CertificateState:
         """Lock a certificate until the transaction ends and return its state, or raise `NotFound`."""
         query = sa.select(certificates.c.state).where(certificates.c.id == certificate_id)
         state = self._connection.execute(query.with_for_update(read=True)).scalar_one_or_none()

@@ -108,8 +108,8 @@ class Deployments:
         taken = all_readable(_deployment, self._connection.execute(query.order_by(deployments.c.id)))
         return [Lease(each, _action(each), token) for each in taken]
 
-    def held(
-        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, hold: bool = True
+    def leased(
+        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, lock: bool = True
     ) -> Deployment:
         """Return a deployment with a live lease, or raise `NotFound` or `LeaseLost`.
 
@@ -130,7 +130,7 @@ class Deployments:
                 deployments.c.leased_until > now,
             )
         )
-        row = self._connection.execute(query.with_for_update(of=deployments) if hold else query).first()
+        row = self._connection.execute(query.with_for_update(of=deployments) if lock else query).first()
         if row is None:
             self.find(deployment_id)
             raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")

@@ -90,7 +90,7 @@ class Requests:
             sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(is_cancelled=True)
         )
 
-    def hold(self, request_id: str) -> None:
+    def lock(self, request_id: str) -> None:
         """Lock a request until the transaction ends."""
         self._connection.execute(
             sa.select(bulk_requests.c.id).where(bulk_requests.c.id == request_id).with_for_update()

@@ -131,16 +131,16 @@ class Mdm:
         key = (mdm_identities.c.identity_type, mdm_identities.c.identity)
         return insert_if_absent(self._connection, mdm_identities, row, *key)
 
-    def pinned(self, identity: DeviceIdentity, *, hold: bool = False) -> Pin | None:
+    def pinned(self, identity: DeviceIdentity, *, lock: bool = False) -> Pin | None:
         """Return the pin of an identity. lock: whether to lock it until the transaction ends."""
-        row = self._row(identity, hold=hold)
+        row = self._row(identity, lock=lock)
         if row is None:
             return None
         return replace(_pin(row), is_forged=not self._signatures.is_genuine(mdm_identities, row))
 
-    def _row(self, identity: DeviceIdentity, *, hold: bool) -> Row[Any] | None:
+    def _row(self, identity: DeviceIdentity, *, lock: bool) -> Row[Any] | None:
         query = sa.select(mdm_identities).where(*_is(identity))
-        return self._connection.execute(query.with_for_update() if hold else query).first()
+        return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def contested(self, limit: int, cursor: str | None) -> Page[Pin]:
         """Return a page of the identities that two devices claim."""
@@ -171,7 +171,7 @@ class Mdm:
         )
 
     def _set_pin(self, identity: DeviceIdentity, **values: object) -> None:
-        row = self._row(identity, hold=True)
+        row = self._row(identity, lock=True)
         if row is not None:
             self._signatures.update(mdm_identities, row, values)
 

@@ -18,7 +18,7 @@ _COLUMN = deployments.c
 
 
 @dataclass(frozen=True)
-class Held:
+class DeviceLease:
     """A leased deployment, and the device that is pinned to its identity."""
 
     deployment_id: int
@@ -61,7 +61,7 @@ class MdmLeases:
         self._set(deployment_id, leased_until=until)
         return True
 
-    def renew_due(self, before: datetime, until: datetime, most: int) -> list[Held]:
+    def renew_due(self, before: datetime, until: datetime, most: int) -> list[DeviceLease]:
         """Extend leases that end before a time, and return them: their devices have been silent for long."""
         found = self._connection.execute(
             sa.select(_COLUMN.id, _COLUMN.lease, mdm_identities.c.udid)
@@ -71,14 +71,14 @@ class MdmLeases:
             .limit(most)
             .with_for_update(skip_locked=True, of=deployments)
         )
-        held = [Held(row.id, row.lease, row.udid) for row in found]
-        if held:
+        leases = [DeviceLease(row.id, row.lease, row.udid) for row in found]
+        if leases:
             self._connection.execute(
                 sa.update(deployments)
-                .where(_COLUMN.id.in_([each.deployment_id for each in held]))
+                .where(_COLUMN.id.in_([each.deployment_id for each in leases]))
                 .values(leased_until=until)
             )
-        return held
+        return leases
 
     def is_due(self, before: datetime) -> bool:
         """Return whether `renew_due` would find a lease."""

@@ -1,4 +1,4 @@
-"""Notices: who waits is woken by a commit, and never waits long where a notice is lost."""
+"""Notifications: a commit wakes waiters, and a lost notification delays them little."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def listens(cluster: Cluster) -> int:
 
 
 def hears(store: Store, watch: object) -> bool:
-    """Drain what came with the connection, so that the next notice is the only one."""
+    """Drain what came with the connection, so that the next notification is the only one."""
     return not watch.wait(0.2)  # type: ignore[attr-defined]
 
 
@@ -60,7 +60,7 @@ def test_what_is_taken_back_wakes_nobody(postgres_store: Store, other: Store) ->
         with pytest.raises(ZeroDivisionError), other.writing() as tx:
             tx.notify("a")
             raise ZeroDivisionError
-        with other.writing() as tx, tx.trial():
+        with other.writing() as tx, tx.dry_run():
             tx.notify("a")
 
         assert not watch.wait(0.3)
@@ -133,7 +133,7 @@ def test_a_wait_is_a_second_at_most_where_a_notification_is_lost(postgres_store:
         assert time.monotonic() - started == pytest.approx(LOOK_SECONDS, abs=0.5)
 
 
-def test_notices_come_again_after_the_server_was_away() -> None:
+def test_notifications_come_again_after_the_server_was_away() -> None:
     with own_cluster() as cluster:
         store = Store(cluster.new_migrated_database())
         with store.watch("a") as watch:
@@ -157,7 +157,7 @@ def test_on_sqlite_a_watch_looks_often(store: Store) -> None:
         assert watch.wait(-1) is False
 
 
-def test_a_bell_that_was_rung_rings_once() -> None:
+def test_a_waiter_that_was_woken_wakes_once() -> None:
     waiter = Waiter()
     waiter.wake()
     waiter.wake()
