@@ -23,13 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bulkcert.store import migration
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import (
-    bulk_requests,
-    certificate_chains,
-    certificates,
-    device_keys,
-    sequences,
-)
+from bulkcert.store.tables.certificates import certificate_chains, certificates, device_keys
+from bulkcert.store.tables.imports import bulk_requests
+from bulkcert.store.tables.schema import sequences
 from bulkcert.values.bulk_requests import Counts, RequestKind, RequestState
 from bulkcert.values.certificates import CertificateState, KeyType
 from bulkcert.values.identities import IdentityType

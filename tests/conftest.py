@@ -81,8 +81,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: Vault
-) -> Iterator[Store]:  # fmt: skip
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vault: Vault,
+    clock: Clock,
+) -> Iterator[Store]:
     """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
     from tests.stores import sqlite_stores
 
@@ -90,7 +94,7 @@ def store(
         stop_database_clock(monkeypatch)
         yield request.getfixturevalue("postgres_store")
         return
-    yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault)
+    yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault, clock)
 
 
 BOTH = ("sqlite", "postgresql")
@@ -115,22 +119,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=BOTH)
-def any_store(request: pytest.FixtureRequest, tmp_path: Path, vault: Vault) -> Iterator[Store]:
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, vault: Vault, clock: Clock
+) -> Iterator[Store]:  # fmt: skip
     """A store with the tables of this release, on SQLite and on PostgreSQL."""
     from tests.stores import postgres_stores, sqlite_stores
 
     if request.param == "sqlite":
-        yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault)
+        yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault, clock)
     else:
-        yield from postgres_stores(request.getfixturevalue("postgres"), vault)
+        yield from postgres_stores(request.getfixturevalue("postgres"), vault, clock)
 
 
 @pytest.fixture
-def postgres_store(postgres: Cluster, vault: Vault) -> Iterator[Store]:
+def postgres_store(postgres: Cluster, vault: Vault, clock: Clock) -> Iterator[Store]:
     """The same on PostgreSQL alone."""
     from tests.stores import postgres_stores
 
-    yield from postgres_stores(postgres, vault)
+    yield from postgres_stores(postgres, vault, clock)
 
 
 @pytest.fixture

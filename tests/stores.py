@@ -8,6 +8,7 @@ from bulkcert.integrity.demand import VaultSigner
 from bulkcert.store import migration
 from bulkcert.store.store import Store
 from bulkcert.vault.vault import Vault
+from tests.clock import Clock
 from tests.postgres import Cluster
 
 
@@ -20,19 +21,19 @@ def migrated_file(directory: Path) -> Path:
     return path
 
 
-def sqlite_stores(migrated: Path, tmp_path: Path, vault: Vault) -> Iterator[Store]:
+def sqlite_stores(migrated: Path, tmp_path: Path, vault: Vault, clock: Clock) -> Iterator[Store]:
     """Yield a store on a copy of a migrated SQLite file, and close it."""
     path = tmp_path / "store.sqlite3"
     shutil.copyfile(migrated, path)
-    store = Store(f"sqlite:///{path}", signer=VaultSigner(vault))
+    store = Store(f"sqlite:///{path}", signer=VaultSigner(vault), now=clock)
     yield store
     store.close()
 
 
-def postgres_stores(cluster: Cluster, vault: Vault) -> Iterator[Store]:
+def postgres_stores(cluster: Cluster, vault: Vault, clock: Clock) -> Iterator[Store]:
     """Yield a store on a lent database of a cluster, and give the database back."""
     url = cluster.lend_database()
-    store = Store(url, signer=VaultSigner(vault))
+    store = Store(url, signer=VaultSigner(vault), now=clock)
     yield store
     store.close()
     cluster.take_back(url)

@@ -51,7 +51,7 @@ class Leases:
         """
         with self._store.writing() as tx:
             now = tx.time(self._now)
-            held = tx.deployments.held(deployment_id, token, deployer, now)
+            held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is None:
                 raise OtherCertificate("The policy is to be taken off this device, not installed.")
             _check_released(held)
@@ -70,7 +70,7 @@ class Leases:
         """
         with self._store.writing() as tx:
             now = tx.time(self._now)
-            held = tx.deployments.held(deployment_id, token, deployer, now)
+            held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is None:
                 raise OtherCertificate("The policy is to be taken off this device, not installed.")
             wanted = tx.certificates.find(held.certificate_id)
@@ -86,7 +86,7 @@ class Leases:
         """Note that the device has nothing of the policy any more."""
         with self._store.writing() as tx:
             now = tx.time(self._now)
-            held = tx.deployments.held(deployment_id, token, deployer, now)
+            held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is not None:
                 raise OtherCertificate("The policy is wanted on this device, and was not to be taken off.")
             self._outcomes.remove(tx, held, deployer)
@@ -98,7 +98,7 @@ class Leases:
         """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
         with self._store.writing() as tx:
             now = tx.time(self._now)
-            held = tx.deployments.held(deployment_id, token, deployer, now)
+            held = tx.deployments.leased(deployment_id, token, deployer, now)
             self._outcomes.fail(tx, held, code, detail, deployer)
             return tx.deployments.find(held.id)
 
@@ -108,7 +108,7 @@ class Leases:
             now = tx.time(self._now)
             for lease in leases:
                 try:
-                    tx.deployments.held(lease.deployment.id, lease.token, deployer, now)
+                    tx.deployments.leased(lease.deployment.id, lease.token, deployer, now)
                 except LeaseLost:
                     continue
                 tx.deployments.give_back(lease.deployment.id, now)

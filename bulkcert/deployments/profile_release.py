@@ -73,7 +73,7 @@ class ProfileRelease:
         }
         with self._store.writing() as tx:
             # It was read in another transaction: a deletion that was answered since then wins.
-            if tx.certificates.hold(key.id) is CertificateState.DELETED:
+            if tx.certificates.lock(key.id) is CertificateState.DELETED:
                 raise NotFound("There is no such certificate.")
             tx.events.append(Event(EventType.KEY_RELEASED, self._now(), actor, facts))
         return Export(content, key.fingerprint_sha256)
@@ -85,7 +85,7 @@ class ProfileRelease:
         which fails the deployment too.
         """
         with self._store.reading() as tx:
-            held = tx.deployments.held(deployment_id, token, deployer, tx.time(self._now), hold=False)
+            held = tx.deployments.leased(deployment_id, token, deployer, tx.time(self._now), lock=False)
         [handout] = self.release_all([Lease(held, Action.INSTALL, token)], deployer)
         if isinstance(handout, Refusal):
             raise handout
@@ -140,7 +140,7 @@ class ProfileRelease:
     ) -> Handout | Refusal:
         deployment = lease.deployment
         try:
-            held = tx.deployments.held(deployment.id, lease.token, deployer, now)
+            held = tx.deployments.leased(deployment.id, lease.token, deployer, now)
         except (LeaseLost, NotFound) as refusal:
             return refusal
         if isinstance(made, NotFit):
@@ -154,7 +154,7 @@ class ProfileRelease:
             return made
         if held.certificate_id is None or held.certificate_id != deployment.certificate_id:
             return LeaseLost("The deployment was changed meanwhile.")
-        if tx.certificates.hold(held.certificate_id) is CertificateState.DELETED:
+        if tx.certificates.lock(held.certificate_id) is CertificateState.DELETED:
             return NotFound("There is no such certificate.")
         return made
 

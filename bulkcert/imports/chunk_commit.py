@@ -1,7 +1,7 @@
 """Apply the decisions of one chunk, inside one transaction. `chunk_decisions` makes them.
 
 Of an import that is only to be validated, the results are written, and nothing else: its caller runs all of
-this but `finish` inside a transaction's `trial`.
+this but `finish` inside a dry run of the transaction.
 """
 
 from collections.abc import Iterator, Mapping
@@ -80,7 +80,7 @@ class Keeping:
         done_bytes: the size of the chunk, sealed. Raises `Contended` where another worker has kept one of
         these public keys for the same import meanwhile: both items fail, and this one saw only its own.
         """
-        self._tx.requests.hold(self._request.id)
+        self._tx.requests.lock(self._request.id)
         seen = decisions.twins_seen | decisions.ended.keys()
         for kept in self._tx.items.of_keys(self._request.id, list(decisions.public_keys)):
             if kept.item.position not in seen:

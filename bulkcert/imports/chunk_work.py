@@ -310,10 +310,10 @@ class Keeper:
             return
         request = tx.requests.find(chunk.request_id)
         commit = Keeping(tx, self._vault, request, now)
-        # Read, and held, before the trial: what its end gives back must not be what keeps a deletion waiting.
+        # Lock the items before the savepoint: rolling it back releases the locks taken inside it.
         waiting = tx.items.waiting(chunk.request_id, list(answers))
         found = {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}
-        with tx.trial() if request.validate_only else nullcontext():
+        with tx.dry_run() if request.validate_only else nullcontext():
             decisions = decide(request, commit.read(waiting, found), answers, now)
             commit.apply(decisions)
         done = commit.finish(decisions, 0 if opened.rest else len(chunk.sealed_entries))

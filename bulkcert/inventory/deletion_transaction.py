@@ -136,7 +136,7 @@ class Deleting:
         gone, failed = self._fail_waiting(devices)
         standings: list[Standing] = []
         for identity_type, values in devices.values():
-            standings += self._tx.certificates.standings(identity_type, values, hold=True)
+            standings += self._tx.certificates.standings(identity_type, values, lock=True)
         self._tx.certificates.delete([standing.id for standing in standings], self._now)
         for identity_type, values in devices.values():
             self._tx.device_keys.delete_of(identity_type, values)

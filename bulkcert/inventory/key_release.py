@@ -73,6 +73,6 @@ class Releaser:
         }
         with self._store.writing() as tx:
             # It was read in another transaction: a deletion that was answered since then wins.
-            if tx.certificates.hold(kept.id) is CertificateState.DELETED:
+            if tx.certificates.lock(kept.id) is CertificateState.DELETED:
                 raise NotFound("There is no such certificate.")
             tx.events.append(Event(EventType.KEY_RELEASED, now, actor, facts))

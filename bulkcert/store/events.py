@@ -1,4 +1,4 @@
-"""The audit trail. An event is appended in the transaction of the act it tells of."""
+"""The audit trail. An event is inserted in the transaction of the act that it records."""
 
 import json
 from collections.abc import Iterable
@@ -24,20 +24,20 @@ _LOGGED = {
     EventType.WORKER_LEFT: "worker left",
     EventType.WORKER_LOST: "worker lost",
 }
-"""Few and far between; what happened to each device stands in the audit trail alone."""
+"""Rare events, which are also logged; events of each device are in the audit trail alone."""
 
 log = structlog.get_logger()
 
 
 class Events:
-    """Append and read audit records. appended: takes what was appended, for the log once it is committed."""
+    """Rows of the audit trail. appended: receives the events to be logged after the commit."""
 
     def __init__(self, connection: Connection, appended: "list[Event]") -> None:
         self._connection = connection
         self._appended = appended
 
     def append(self, *records: Event) -> None:
-        """Append records in their order."""
+        """Insert events in their order."""
         self._appended.extend(record for record in records if record.type in _LOGGED)
         for (number, at, actor), alike in groupby(
             records, lambda record: (record.type, record.at, record.actor)
@@ -50,7 +50,7 @@ class Events:
             self._connection.execute(statement)
 
     def list(self, *, newest: int = 100) -> tuple[Event, ...]:
-        """Read the newest records, oldest of them first."""
+        """Return the newest events, the oldest of them first."""
         rows = self._connection.execute(sa.select(events).order_by(events.c.id.desc()).limit(newest))
         return tuple(reversed(all_readable(_event, rows)))
 
@@ -61,7 +61,7 @@ def _event(row: Row[Any]) -> Event:
 
 
 def log_events(committed: Iterable[Event]) -> None:
-    """Write a log line for each event that was committed: the begin and end of bulk requests, and workers."""
+    """Log committed events: begin and end of bulk requests, and workers."""
     for event in committed:
         write = log.warning if event.type is EventType.WORKER_LOST else log.info
         write(_LOGGED[event.type], actor=event.actor, **event.facts)

@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this release, and tell whether it has it."""
+"""Migration of a database to the schema of this release, and checks of its revision."""
 
 import sqlite3
 from pathlib import Path
@@ -26,9 +26,9 @@ def _alembic(connection: Connection | None = None) -> AlembicConfig:
 
 
 def upgrade(store: Store) -> None:
-    """Apply every migration that is missing, all of them or none; several machines may do it at once.
+    """Apply every missing migration, all of them or none; several machines may do it at once.
 
-    Raises `SchemaNewer` where a newer release has migrated the database, and changes nothing then.
+    Raises `SchemaNewer`, and changes nothing, if a newer release has migrated the database.
     """
     with transaction(store.engine, writing=True) as connection:
         _wait_for_turn(connection)
@@ -37,20 +37,20 @@ def upgrade(store: Store) -> None:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    """Let one machine migrate; the others find it done. SQLite has one writer anyway."""
+    """Wait until no other machine migrates. SQLite has one writer anyway."""
     if connection.dialect.name != "postgresql":
         return
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table may take its time
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     lock(connection, "migration")
-    # A table that a running service holds is another matter: whoever waits for it stops all who come after.
+    # A wait for a table in use must stay short: it blocks every later query on that table.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
 
 
 def revision(store: Store) -> str | None:
-    """Return the revision that the database has; None where it has no tables yet.
+    """Return the revision of the database; None if it has no tables yet.
 
-    Raises `DatabaseDamaged` where the file is no database, or one that cannot be read.
+    Raises `DatabaseDamaged` if the file is no database or cannot be read.
     """
     try:
         with transaction(store.engine, writing=False) as connection:
@@ -62,9 +62,9 @@ def revision(store: Store) -> str | None:
 
 
 def check(store: Store) -> None:
-    """Refuse a database of another schema than this release's.
+    """Check that the database has the schema of this release.
 
-    Raises `NotInitialised` where it has none, `SchemaOutdated` for an older one, and `SchemaNewer`.
+    Raises `NotInitialised` without any schema, `SchemaOutdated` for an older one, `SchemaNewer` for a newer.
     """
     found = revision(store)
     if found is None:
@@ -75,7 +75,7 @@ def check(store: Store) -> None:
 
 
 def refuse_newer(found: str | None) -> None:
-    """Raise `SchemaNewer` for a revision that this release does not know: only later releases add any."""
+    """Raise `SchemaNewer` for an unknown revision: only later releases add revisions."""
     scripts = _scripts()
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
         raise SchemaNewer(

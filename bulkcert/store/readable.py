@@ -1,6 +1,6 @@
-"""Rows with a value that this release does not know: an altered row, or one of a later release.
+"""Rows with an unknown value: altered rows, or rows of a later release.
 
-Each of them is refused by itself (`ForgedRows`); lists leave it out, and the log names it.
+Each is refused by itself (`ForgedRows`); lists leave it out, and a log line names it.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R", bound="Row[*tuple[Any, ...]]")
 T = TypeVar("T")
 Read = Callable[Concatenate[R, P], T]
-"""Returns what a row holds."""
+"""A function that returns the value of a row."""
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ _UNKNOWN = (ValueError, TypeError, KeyError, PolicyRefused)
 
 
 def refuse_unknown(kind: str) -> Callable[[Read[R, P, T]], Read[R, P, T]]:
-    """Return a decorator: a function that reads a row raises `ForgedRows` for a value that it does not know.
+    """Return a decorator for functions that read a row: unknown values raise `ForgedRows`.
 
     kind: the name of such rows; the first column of a row is its id.
     """
@@ -44,7 +44,7 @@ def refuse_unknown(kind: str) -> Callable[[Read[R, P, T]], Read[R, P, T]]:
 
 
 def readable(read: Read[R, P, T], row: R, *rest: P.args, **named: P.kwargs) -> T | None:
-    """Return what a row holds; None, and a line in the log, where that is refused."""
+    """Return the value of a row; None, with a log line, if it is refused."""
     try:
         return read(row, *rest, **named)
     except ForgedRows as refusal:
@@ -55,6 +55,6 @@ def readable(read: Read[R, P, T], row: R, *rest: P.args, **named: P.kwargs) -> T
 def all_readable(
     read: Read[R, P, T], rows: Iterable[R], *rest: P.args, **named: P.kwargs
 ) -> list[T]:  # fmt: skip
-    """Return what rows hold, without those that are refused."""
+    """Return the values of rows, without those that are refused."""
     found = (readable(read, row, *rest, **named) for row in rows)
     return [value for value in found if value is not None]

@@ -1,4 +1,4 @@
-"""Upkeep: what is kept for a time only goes when that is over. Any worker does it, now and then."""
+"""Retention: deletion of expired rows, done by any worker at intervals."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from bulkcert.store.store import Store
 _EVERY_SECONDS = 300.0
 _SCRUB_EVERY_SECONDS = 10.0
 _OVERDUE = timedelta(hours=1)
-"""Traces of deleted secrets that stay for so long are worth a warning: something reads without an end."""
+"""Age of traces of deleted secrets at which a warning is logged: a reader never ends."""
 _WORKERS_KEPT = timedelta(days=30)
 _MDM_EVENTS_KEPT = timedelta(hours=2)
-"""Twice as long as a webhook counts as fresh: an event that is forgotten is stale."""
+"""Twice the time during which a webhook event is accepted: a repeat of a deleted event is stale."""
 _MDM_COMMANDS_KEPT = timedelta(days=30)
 
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Upkeep:
-    """Prunes reports, and forgets what nobody asks for any more. reports_kept: after their request ended."""
+    """Deletes expired rows. reports_kept: how long reports stay after the end of their request."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], reports_kept: timedelta) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class Upkeep:
         self._clean_at = time.monotonic()
 
     def do_if_due(self) -> None:
-        """Do all there is, a few times in an hour."""
+        """Delete expired rows, unless that was done in the last five minutes."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _EVERY_SECONDS
@@ -47,7 +47,7 @@ class Upkeep:
             tx.mdm_commands.forget(now - _MDM_COMMANDS_KEPT)
 
     def scrub_if_due(self, *, is_idle: bool) -> None:
-        """Remove traces of deleted secrets, every ten seconds. is_idle: as in `Store.remove_traces`."""
+        """Remove traces of deleted secrets, every ten seconds at most. is_idle: as in `remove_traces`."""
         now = time.monotonic()
         if now < self._next_scrub[is_idle]:
             return
@@ -59,9 +59,9 @@ class Upkeep:
             log.warning("deleted keys are still in the database's files: somebody reads without an end")
 
     def prune_one(self) -> bool:
-        """Delete the items of one bulk request that ended long ago; False where there is none.
+        """Delete the items of one expired bulk request; return False if there is none.
 
-        Its counts stay, and so do its events.
+        Its counts and its events stay.
         """
         with self._store.writing() as tx:
             now = self._now()

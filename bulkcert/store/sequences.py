@@ -1,4 +1,4 @@
-"""Row ids that are known before the row is made."""
+"""Row ids that are known before the row is inserted."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -7,7 +7,7 @@ from bulkcert.store.tables.schema import sequences
 
 
 def draw(connection: Connection, name: str, number: int) -> range:
-    """Draw `number` ids that nobody else gets; ids of a rolled back transaction come again."""
+    """Return `number` ids that no other caller gets; ids of a rolled back transaction are drawn again."""
     if not number:
         return range(0)
     taken = connection.execute(

@@ -1,10 +1,10 @@
-"""The store: the only room that knows SQL.
+"""The store: the only package that contains SQL.
 
     with store.writing() as tx:
         tx.requests.insert(...)
         tx.events.append(...)
 
-A transaction commits when its block ends, and everything in it or nothing is kept.
+A transaction commits at the end of its block, with everything in it, or is rolled back if the block raises.
 """
 
 import copy
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from bulkcert.errors import Unavailable
 from bulkcert.store.access.signatures import RowSigner
+from bulkcert.store.clock import Clock
 from bulkcert.store.events import log_events
 from bulkcert.store.sql.engine import BUSY_SECONDS, PoolLimits, make_engine, transaction
 from bulkcert.store.sql.notifications import Listener, Sleep, Watch
@@ -25,22 +26,30 @@ from bulkcert.store.transaction import Transaction
 
 
 class Store:
-    """Everything that is kept, behind one engine.
+    """The database of an installation.
 
-    signer: signs and verifies rows (`store.signatures`); without one those are neither read nor written.
+    signer: signs and verifies rows (`access.signatures`); without one, they are neither read nor written.
+    now: the clock of `Transaction.now`; without one it is PostgreSQL's, or on SQLite this machine's.
     """
 
-    def __init__(self, url: str, limits: PoolLimits | None = None, signer: RowSigner | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        limits: PoolLimits | None = None,
+        signer: RowSigner | None = None,
+        now: Clock | None = None,
+    ) -> None:
         self.engine: Engine = make_engine(url, limits or PoolLimits())
         self._signer = signer
-        # SQLite has one writer: the others queue here, in turn and without holding a connection.
+        self._now = now
+        # SQLite has one writer: the others queue here, without occupying a connection.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         self._listener = Listener(self.engine) if self.engine.dialect.name == "postgresql" else None
 
     def signed_by(self, signer: RowSigner) -> "Store":
-        """Return the same store, with the same connections, which signs and verifies rows.
+        """Return a store with the same connections that signs and verifies rows.
 
-        The key that signs is known only once what the store holds is read.
+        The signing key is known only after the store was read.
         """
         signing: Store = copy.copy(self)
         signing._signer = signer
@@ -48,15 +57,15 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """Read in one consistent view; never waits for a writer."""
+        """Yield a transaction that reads one consistent view; it never waits for a writer."""
         with transaction(self.engine, writing=False) as connection:
-            yield Transaction(connection, self._signer)
+            yield Transaction(connection, self._signer, self._now)
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        """Read and write; commits at the end of the block, or keeps nothing where it raises."""
+        """Yield a transaction that writes; commit at the end of the block, or roll back if that raises."""
         with self._my_turn(), transaction(self.engine, writing=True) as connection:
-            tx = Transaction(connection, self._signer)
+            tx = Transaction(connection, self._signer, self._now)
             yield tx
         log_events(tx.appended)
 
@@ -73,7 +82,7 @@ class Store:
             self._turn.release()
 
     def watch(self, topic: str) -> AbstractContextManager[Watch]:
-        """Wait for a topic to be notified, in this process or any other (see `Watch.wait`).
+        """Watch a topic for notifications of this process or any other (see `Watch.wait`).
 
         with store.watch(topic) as watch:
             while not look() and watch.wait(seconds_left()):
@@ -82,27 +91,27 @@ class Store:
         return nullcontext(Sleep()) if self._listener is None else self._listener.watch(topic)
 
     def answers(self) -> bool:
-        """Tell whether the database answers a question now; raises `Unavailable` where it cannot."""
+        """Return whether the database answers a query, or raise `Unavailable`."""
         with transaction(self.engine, writing=False) as connection:
             return bool(connection.execute(sa.select(1)).scalar_one() == 1)
 
     def scrub(self) -> None:
-        """Try to remove what deleted secrets left in SQLite's files. It waits for nobody.
+        """Try to remove the remains of deleted secrets from SQLite's files, without waiting.
 
-        What stays, because somebody reads, is a trace that `remove_traces` removes later.
+        Remains that an open reader needs stay as traces, which `remove_traces` removes later.
         """
         if self.engine.dialect.name == "sqlite":
             truncate_log(self.engine)
 
     def remove_traces(self, *, is_idle: bool) -> bool:
-        """Remove what deleted secrets left in the database's files; tells whether nothing is left.
+        """Remove the remains of deleted secrets from the database's files; return whether none are left.
 
-        is_idle: whether the caller has time, without which nothing is tried on PostgreSQL: it takes seconds
-        where tables are large.
+        is_idle: whether the caller has time. Without it PostgreSQL is skipped, because that takes seconds
+        for large tables.
         """
         is_sqlite = self.engine.dialect.name == "sqlite"
         with self.reading() as tx:
-            traces = tx.traces.ids()  # what is deleted from now on is for the next time
+            traces = tx.traces.ids()  # later deletions are left to the next call
         if traces:
             if not (is_sqlite or is_idle) or not (truncate_log if is_sqlite else vacuum)(self.engine):
                 return False
@@ -111,7 +120,7 @@ class Store:
         return True
 
     def close(self) -> None:
-        """Close every connection, and wake whoever waits."""
+        """Close every connection, and wake every waiter."""
         if self._listener is not None:
             self._listener.close()
         self.engine.dispose()

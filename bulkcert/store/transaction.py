@@ -1,4 +1,4 @@
-"""One transaction, and the parts of the store that it reaches."""
+"""Transactions, and the tables that they reach."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from bulkcert.store.certificates.certificates import Certificates
 from bulkcert.store.certificates.chains import Chains
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.certificates.devices import Devices
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.deployments.deployments import Deployments
 from bulkcert.store.deployments.planning import Planning
 from bulkcert.store.deployments.policies import Policies
@@ -38,16 +39,19 @@ from bulkcert.values.events import Event
 
 
 class Transaction:
-    """One transaction, with the parts of the store that it reaches."""
+    """A transaction, with the tables that it reaches."""
 
-    def __init__(self, connection: Connection, signer: RowSigner | None = None) -> None:
+    def __init__(
+        self, connection: Connection, signer: RowSigner | None = None, clock: Clock | None = None
+    ) -> None:
         self._connection = connection
         self._appended: list[Event] = []
         self._signer = signer
+        self._clock = clock
 
     def signed_by(self, signer: RowSigner) -> "Transaction":
-        """Return the same transaction, which signs and verifies rows."""
-        signing = Transaction(self._connection, signer)
+        """Return the same transaction with a signer of rows."""
+        signing = Transaction(self._connection, signer, self._clock)
         signing._appended = self._appended
         return signing
 
@@ -58,7 +62,7 @@ class Transaction:
 
     @property
     def appended(self) -> Sequence[Event]:
-        """The events of this transaction that the log tells of when it is committed."""
+        """The events of this transaction to be logged after the commit."""
         return self._appended
 
     @cached_property
@@ -68,32 +72,32 @@ class Transaction:
 
     @cached_property
     def items(self) -> Items:
-        """The items of imports and deletions."""
+        """Items of imports and deletions."""
         return Items(self._connection)
 
     @cached_property
     def chunks(self) -> Chunks:
-        """Work that waits for a worker."""
+        """Work for workers."""
         return Chunks(self._connection)
 
     @cached_property
     def turns(self) -> Turns:
-        """Whose import is worked on next."""
+        """The order of imports."""
         return Turns(self._connection)
 
     @cached_property
     def workers(self) -> Workers:
-        """The processes that work."""
+        """Worker processes."""
         return Workers(self._connection)
 
     @cached_property
     def idempotency(self) -> IdempotencyKeys:
-        """Keys by which a repeated request is recognised."""
+        """Keys that identify repeated requests."""
         return IdempotencyKeys(self._connection)
 
     @cached_property
     def certificates(self) -> Certificates:
-        """Certificates that are kept."""
+        """Certificates of devices and of their chains."""
         return Certificates(self._connection)
 
     @cached_property
@@ -108,7 +112,7 @@ class Transaction:
 
     @cached_property
     def devices(self) -> Devices:
-        """Whoever has a certificate."""
+        """Devices with certificates."""
         return Devices(self._connection)
 
     @cached_property
@@ -118,7 +122,7 @@ class Transaction:
 
     @cached_property
     def deployments(self) -> Deployments:
-        """What policies want on devices, and how far it is."""
+        """Deployments of certificates by policies, and their states."""
         return Deployments(self._connection)
 
     @cached_property
@@ -133,12 +137,12 @@ class Transaction:
 
     @cached_property
     def mdm_leases(self) -> MdmLeases:
-        """Deployments in the hands of the built-in deployer."""
+        """Deployments leased by the built-in deployer."""
         return MdmLeases(self._connection, self.signatures)
 
     @cached_property
     def planning(self) -> Planning:
-        """What makes deployments."""
+        """Planning of deployments."""
         return Planning(self._connection)
 
     @cached_property
@@ -158,7 +162,7 @@ class Transaction:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Tokens that were issued."""
+        """Issued tokens."""
         return Tokens(self._connection, self.signatures)
 
     @cached_property
@@ -177,8 +181,22 @@ class Transaction:
         return Keys(self._connection)
 
     def draw_ids(self, name: str, number: int) -> range:
-        """Draw ids for rows that are not made yet ("certificates", "chunks")."""
+        """Return ids for new rows of a table ("certificates", "chunks")."""
         return sequences.draw(self._connection, name, number)
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this transaction, aware and in UTC, read once when it is first asked for.
+
+        It is the time of the store's clock. Without one it is PostgreSQL's, on which all machines of a
+        database agree; SQLite has none, so there it is the time of this machine.
+        """
+        if self._clock is not None:
+            return self._clock()
+        if self._connection.dialect.name != "postgresql":
+            return utc_now()
+        now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
     def time(self, fallback: Callable[[], datetime]) -> datetime:
         """Tell the time that all machines of this database agree on: aware, in UTC.
@@ -191,15 +209,15 @@ class Transaction:
         return now.astimezone(UTC)
 
     def lock(self, name: str, *, shared: bool = False) -> None:
-        """Hold a lock of this name until the transaction ends: among all processes of this database.
+        """Lock a name until the transaction ends, among all processes of this database.
 
-        Raises `Unavailable` where another holds it for long. SQLite has one writer at a time anyway.
+        Raises `Unavailable` if another transaction keeps the lock for long. SQLite has one writer anyway.
         """
         lock(self._connection, name, shared=shared)
 
     @contextmanager
-    def trial(self) -> Iterator[None]:
-        """Run a block to see what it would do; at its end everything that it wrote is taken back."""
+    def dry_run(self) -> Iterator[None]:
+        """Run a block in a savepoint, which is rolled back at its end."""
         savepoint = self._connection.begin_nested()
         appended = len(self._appended)
         try:
@@ -209,6 +227,6 @@ class Transaction:
             del self._appended[appended:]
 
     def notify(self, topic: str) -> None:
-        """Wake everybody who watches a topic when this commits; nobody on SQLite, where they look often."""
+        """Wake every watcher of a topic after the commit; not needed on SQLite, where watchers poll."""
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(sa.select(sa.func.pg_notify(CHANNEL, topic)))

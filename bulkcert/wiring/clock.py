@@ -1,11 +1,5 @@
 """The clock of the service."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from bulkcert.store.clock import Clock, utc_now
 
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Tell the time, aware and in UTC."""
-    return datetime.now(UTC)
+__all__ = ["Clock", "utc_now"]

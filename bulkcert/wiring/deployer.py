@@ -56,9 +56,10 @@ class Deployer:
         self.store.close()
 
 
-def make_deployer(config: Config, now: Clock = utc_now) -> Deployer:
-    """Make what carries deployments; raises as `connect` does, or `MdmNotConfigured`."""
-    store, vault = open_installation(config)
+def make_deployer(config: Config, now: Clock | None = None) -> Deployer:
+    """Make what carries deployments; `now` and errors as of `connect`, or `MdmNotConfigured`."""
+    store, vault = open_installation(config, now)
+    now = now or utc_now
     try:
         releases = ProfileRelease(store, vault, make_profiles(config, now), now)
         return Deployer(make_carrier(store, vault, releases, now, mdm_rules(config)), store)

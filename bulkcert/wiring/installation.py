@@ -33,22 +33,23 @@ from bulkcert.store.store import Store
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.places import CHECK_PLACE
 from bulkcert.vault.vault import Vault
+from bulkcert.wiring.clock import Clock
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)
 """Raised by the store, which does not know how settings name the database."""
 
 
-def open_installation(config: Config) -> tuple[Store, Vault]:
-    """Open the database and the vault of an installation; writes nothing.
+def open_installation(config: Config, now: Clock | None = None) -> tuple[Store, Vault]:
+    """Open the database and the vault of an installation; writes nothing. now: as in `Store`.
 
     Raises a `StartRefusal` where something is missing, cannot be read, or does not belong together.
     """
     with naming_data_dir(config):
-        return _open(config)
+        return _open(config, now)
 
 
-def _open(config: Config) -> tuple[Store, Vault]:
-    store = _open_store(config)
+def _open(config: Config, now: Clock | None) -> tuple[Store, Vault]:
+    store = _open_store(config, now)
     try:
         migration.check(store)
         _check_complete(config, store)
@@ -59,11 +60,11 @@ def _open(config: Config) -> tuple[Store, Vault]:
         raise
 
 
-def _open_store(config: Config) -> Store:
+def _open_store(config: Config, now: Clock | None = None) -> Store:
     """Return the store of a database that has tables, of whatever release."""
     if not has_database(config):
         raise _no_database(config, "There is no database")
-    store = make_store(config)
+    store = make_store(config, now)
     try:
         is_empty = migration.revision(store) is None
     except BaseException:
@@ -161,12 +162,12 @@ def upgrade_database(config: Config) -> tuple[str | None, str | None]:
             store.close()
 
 
-def make_store(config: Config) -> Store:
-    """Return the store of an installation; nothing is connected yet."""
+def make_store(config: Config, now: Clock | None = None) -> Store:
+    """Return the store of an installation; nothing is connected yet. now: as in `Store`."""
     limits = PoolLimits(
         config.database_pool_size, config.database_pool_overflow, config.database_timeout_seconds
     )
-    return Store(config.database_url, limits)
+    return Store(config.database_url, limits, now=now)
 
 
 def has_database(config: Config) -> bool:

@@ -75,12 +75,17 @@ class Service:
         self.store.close()
 
 
-def connect(config: Config, now: Clock = utc_now, is_stopping: Callable[[], bool] = lambda: False) -> Service:
+def connect(
+    config: Config, now: Clock | None = None, is_stopping: Callable[[], bool] = lambda: False
+) -> Service:
     """Create the service on a database that `init` made. is_stopping: tells whether waits are to end.
+
+    now: the clock of the service and of its store; without one, each has its own (see `Store`).
 
     Raises a `StartRefusal` where what `init` made does not belong together, and writes nothing then.
     """
-    store, vault = open_installation(config)
+    store, vault = open_installation(config, now)
+    now = now or utc_now
     inactivity = timedelta(minutes=config.login_inactivity_minutes)
     rules = TokenRules(
         lifetime=timedelta(seconds=config.token_lifetime_seconds),

@@ -65,9 +65,10 @@ class Work:
             self.store.close()
 
 
-def make_work(config: Config, now: Clock = utc_now) -> Work:
-    """Make what a worker process does; raises as `connect` does."""
-    store, vault = open_installation(config)
+def make_work(config: Config, now: Clock | None = None) -> Work:
+    """Make what a worker process does; `now` and errors as of `connect`."""
+    store, vault = open_installation(config, now)
+    now = now or utc_now
     opener = Opener(config.limits, now)
     lease = timedelta(seconds=config.lease_seconds)
     roll = Roll(store, now, lease)

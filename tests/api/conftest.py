@@ -28,7 +28,7 @@ from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.clock import Clock, utc_now
+from bulkcert.wiring.clock import Clock
 from bulkcert.wiring.initialisation import initialise
 from bulkcert.wiring.service import Service, connect
 from tests.api.contract import ContractClient
@@ -129,7 +129,7 @@ def new_service(
         end.callback(cluster.drop_database, url)
         return {"database_url": url}
 
-    def make(now: Clock = utc_now, **settings: Any) -> Service:
+    def make(now: Clock | None = None, **settings: Any) -> Service:
         directory = tmp_path_factory.mktemp("api") / "data"
         shutil.copytree(initialised, directory)
         end = contextlib.ExitStack()

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from bulkcert.store.tables.schema import principals, tokens
+from bulkcert.store.tables.access import principals, tokens
 from bulkcert.values.principals import Scope
 from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, Client, an_api_caller

@@ -16,16 +16,10 @@ import sqlalchemy as sa
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import (
-    bulk_requests,
-    certificate_chains,
-    certificates,
-    chunks,
-    device_keys,
-    events,
-    items,
-)
-from bulkcert.store.tables.schema import workers as workers_table
+from bulkcert.store.tables.certificates import certificate_chains, certificates, device_keys
+from bulkcert.store.tables.imports import bulk_requests, chunks, items
+from bulkcert.store.tables.imports import workers as workers_table
+from bulkcert.store.tables.schema import events
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet

@@ -14,7 +14,8 @@ from bulkcert.imports.sealed_entries import unpack
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store.certificates.device_keys import kept_key
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import certificates, chunks, items
+from bulkcert.store.tables.certificates import certificates
+from bulkcert.store.tables.imports import chunks, items
 from bulkcert.vault.places import chunk_place
 from bulkcert.vault.vault import Vault
 from tests.faults.fleet import Fleet, a_fleet

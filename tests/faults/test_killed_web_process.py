@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 import sqlalchemy as sa
 
-from bulkcert.store.tables.schema import idempotency_keys
+from bulkcert.store.tables.imports import idempotency_keys
 from tests.faults.fleet import Fleet, a_fleet
 from tests.faults.scale import FAULTS, sized
 from tests.faults.site import Site

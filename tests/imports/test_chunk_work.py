@@ -897,9 +897,9 @@ def test_the_counting_rule_holds_for_every_bundle(
     tmp_path_factory: pytest.TempPathFactory, caller, vault, data
 ) -> None:
     path: Path = tmp_path_factory.mktemp("counting")
-    with closing(Store(f"sqlite:///{path / 'store.sqlite3'}")) as store:
+    clock = Clock(NOW)
+    with closing(Store(f"sqlite:///{path / 'store.sqlite3'}", now=clock)) as store:
         migration.upgrade(store)
-        clock = Clock(NOW)
         verbs = make_verbs(store, vault, clock, caller)
         names = data.draw(
             st.lists(

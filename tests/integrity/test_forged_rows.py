@@ -27,7 +27,8 @@ from bulkcert.errors import (
 )
 from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import client_secrets, principals, tokens, vault_checks
+from bulkcert.store.tables.access import client_secrets, principals, tokens
+from bulkcert.store.tables.schema import vault_checks
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret

@@ -14,7 +14,8 @@ from bulkcert.integrity.demand import CHECK, Demand, demands_binding, seal_check
 from bulkcert.integrity.key_seals import KeyOpener, bind_key, is_bound
 from bulkcert.inventory.key_release import Releaser
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import certificates, vault_checks
+from bulkcert.store.tables.certificates import certificates
+from bulkcert.store.tables.schema import vault_checks
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.releases import Encryption, ReleaseFormat
 from bulkcert.values.secret import Secret

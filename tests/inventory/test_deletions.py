@@ -14,7 +14,8 @@ from bulkcert.errors import Contended, IdempotencyKeyReused
 from bulkcert.imports.chunk_commit import Keeping
 from bulkcert.store.imports.items import Items
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import certificates, device_keys, items
+from bulkcert.store.tables.certificates import certificates, device_keys
+from bulkcert.store.tables.imports import items
 from bulkcert.values.bulk_requests import BulkRequest, RequestState
 from bulkcert.values.certificates import CertificateFilter, CertificateState
 from bulkcert.values.events import Event, EventType

@@ -10,7 +10,7 @@ from bulkcert.access.hashing import digest_of
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import LimitReached
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import client_secrets
+from bulkcert.store.tables.access import client_secrets
 from bulkcert.values.policies import VpnPolicy
 from bulkcert.values.principals import Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret

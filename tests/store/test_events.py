@@ -27,7 +27,7 @@ def test_what_is_taken_back_is_not_logged(store: Store) -> None:
         with pytest.raises(ZeroDivisionError), store.writing() as tx:
             tx.events.append(ACCEPTED)
             raise ZeroDivisionError
-        with store.writing() as tx, tx.trial():
+        with store.writing() as tx, tx.dry_run():
             tx.events.append(ACCEPTED)
 
     assert log == []

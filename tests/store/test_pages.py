@@ -15,7 +15,8 @@ from bulkcert.api.v1.schemas import imports as import_schemas
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.inventory.deletion_transaction import read_devices
 from bulkcert.store.sql.cursors import PAGE_BYTES
-from bulkcert.store.tables.schema import bulk_requests, certificate_chains, certificates
+from bulkcert.store.tables.certificates import certificate_chains, certificates
+from bulkcert.store.tables.imports import bulk_requests
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_requests import Item, Outcome, Result
 from bulkcert.values.certificates import CertificateFilter

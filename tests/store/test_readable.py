@@ -14,7 +14,7 @@ from bulkcert.access.accounts import Accounts
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import ForgedRows
 from bulkcert.integrity.demand import CHECK, seal_check
-from bulkcert.store.tables import schema
+from bulkcert.store.tables import access, certificates, deployments, imports, mdm, schema
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_requests import RequestKind
 from bulkcert.values.certificates import CertificateFilter
@@ -108,27 +108,27 @@ LISTS: dict[str, Callable[[Transaction], Sequence[Any]]] = {
     "sealed keys": lambda tx: [number for number, kept in tx.device_keys.page(0, 100) if kept],
 }
 ALTERED = [
-    ("certificates", schema.certificates, {"state": "gone"}),
-    ("certificates", schema.certificates, {"identity_type": "BLOOD_GROUP"}),
-    ("certificates", schema.certificates, {"key_type": "CLAY"}),
-    ("certificates", schema.certificates, {"names": "no JSON"}),
-    ("certificates", schema.certificates, {"names": "[]"}),
-    ("standings", schema.certificates, {"state": "gone"}),
-    ("devices", schema.device_keys, {"identity_type": "BLOOD_GROUP"}),
-    ("sealed keys", schema.certificates, {"identity_type": "BLOOD_GROUP"}),
-    ("imports", schema.bulk_requests, {"state": "lost"}),
-    ("imports", schema.bulk_requests, {"identity_type": "BLOOD_GROUP"}),
-    ("imports", schema.bulk_requests, {"on_conflict": "fight"}),
-    ("deployments", schema.deployments, {"state": "lost"}),
-    ("deployments", schema.deployments, {"identity_type": "BLOOD_GROUP"}),
-    ("leases", schema.deployments, {"identity_type": "BLOOD_GROUP"}),
-    ("workers", schema.workers, {"state": "asleep"}),
-    ("policies", schema.vpn_policies, {"document": "no JSON"}),
-    ("policies", schema.vpn_policies, {"document": "{}"}),
+    ("certificates", certificates.certificates, {"state": "gone"}),
+    ("certificates", certificates.certificates, {"identity_type": "BLOOD_GROUP"}),
+    ("certificates", certificates.certificates, {"key_type": "CLAY"}),
+    ("certificates", certificates.certificates, {"names": "no JSON"}),
+    ("certificates", certificates.certificates, {"names": "[]"}),
+    ("standings", certificates.certificates, {"state": "gone"}),
+    ("devices", certificates.device_keys, {"identity_type": "BLOOD_GROUP"}),
+    ("sealed keys", certificates.certificates, {"identity_type": "BLOOD_GROUP"}),
+    ("imports", imports.bulk_requests, {"state": "lost"}),
+    ("imports", imports.bulk_requests, {"identity_type": "BLOOD_GROUP"}),
+    ("imports", imports.bulk_requests, {"on_conflict": "fight"}),
+    ("deployments", deployments.deployments, {"state": "lost"}),
+    ("deployments", deployments.deployments, {"identity_type": "BLOOD_GROUP"}),
+    ("leases", deployments.deployments, {"identity_type": "BLOOD_GROUP"}),
+    ("workers", imports.workers, {"state": "asleep"}),
+    ("policies", deployments.vpn_policies, {"document": "no JSON"}),
+    ("policies", deployments.vpn_policies, {"document": "{}"}),
     ("events", schema.events, {"number": 999}),
     ("events", schema.events, {"facts": "no JSON"}),
-    ("contested", schema.mdm_identities, {"identity_type": "BLOOD_GROUP"}),
-    ("commands", schema.mdm_commands, {"request_type": "EraseDevice"}),
+    ("contested", mdm.mdm_identities, {"identity_type": "BLOOD_GROUP"}),
+    ("commands", mdm.mdm_commands, {"request_type": "EraseDevice"}),
 ]
 
 
@@ -136,14 +136,14 @@ def alter(connection: sa.Connection, table: sa.Table, values: dict[str, object])
     """Change the newest row of a device, or of whatever there is."""
     [key] = list(table.primary_key)[:1]
     key = table.c.identity if table.name in {"device_keys", "mdm_identities"} else key
-    is_listed = [table.c.kind == "device"] if table is schema.certificates else []
+    is_listed = [table.c.kind == "device"] if table is certificates.certificates else []
     newest = connection.execute(sa.select(sa.func.max(key)).where(*is_listed)).scalar_one()
     connection.execute(sa.update(table).where(key == newest).values(values))
 
 
 def test_p32_a_value_that_there_is_not_takes_one_row_out_of_a_list(verbs: Verbs) -> None:
     def number(connection: sa.Connection, name: str) -> int:
-        with Transaction(connection).trial() as _:
+        with Transaction(connection).dry_run() as _:
             return len(LISTS[name](Transaction(connection)))
 
     for name, table, values in ALTERED:
@@ -162,8 +162,8 @@ def test_p32_items_with_values_that_there_are_not_are_left_out_of_a_report(verbs
     request = verbs.import_bundle(BUNDLE)
     with verbs.store.engine.begin() as connection:
         for position, values in enumerate([{"outcome": "lost"}, {"found": "toast"}]):
-            named = schema.items.c.request_id == request.id, schema.items.c.position == position
-            connection.execute(sa.update(schema.items).where(*named).values(values))
+            named = imports.items.c.request_id == request.id, imports.items.c.position == position
+            connection.execute(sa.update(imports.items).where(*named).values(values))
 
     with verbs.store.reading() as tx:
         shown = whole(lambda tx, cursor: tx.items.page(request.id, None, 1, cursor))(tx)
@@ -178,8 +178,8 @@ def test_p32_a_user_with_a_role_that_there_is_not_is_listed_and_can_be_disabled(
 ) -> None:
     accounts = Accounts(verbs.store, CheapPasswords(), None, verbs.clock)
     with verbs.store.engine.begin() as connection:
-        named = schema.principals.c.login == "user1"
-        connection.execute(sa.update(schema.principals).where(named).values(values))
+        named = access.principals.c.login == "user1"
+        connection.execute(sa.update(access.principals).where(named).values(values))
 
     users = accounts.users(10, None).items
     assert [(user.login, user.role) for user in users] == [
@@ -195,9 +195,9 @@ def test_p32_a_user_with_a_role_that_there_is_not_is_listed_and_can_be_disabled(
 def test_p32_scopes_that_there_are_not_are_nobodys(verbs: Verbs) -> None:
     with verbs.store.engine.begin() as connection:
         connection.execute(
-            sa.update(schema.principals).where(schema.principals.c.kind == "client").values(scopes="x")
+            sa.update(access.principals).where(access.principals.c.kind == "client").values(scopes="x")
         )
-        connection.execute(sa.update(schema.tokens).where(schema.tokens.c.id == "1").values(scopes="admin x"))
+        connection.execute(sa.update(access.tokens).where(access.tokens.c.id == "1").values(scopes="admin x"))
 
     with verbs.store.reading() as tx:
         clients = tx.principals.page(PrincipalKind.CLIENT, 10, None).items
@@ -211,7 +211,7 @@ def test_p32_scopes_that_there_are_not_are_nobodys(verbs: Verbs) -> None:
 
 def test_p32_check_names_a_certificate_of_a_type_that_there_is_not(verbs: Verbs) -> None:
     with verbs.store.engine.begin() as connection:
-        alter(connection, schema.certificates, {"identity_type": "BLOOD_GROUP"})
+        alter(connection, certificates.certificates, {"identity_type": "BLOOD_GROUP"})
 
     [name] = find_forged(verbs.store, verbs.vault, NOW)
     assert name.startswith("certificate ")
@@ -221,8 +221,8 @@ def test_p32_check_names_a_certificate_of_a_type_that_there_is_not(verbs: Verbs)
 def test_p32_an_import_that_nobody_can_read_delays_no_other(verbs: Verbs, values: dict[str, object]) -> None:
     altered = verbs.accept(a_bundle(["B12BC3D4EFGH"]))
     with verbs.store.engine.begin() as connection:
-        named = schema.bulk_requests.c.id == altered.id
-        connection.execute(sa.update(schema.bulk_requests).where(named).values(values))
+        named = imports.bulk_requests.c.id == altered.id
+        connection.execute(sa.update(imports.bulk_requests).where(named).values(values))
     other = verbs.accept(a_bundle(["C12BC3D4EFGH"]))
     verbs.work()
 
@@ -231,6 +231,6 @@ def test_p32_an_import_that_nobody_can_read_delays_no_other(verbs: Verbs, values
 
 def test_p32_a_policy_that_nobody_can_read_stops_no_import(verbs: Verbs) -> None:
     with verbs.store.engine.begin() as connection:
-        alter(connection, schema.vpn_policies, {"document": "no JSON"})
+        alter(connection, deployments.vpn_policies, {"document": "no JSON"})
 
     assert verbs.import_bundle(a_bundle(["B12BC3D4EFGH"])).counts.created == 1

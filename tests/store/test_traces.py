@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.store.retention import Upkeep
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import certificates
+from bulkcert.store.tables.certificates import certificates
 from bulkcert.values.identities import IdentityType
 from tests.builders import a_bundle
 from tests.clock import Clock

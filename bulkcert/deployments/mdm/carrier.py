@@ -15,7 +15,7 @@ from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
 from bulkcert.deployments.mdm.sender import Sender
 from bulkcert.deployments.mdm.server_settings import MdmServers
 from bulkcert.errors.mdm import MdmFault, MdmNotConfigured, MdmUnauthorised
-from bulkcert.store.mdm.leases import Held
+from bulkcert.store.mdm.leases import DeviceLease
 from bulkcert.store.sql.topics import TOPIC
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
@@ -146,7 +146,7 @@ class Carrier:
         self._sender.wake(client, silent)
         return bool(due)
 
-    def _is_asked(self, tx: Transaction, held: Held, now: datetime) -> bool:
+    def _is_asked(self, tx: Transaction, held: DeviceLease, now: datetime) -> bool:
         """Let a device be asked what it has; False where it has only to be woken.
 
         A device that was heard of since it was last sent something had its chance to answer: the webhook of

@@ -49,7 +49,7 @@ class MdmDevices:
         altered by hand is made anew.
         """
         with self._store.writing() as tx:
-            pin = tx.mdm.pinned(identity, hold=True)
+            pin = tx.mdm.pinned(identity, lock=True)
             if pin is None or not _is_claimant(tx, pin, udid):
                 raise NoContest("No device of this UDID claims this identity now.")
             now = tx.time(self._now)
@@ -141,7 +141,7 @@ class MdmDevices:
         self, tx: Transaction, identity: DeviceIdentity, udid: str, *, is_news: bool, now: datetime
     ) -> None:
         """See whether an identity that is pinned is claimed by another device than before."""
-        pin = tx.mdm.pinned(identity, hold=is_news)
+        pin = tx.mdm.pinned(identity, lock=is_news)
         if pin is None or not is_news or pin.udid == udid or pin.contender_udid is not None:
             return
         if pin.is_forged:  # noting a contender would sign it

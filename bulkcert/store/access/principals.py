@@ -1,6 +1,6 @@
-"""Users and clients, and the secrets of clients. They are found by the keys of their logins (`logins`).
+"""Users, clients, and the secrets of clients. They are found by the keys of their logins (`logins`).
 
-Their rows are signed: one that is not as the service wrote it gives nobody anything.
+Their rows are signed: an altered row grants nothing.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import LimitReached, NotFound
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import client_secrets, principals
+from bulkcert.store.tables.access import client_secrets, principals
 from bulkcert.values.logins import key_of
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role, Scope, known_scopes
@@ -21,7 +21,7 @@ from bulkcert.values.principals import SCOPES_OF, Principal, PrincipalKind, Role
 
 @dataclass(frozen=True)
 class User:
-    """A user with the hash of its password (argon2id's encoded form), for the verbs that check it."""
+    """A user with the hash of its password (argon2id's encoded form)."""
 
     principal: Principal
     password_hash: str
@@ -33,14 +33,14 @@ _MOST_SECRETS = 10
 
 
 class Principals:
-    """Keep users and clients."""
+    """Rows of users and clients."""
 
     def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
         self._signatures = signatures
 
     def insert_user(self, login: str, password_hash: str, role: Role, now: datetime) -> Principal:
-        """Keep a new user; its login must be free (`find_login`). Raises `LimitReached`."""
+        """Insert a user, whose login must be free (`find_login`), or raise `LimitReached`."""
         return self._insert(
             kind=PrincipalKind.USER,
             login=login,
@@ -51,7 +51,7 @@ class Principals:
         )
 
     def insert_client(self, client_id: str, name: str, scopes: frozenset[Scope], now: datetime) -> Principal:
-        """Keep a new client. Raises `LimitReached`."""
+        """Insert a client, or raise `LimitReached`."""
         words = " ".join(sorted(scopes))
         return self._insert(
             kind=PrincipalKind.CLIENT, login=client_id, name=name, scopes=words, created_at=now
@@ -72,16 +72,16 @@ class Principals:
         return _principal(row)
 
     def find_login(self, login: str) -> str | None:
-        """Return the login of a user or client that this one is a spelling of; None where it is free."""
+        """Return the login in use of which this one is a spelling; None if it is free."""
         self.fill_login_keys()
         query = sa.select(principals.c.login).where(principals.c.login_key == key_of(login))
         return self._connection.execute(query).scalar_one_or_none()
 
     def fill_login_keys(self) -> list[str]:
-        """Give principals that a process of an earlier release inserted the keys of their logins.
+        """Set the login keys of principals that an earlier release inserted without them.
 
-        Returns the logins that are spellings of another one's, which stay without a key. Where rows must be
-        signed, no row of an earlier release counts, and nothing is done.
+        Returns the logins that are spellings of others; they stay without a key. Once rows must be signed,
+        rows of an earlier release do not count, and nothing is changed.
         """
         if self._signatures.are_demanded():
             return []
@@ -100,17 +100,20 @@ class Principals:
         return colliding
 
     def is_disabled(self, principal_id: int) -> bool:
-        """Return whether a principal is disabled; its row is locked until the transaction ends."""
+        """Lock a principal until the transaction ends, and return whether it is disabled."""
         query = sa.select(principals.c.is_disabled).where(principals.c.id == principal_id).with_for_update()
         return bool(self._connection.execute(query).scalar())
 
     def find(
         self, kind: PrincipalKind, login: str, *, lock: bool = False, takes_forged: bool = False
     ) -> Principal:
-        """Return the principal of a login, however it is spelled, or raise `NotFound` or `ForgedRows`.
+        """Return the principal of a login in any spelling, or raise `NotFound` or `ForgedRows`.
 
-        lock: whether its row is locked until the transaction ends. takes_forged: whether a row that is not as
-        the service wrote it is returned too, for who only takes away.
+        Args:
+            kind: user or client.
+            login: the login.
+            lock: whether to lock the row until the transaction ends.
+            takes_forged: whether to return an altered row too, for callers that only revoke rights.
         """
         row = self._row(kind, login, lock=lock)
         if row is None:
@@ -120,12 +123,12 @@ class Principals:
         return _principal(row)
 
     def is_genuine(self, kind: PrincipalKind, login: str) -> bool:
-        """Tell whether there is a principal whose row is as the service wrote it."""
+        """Return whether the principal exists and its row is unaltered."""
         row = self._row(kind, login, lock=False)
         return row is not None and self._signatures.is_genuine(principals, row)
 
     def find_user(self, login: str, *, lock: bool = False) -> User | None:
-        """Return a user with the hash of its password; None where its row is forged. lock: as in `find`."""
+        """Return a user with the hash of its password; None if its row is altered. lock: as in `find`."""
         row = self._row(PrincipalKind.USER, login, lock=lock)
         if row is None or not self._signatures.is_genuine(principals, row):
             return None
@@ -137,7 +140,7 @@ class Principals:
         return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def page(self, kind: PrincipalKind, limit: int, cursor: str | None) -> Page[Principal]:
-        """List users or clients, the oldest first."""
+        """Return a page of users or clients, oldest first."""
         query = sa.select(principals).where(principals.c.kind == kind)
         if cursor is not None:
             query = query.where(principals.c.id > cursors.read_number(cursor))
@@ -145,7 +148,7 @@ class Principals:
         return cursors.page(((row.id, cursors.size_of(row), _principal(row)) for row in rows), limit)
 
     def owners(self) -> frozenset[int]:
-        """Return the ids of the users who may do everything and are not disabled."""
+        """Return the ids of the enabled users with the role of owner."""
         query = sa.select(principals).where(
             principals.c.role == Role.OWNER, principals.c.is_disabled.is_(False)
         )
@@ -153,15 +156,15 @@ class Principals:
         return frozenset(row.id for row in rows if self._signatures.is_genuine(principals, row))
 
     def disable(self, principal_id: int, now: datetime) -> None:
-        """Disable a principal, for good, even one whose row is forged; all of its tokens end."""
+        """Disable a principal for good, even if its row is altered, and end its tokens."""
         self._end_tokens(principal_id, now, takes_forged=True, is_disabled=True)
 
     def change_password(self, principal_id: int, password_hash: str, now: datetime) -> None:
-        """Give a user another password; all of its tokens end."""
+        """Change the password of a user, and end its tokens."""
         self._end_tokens(principal_id, now, password_hash=password_hash)
 
     def change_role(self, principal_id: int, role: Role, now: datetime) -> None:
-        """Give a user another role; all of its tokens end."""
+        """Change the role of a user, and end its tokens."""
         self._end_tokens(principal_id, now, role=role)
 
     def end_tokens(self, principal_id: int, now: datetime) -> None:
@@ -169,7 +172,7 @@ class Principals:
         self._end_tokens(principal_id, now)
 
     def upgrade_hash(self, principal_id: int, password_hash: str) -> None:
-        """Keep a stronger hash of the same password; tokens stay."""
+        """Replace the hash of an unchanged password by a stronger one; tokens stay valid."""
         self._signatures.update(principals, self._locked(principal_id), {"password_hash": password_hash})
 
     def _end_tokens(
@@ -180,7 +183,7 @@ class Principals:
         self._signatures.update(principals, row, ended | values)
 
     def _locked(self, principal_id: int, *, takes_forged: bool = False) -> Row[Any]:
-        """Lock a principal's row for a change, which must not sign what somebody else wrote."""
+        """Lock and return a principal's row for a change, which must not sign an altered row."""
         query = sa.select(principals).where(principals.c.id == principal_id).with_for_update()
         row = self._connection.execute(query).one()
         if not takes_forged:
@@ -189,7 +192,7 @@ class Principals:
 
 
 def _is_named(login: str) -> sa.ColumnElement[bool]:
-    """Select whom a login names; rows that a process of an earlier release inserted have no key."""
+    """Select the principal of a login; rows that an earlier release inserted have no login key."""
     column = principals.c
     of_earlier = sa.and_(
         column.login_key.is_(None), column.login == login, column.is_disabled.is_(False)
@@ -198,14 +201,14 @@ def _is_named(login: str) -> sa.ColumnElement[bool]:
 
 
 class ClientSecrets:
-    """Digests of the secrets of clients. A client may have several while it changes over."""
+    """Digests of the secrets of clients. A client may have several while it changes to a new one."""
 
     def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
         self._signatures = signatures
 
     def insert(self, principal_id: int, digest: str, now: datetime) -> None:
-        """Keep the digest of a new secret; of those before, the last nine stay."""
+        """Insert the digest of a new secret; of the earlier ones, the newest nine stay."""
         values = {"digest": digest, "principal_id": principal_id, "created_at": now, "expires_at": None}
         mac = self._signatures.mac(client_secrets, values)
         self._connection.execute(sa.insert(client_secrets).values({**values, "mac": mac}))
@@ -219,7 +222,7 @@ class ClientSecrets:
         self._connection.execute(sa.delete(client_secrets).where(column.digest.in_(oldest)))
 
     def end(self, principal_id: int, at: datetime) -> None:
-        """Let every secret of a client that has no earlier end, end at a time; one that is forged goes."""
+        """Set the end of every secret of a client that ends later; delete altered ones."""
         own = sa.select(client_secrets).where(client_secrets.c.principal_id == principal_id)
         for row in self._connection.execute(own.with_for_update()).all():
             if not self._signatures.is_genuine(client_secrets, row):
@@ -250,7 +253,7 @@ class ClientSecrets:
 
 
 def _principal(row: Row[Any]) -> Principal:
-    # An altered row is listed, too, so that it can be disabled; a word that there is not gives nothing.
+    # An altered row is listed too, so that it can be disabled; an unknown role or scope grants nothing.
     role = Role(row.role) if row.role in _ROLES else None
     scopes = SCOPES_OF[role] if role else known_scopes(row.scopes or "")
     return Principal(

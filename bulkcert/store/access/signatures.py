@@ -1,9 +1,9 @@
-"""Signed rows: those that say who may do what, and where keys are sent, count only with a MAC that fits.
+"""Signed rows: those that grant rights, or decide where keys are sent, count only with a correct MAC.
 
-Somebody who can write to the database cannot compute a MAC. A row is signed in the transaction that writes
-it, and verified before a decision relies on it. It is verified before it is changed, too: the change would
-sign what was forged otherwise. An older row that is put back whole has a MAC that fits, because nothing in
-a row says how old it is.
+An attacker who can write to the database cannot compute a MAC. A row is signed in the transaction that
+writes it, and verified before a decision relies on it. It is also verified before it is changed, since the
+change would otherwise sign an altered row. An old row that is restored as a whole has a correct MAC: nothing
+in a row tells its age.
 """
 
 import hmac
@@ -18,7 +18,8 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.errors import ForgedRows
 from bulkcert.store.access.signing_keys import MASTER_KEY_CHECK, Keys
-from bulkcert.store.tables.schema import client_secrets, mdm_identities, mdm_servers, principals, tokens
+from bulkcert.store.tables.access import client_secrets, principals, tokens
+from bulkcert.store.tables.mdm import mdm_identities, mdm_servers
 
 _BATCH = 500
 """Rows that are signed in one transaction."""
@@ -33,52 +34,54 @@ SIGNED: Mapping[sa.Table, tuple[str, ...]] = {
     mdm_servers: ("id", "url", "sealed_api_key", "sealed_webhook_key", "updated_at"),
     mdm_identities: ("identity_type", "identity", "udid", "pinned_at", "contender_udid", "refused_udids"),
 }  # fmt: skip
-"""The columns that the MAC of a row covers, by table. The others decide nothing, or only take away."""
+"""The columns that the MAC of a row covers, by table. The others grant nothing."""
 
 log = structlog.get_logger()
 
 
 class RowSigner(Protocol):
-    """Has the key of the MACs, which the store does not have."""
+    """Owner of the key of the MACs; the store itself has no key."""
 
     def mac(self, content: bytes) -> str:
         """Return the MAC of the content of a row: 64 hex digits."""
         ...
 
     def is_demanded(self, sealed_check: bytes | None) -> bool:
-        """Tell from the sealed check of the master key whether a row without its MAC is refused."""
+        """Return whether rows without a MAC are refused, by the sealed check of the master key."""
         ...
 
 
 class Signatures:
-    """Signs and verifies rows. signer: None where there is no vault; then nothing can be read or written."""
+    """MACs of rows. signer: None without a vault; signed rows can then be neither read nor written."""
 
     def __init__(self, connection: Connection, signer: RowSigner | None) -> None:
         self._connection = connection
         self._signer = signer
 
     def mac(self, table: sa.Table, values: Mapping[str, Any]) -> str:
-        """Return the MAC of a row of these values, by the names of the columns."""
+        """Return the MAC of a row. values: by the names of the columns."""
         parts = [table.name, *(_plain(values[name]) for name in SIGNED[table])]
         return self._known_signer().mac(json.dumps(parts).encode())
 
     def update(self, table: sa.Table, row: Row[Any], values: Mapping[str, Any]) -> None:
-        """Change values of a row that was read under lock, and sign it."""
+        """Update values of a row that is locked, and sign it."""
         mac = self.mac(table, {**_own(table, row), **values})
         self._connection.execute(
             sa.update(table).where(*_is(table, row)).values({**values, "mac": mac})
         )  # fmt: skip
 
     def require(self, table: sa.Table, row: Row[Any]) -> None:
-        """Raise `ForgedRows` where a row is not as the service wrote it."""
+        """Raise `ForgedRows` if a row was altered."""
         if not self.is_genuine(table, row):
             raise ForgedRows(f"Not as the service wrote it: {describe(table, row)}.")
 
     def is_genuine(self, table: sa.Table, row: Row[Any]) -> bool:
-        """Tell whether a row is as the service wrote it; one that is not is logged.
+        """Return whether a row is unaltered; log an altered one.
 
-        row: may hold columns of other tables as well. Until MACs are demanded, every row is: machines of an
-        earlier release change rows without signing them.
+        Until MACs are demanded, every row counts as unaltered, because machines of an earlier release change
+        rows without signing them.
+
+        row: may contain columns of other tables as well.
         """
         own = _own(table, row)
         if self._fits(table, own):
@@ -92,11 +95,11 @@ class Signatures:
         return True
 
     def are_demanded(self) -> bool:
-        """Tell whether rows without a fitting MAC are refused."""
+        """Return whether rows without a correct MAC are refused."""
         return self._known_signer().is_demanded(Keys(self._connection).check(MASTER_KEY_CHECK))
 
     def forged(self, now: datetime) -> Iterator[str]:
-        """Yield which rows are not as the service wrote them; of tokens those that could be valid."""
+        """Yield descriptions of altered rows; of tokens, only those that could be valid."""
         for table in SIGNED:
             query = sa.select(table).order_by(*table.primary_key)
             if table is tokens:
@@ -106,7 +109,7 @@ class Signatures:
                     yield describe(table, row)
 
     def sign_some(self) -> int:
-        """Sign some rows that have no MAC; returns how many. What they hold is believed."""
+        """Sign a batch of rows without a MAC, as they are, and return their number."""
         for table in SIGNED:
             query = sa.select(table).where(table.c.mac.is_(None)).order_by(*table.primary_key).limit(_BATCH)
             if rows := self._connection.execute(query.with_for_update()).all():
@@ -116,7 +119,7 @@ class Signatures:
         return 0
 
     def sign_rest(self) -> None:
-        """Sign every row whose MAC does not fit. What it holds is believed."""
+        """Sign every row with a wrong MAC, as it is."""
         for table in SIGNED:
             rows = self._connection.execute(sa.select(table)).all()
             for row in rows:
@@ -135,7 +138,7 @@ class Signatures:
 
 
 def describe(table: sa.Table, row: Row[Any]) -> str:
-    """Name a row by its kind and id, for people."""
+    """Return the kind and id of a row, for people."""
     own = _own(table, row)
     if table is principals:
         return f"{own['kind']} {own['login']} (id {own['id']})"
@@ -149,7 +152,7 @@ def describe(table: sa.Table, row: Row[Any]) -> str:
 
 
 def _own(table: sa.Table, row: Row[Any]) -> dict[str, Any]:
-    """Return the values of one table in a row, which may be joined with others."""
+    """Return the values of one table in a row that may be joined with others."""
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
     return {column.name: values[column] for column in table.columns}
 
@@ -160,7 +163,7 @@ def _is(table: sa.Table, row: Row[Any]) -> list[sa.ColumnElement[bool]]:
 
 
 def _plain(value: object) -> object:
-    """Write a value in the one way that both databases give it back."""
+    """Return a value in the form that is the same from both databases."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     return value.hex() if isinstance(value, bytes) else value

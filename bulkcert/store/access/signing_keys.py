@@ -1,4 +1,4 @@
-"""Signing keys, login throttles, and the check of the master key."""
+"""Signing keys, and the sealed check of the master key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.tables.schema import signing_keys, vault_checks
+from bulkcert.store.tables.access import signing_keys
+from bulkcert.store.tables.schema import vault_checks
 
 MASTER_KEY_CHECK = "master_key"
 """The id of the sealed check of the master key."""
@@ -14,7 +15,7 @@ MASTER_KEY_CHECK = "master_key"
 
 @dataclass(frozen=True)
 class KeptSigningKey:
-    """A signing key with its private half sealed."""
+    """A signing key with its sealed private half."""
 
     id: str
     public_pem: str
@@ -22,13 +23,13 @@ class KeptSigningKey:
 
 
 class Keys:
-    """Signing keys, newest first, and the sealed check of the master key."""
+    """Rows of signing keys, and of the sealed check of the master key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def insert_signing_key(self, key: KeptSigningKey, now: datetime) -> None:
-        """Keep a new signing key."""
+        """Insert a signing key."""
         self._connection.execute(
             sa.insert(signing_keys).values(
                 id=key.id,
@@ -39,22 +40,22 @@ class Keys:
         )
 
     def signing_keys(self) -> tuple[KeptSigningKey, ...]:
-        """Read all signing keys, the newest first."""
+        """Return all signing keys, newest first."""
         rows = self._connection.execute(sa.select(signing_keys).order_by(signing_keys.c.created_at.desc()))
         return tuple(KeptSigningKey(row.id, row.public_pem, row.sealed_private_pem) for row in rows)
 
     def insert_check(self, check_id: str, sealed: bytes) -> None:
-        """Keep a sealed value that only the right master key opens."""
+        """Insert a sealed value that only the right master key opens."""
         self._connection.execute(sa.insert(vault_checks).values(id=check_id, sealed=sealed))
 
     def replace_check(self, check_id: str, sealed: bytes) -> None:
-        """Keep another value in the place of that one."""
+        """Replace the sealed value of a check."""
         self._connection.execute(
             sa.update(vault_checks).where(vault_checks.c.id == check_id).values(sealed=sealed)
         )
 
     def check(self, check_id: str) -> bytes | None:
-        """Read that value."""
+        """Return the sealed value of a check; None if there is none."""
         return self._connection.execute(
             sa.select(vault_checks.c.sealed).where(vault_checks.c.id == check_id)
         ).scalar_one_or_none()

@@ -6,32 +6,32 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.tables.schema import login_throttles
+from bulkcert.store.tables.access import login_throttles
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """How often a login or source has failed lately."""
+    """Recent failures of a login or source."""
 
     failures: int
     last_failed_at: datetime
 
 
 class Throttles:
-    """Failed logins, counted by digests of login and source."""
+    """Rows of failed logins, counted by digests of login and source."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def find(self, throttle_id: str) -> Throttle | None:
-        """Look a count up."""
+        """Return a count; None if there is none."""
         row = self._connection.execute(
             sa.select(login_throttles).where(login_throttles.c.id == throttle_id)
         ).first()
         return None if row is None else Throttle(row.failures, row.last_failed_at)
 
     def set(self, throttle_id: str, failures: int, now: datetime) -> None:
-        """Keep a count."""
+        """Insert or update a count."""
         values = {"failures": failures, "last_failed_at": now}
         changed = self._connection.execute(
             sa.update(login_throttles).where(login_throttles.c.id == throttle_id).values(values)
@@ -48,7 +48,7 @@ class Throttles:
         )
 
     def clear(self, throttle_id: str, stale_before: datetime) -> None:
-        """Forget one count, and all that are older than `stale_before`."""
+        """Delete one count, and all counts older than `stale_before`."""
         old = login_throttles.c.last_failed_at < stale_before
         self._connection.execute(
             sa.delete(login_throttles).where((login_throttles.c.id == throttle_id) | old)

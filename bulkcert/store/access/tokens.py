@@ -1,4 +1,4 @@
-"""Tokens that were issued: one row each, so that each can be revoked."""
+"""Issued tokens: one row each, so that each can be revoked."""
 
 from datetime import datetime
 from typing import Any
@@ -8,25 +8,25 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import principals, tokens
+from bulkcert.store.tables.access import principals, tokens
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import Session, known_scopes
 
 MOST_OF_ONE = 1000
-"""Tokens of one user or client; a client that needs more may use one token for many requests."""
+"""Most tokens of one user or client; one token serves any number of requests."""
 
 
 class Tokens:
-    """Issue, find, list and revoke tokens."""
+    """Rows of issued tokens."""
 
     def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
         self._signatures = signatures
 
     def insert(self, session: Session) -> None:
-        """Insert a new token of its principal's generation; of those before, the newest 999 stay.
+        """Insert a token of its principal's generation; of the earlier ones, the newest 999 stay.
 
-        The principal's row must be locked (`Principals.find` with `lock`), or a change of it may be missed.
+        The principal's row must be locked (`Principals.find` with `lock`); otherwise a change may be missed.
         """
         generation = sa.select(principals.c.generation).where(principals.c.id == session.principal_id)
         values = {
@@ -52,11 +52,11 @@ class Tokens:
     def find(
         self, token_id: str, now: datetime, used_after: datetime | None
     ) -> tuple[Session, datetime] | None:
-        """Look up a token that is valid at `now`, with the time of its last use.
+        """Return a token that is valid at `now`, with the time of its last use; else None.
 
         A token is valid unless it has ended, was revoked, is of another generation than its principal,
-        belongs to a disabled principal, or was last used before `used_after`; or its row or its principal's
-        is not as the service wrote it.
+        belongs to a disabled principal, was last used before `used_after`, or unless its row or that of its
+        principal was altered.
         """
         query = _valid(now, used_after).add_columns(*_OTHERS).where(tokens.c.id == token_id)
         row = self._connection.execute(query).first()
@@ -72,7 +72,7 @@ class Tokens:
         limit: int,
         cursor: str | None,
     ) -> Page[Session]:
-        """List valid tokens, of one principal or of all."""
+        """Return a page of valid tokens, of one principal or of all."""
         query = _valid(now, used_after)
         if principal_id is not None:
             query = query.where(tokens.c.principal_id == principal_id)
@@ -82,18 +82,18 @@ class Tokens:
         return cursors.page(((row.id, cursors.size_of(row), _session(row)) for row in rows), limit)
 
     def touch(self, token_id: str, now: datetime) -> None:
-        """Note that a token was used."""
+        """Record the use of a token."""
         self._connection.execute(sa.update(tokens).where(tokens.c.id == token_id).values(last_used_at=now))
 
     def revoke(self, token_id: str, principal_id: int | None, now: datetime) -> bool:
-        """Revoke a token, of one principal or of anybody; tells whether there was one to revoke."""
+        """Revoke a token, of one principal or of anybody; return whether there was one to revoke."""
         query = sa.update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
         if principal_id is not None:
             query = query.where(tokens.c.principal_id == principal_id)
         return bool(self._connection.execute(query.values(revoked_at=now)).rowcount)
 
     def delete_ended(self, before: datetime) -> None:
-        """Forget tokens that ended before a time."""
+        """Delete tokens that ended before a time."""
         self._connection.execute(sa.delete(tokens).where(tokens.c.expires_at < before))
 
 

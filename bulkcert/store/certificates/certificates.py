@@ -1,4 +1,4 @@
-"""Certificates that are kept: of devices, and of their chains."""
+"""Certificates of devices and of their chains."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.lists import numbers, texts
 from bulkcert.store.sql.portions import portions
-from bulkcert.store.tables.schema import certificate_chains, certificates
+from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.store.traces import Traces
 from bulkcert.values.certificates import (
     Certificate,
@@ -29,12 +29,12 @@ from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.pages import Page
 
 DEVICE, _CHAIN = "device", "chain"
-_SAME = certificates.alias()  # the table once more, to look rows up in by themselves
+_SAME = certificates.alias()  # the table again, for subqueries
 
 _Listed = tuple[Row[Any], CertificateFacts]
 
 _FEW = 5000
-"""Certificates that are looked up by their end; to read so many ids from an index takes milliseconds."""
+"""Most certificates to be looked up by their end: reading so many ids from an index takes milliseconds."""
 
 _STANDING = tuple(
     certificates.c[name] for name in ("id", "identity", "state", "fingerprint_sha256", "public_key_sha256")
@@ -43,7 +43,7 @@ _STANDING = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is kept for a device identity, in short."""
+    """Summary of a certificate of a device."""
 
     id: int
     identity: DeviceIdentity
@@ -54,7 +54,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class NewCertificate:
-    """A device certificate that is to be kept. id: drawn before, since the sealed key is bound to it."""
+    """A device certificate to be inserted. id: drawn beforehand, because the sealed key is bound to it."""
 
     id: int
     identity: DeviceIdentity
@@ -64,13 +64,13 @@ class NewCertificate:
 
 
 class Certificates:
-    """Keep device certificates and the certificates of their chains."""
+    """Rows of device certificates and of the certificates of their chains."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def insert(self, new: Sequence[NewCertificate], import_id: str, now: datetime) -> None:
-        """Keep certificates of devices as their current ones; those before must be superseded already."""
+        """Insert current certificates of devices, whose earlier ones must already be superseded."""
         if not new:
             return
         rows = [
@@ -91,7 +91,7 @@ class Certificates:
         Chains(self._connection).insert({each.id: each.chain_ids for each in new})
 
     def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
-        """Find which chain certificates are kept, by fingerprint."""
+        """Return the ids of the chain certificates with these fingerprints, by fingerprint."""
         found: dict[str, int] = {}
         for some in portions(sorted(set(fingerprints))):
             rows = self._connection.execute(
@@ -103,7 +103,7 @@ class Certificates:
         return found
 
     def insert_chain(self, new: Mapping[int, Certificate], now: datetime) -> None:
-        """Keep certificates of chains, each under its new id."""
+        """Insert certificates of chains, each under its new id."""
         rows = [
             {"id": number, "kind": _CHAIN, "state": CertificateState.CURRENT, "created_at": now}
             | write_columns(certificate)
@@ -113,32 +113,33 @@ class Certificates:
             self._connection.execute(sa.insert(certificates), rows)
 
     def standings(
-        self, identity_type: IdentityType, identities: Sequence[str], *, hold: bool = False
+        self, identity_type: IdentityType, identities: Sequence[str], *, lock: bool = False
     ) -> list[Standing]:
-        """Find what is kept for some devices: current and superseded certificates, in the order they came.
+        """Return the current and superseded certificates of some devices, oldest first.
 
-        hold: nobody else changes those rows before the transaction ends.
+        lock: whether to lock the rows until the transaction ends.
         """
         column = certificates.c
         query = (
             sa.select(*_STANDING)
             .where(
-                # Only devices' certificates have an identity: told the kind, too, SQLite reads them all.
+                # No condition on the kind: only devices' certificates have an identity, and with it SQLite
+                # would walk all of them.
                 column.identity_type == identity_type,
                 column.identity.in_(texts(self._connection, identities)),
                 column.state != CertificateState.DELETED,
             )
             .order_by(column.id)
         )
-        rows = self._connection.execute(query.with_for_update() if hold else query)
+        rows = self._connection.execute(query.with_for_update() if lock else query)
         return all_readable(_standing, rows, identity_type)
 
     def supersede(self, certificate_id: int, now: datetime) -> None:
-        """Make a current certificate superseded."""
+        """Mark a current certificate as superseded."""
         self._set_state(certificate_id, CertificateState.SUPERSEDED, superseded_at=now)
 
     def restore(self, certificate_id: int) -> bool:
-        """Make a superseded certificate current (again); False where it is not superseded any more."""
+        """Mark a superseded certificate as current; return False if it was deleted meanwhile."""
         return self._set_state(certificate_id, CertificateState.CURRENT, superseded_at=None)
 
     def _set_state(
@@ -152,7 +153,7 @@ class Certificates:
         return bool(result.rowcount)
 
     def delete(self, certificate_ids: Sequence[int], now: datetime) -> None:
-        """Destroy the sealed keys of certificates; rows without keys stay for the history."""
+        """Delete the sealed keys of certificates; the rows stay, without keys, for the history."""
         if certificate_ids:
             Traces(self._connection).note()
         self._connection.execute(
@@ -161,18 +162,18 @@ class Certificates:
             .values(state=CertificateState.DELETED, sealed_private_key=None, deleted_at=now)
         )
 
-    def hold(self, certificate_id: int) -> CertificateState:
-        """Tell the state of a certificate, and keep it so until the transaction ends; or raise `NotFound`."""
+    def lock(self, certificate_id: int) -> CertificateState:
+        """Lock a certificate until the transaction ends and return its state, or raise `NotFound`."""
         query = sa.select(certificates.c.state).where(certificates.c.id == certificate_id)
         state = self._connection.execute(query.with_for_update(read=True)).scalar_one_or_none()
         if state is None:
             raise NotFound("There is no such certificate.")
         return CertificateState(state)
 
-    # --- listing: clear columns only, nothing is opened ---
+    # --- listing: only columns in clear, nothing is decrypted ---
 
     def find(self, certificate_id: int) -> DeviceCertificate:
-        """Look a device certificate up, or raise `NotFound`."""
+        """Return a device certificate, or raise `NotFound` or `ForgedRows`."""
         row = self._connection.execute(
             sa.select(*LISTED).where(certificates.c.id == certificate_id, certificates.c.kind == DEVICE)
         ).first()
@@ -184,8 +185,8 @@ class Certificates:
         return found[0]
 
     def page(self, wanted: CertificateFilter, limit: int, cursor: str | None) -> Page[DeviceCertificate]:
-        """List device certificates in the order they came."""
-        # Told of the first page, too: without it SQLite sorts all that matches, to begin where it began.
+        """Return a page of device certificates, oldest first."""
+        # Filter by `id > 0` on the first page too: without it SQLite sorts every match.
         after = 0 if cursor is None else cursors.read_number(cursor)
         if (few := self._few_that_end(wanted, after)) is not None:
             wanted = replace(wanted, expires_before=None, state=None)
@@ -198,10 +199,10 @@ class Certificates:
         return Page(tuple(self._with_chains(page.items)), page.next_cursor)
 
     def _few_that_end(self, wanted: CertificateFilter, after: int) -> list[int] | None:
-        """Find the ids of those that end before the moment, where they are few; else None.
+        """Return the ids of the certificates that end before the given time; None if there are many.
 
-        Few are quickly looked up; of many, a walk by id soon finds a page. SQLite does not know which it is:
-        it would walk a million rows for a few, or sort half of them for a page.
+        A few are quickly looked up by id; among many, a walk in the order of ids soon fills a page. SQLite
+        cannot tell the two apart: it would walk a million rows for a few, or sort half of them for a page.
         """
         if wanted.expires_before is None or wanted.identity or wanted.fingerprint_sha256:
             return None
@@ -213,7 +214,7 @@ class Certificates:
         return None if len(found) > _FEW else [number for number in found if number > after]
 
     def chain_page(self, limit: int, cursor: str | None) -> Page[ChainCertificate]:
-        """List the chain certificates that a current device certificate needs, each once."""
+        """Return a page of the chain certificates of current device certificates, each once."""
         needed = (
             sa.select(certificate_chains.c.chain_id)
             .join(certificates, certificates.c.id == certificate_chains.c.certificate_id)
@@ -228,9 +229,9 @@ class Certificates:
         return Page(tuple(found), page.next_cursor)
 
     def _listed(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[int, int, _Listed | None]]:
-        """Yield id, size in bytes, and row with facts of rows of `LISTED`; long names one row at a time.
+        """Yield id, size in bytes, and the row with its facts for rows of `LISTED`; None if unreadable.
 
-        A row that cannot be read has None instead.
+        Long names are read one row at a time.
         """
         for row in rows:
             names = row.names
@@ -273,7 +274,7 @@ def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
         yield column.state == wanted.state
     if wanted.expires_before is not None:
         yield column.not_after < wanted.expires_before
-    # lower() on both sides, since LIKE minds case on one engine and not on the other.
+    # `icontains` lowers both sides, because LIKE is case-sensitive on PostgreSQL and not on SQLite.
     if wanted.issuer is not None:
         yield column.issuer.icontains(wanted.issuer, autoescape=True)
     if wanted.text is not None:
@@ -284,7 +285,7 @@ def _conditions(wanted: CertificateFilter) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Look few rows up by their own index: SQLite would rather walk all rows that are in order already."""
+    """Select a few rows by their own index; SQLite would otherwise walk all rows in the order of ids."""
     return certificates.c.id.in_(sa.select(_SAME.c.id).where(*conditions))
 
 

@@ -1,4 +1,4 @@
-"""Which certificates are the chain of a device certificate."""
+"""Chains of device certificates."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,18 +7,18 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.portions import portions
-from bulkcert.store.tables.schema import certificate_chains, certificates
+from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.values.chain_rank import ChainLink
 
 
 class Chains:
-    """Read and replace the chains of device certificates."""
+    """Rows that link device certificates to the certificates of their chains."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def find(self, certificate_ids: Sequence[int]) -> dict[int, list[ChainLink]]:
-        """Return the chain of each of these device certificates, its issuer first; empty where none came."""
+        """Return the chain of each of these device certificates, issuer first; empty without a chain."""
         column = certificates.c
         found: dict[int, list[ChainLink]] = {each: [] for each in certificate_ids}
         for some in portions(certificate_ids):
@@ -40,14 +40,14 @@ class Chains:
         return found
 
     def replace(self, certificate_id: int, chain_ids: Sequence[int]) -> None:
-        """Give a device certificate another chain; chain_ids: its issuer's first."""
+        """Replace the chain of a device certificate. chain_ids: the issuer's id first."""
         self._connection.execute(
             sa.delete(certificate_chains).where(certificate_chains.c.certificate_id == certificate_id)
         )
         self.insert({certificate_id: chain_ids})
 
     def insert(self, chains: Mapping[int, Sequence[int]]) -> None:
-        """Keep chains of device certificates that have none, by the id of each; its issuer's id first."""
+        """Insert chains of device certificates without one, by certificate id; the issuer's id first."""
         links = [
             {"certificate_id": certificate_id, "position": position, "chain_id": chain_id}
             for certificate_id, chain_ids in chains.items()

@@ -1,4 +1,4 @@
-"""Keys of devices: the sealed ones, and the rule that a public key belongs to one device identity."""
+"""Sealed keys of devices, and the owners of public keys: each belongs to one device identity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.lists import texts
-from bulkcert.store.tables.schema import certificate_chains, certificates, device_keys
+from bulkcert.store.tables.certificates import certificate_chains, certificates, device_keys
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 
 
 @dataclass(frozen=True)
 class KeptKey:
-    """What a release needs: the sealed key, the DER of leaf and chain, and whose they are."""
+    """Everything a release needs: the sealed key, the DER of leaf and chain, and their device."""
 
     id: int
     identity: DeviceIdentity
@@ -32,13 +32,13 @@ class KeptKey:
 
 
 class DeviceKeys:
-    """To which device identity a public key belongs."""
+    """Rows of public keys and the device identities that own them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def owners(self, public_keys: Sequence[str]) -> dict[str, DeviceIdentity]:
-        """Find the owners of public keys."""
+        """Return the owners of public keys; keys without an owner are left out."""
         wanted = texts(self._connection, public_keys)
         rows = self._connection.execute(
             sa.select(device_keys).where(device_keys.c.public_key_sha256.in_(wanted))
@@ -49,7 +49,7 @@ class DeviceKeys:
         }
 
     def insert(self, owners: Mapping[str, DeviceIdentity]) -> None:
-        """Note to which devices public keys belong, in their order: two writers never wait for each other."""
+        """Insert owners of public keys, sorted by key, so that two writers cannot deadlock."""
         rows = [
             {"public_key_sha256": public_key, "identity_type": owner.type, "identity": owner.value}
             for public_key, owner in sorted(owners.items(), key=itemgetter(0))
@@ -57,7 +57,7 @@ class DeviceKeys:
         lists.insert(self._connection, device_keys, rows)
 
     def delete_unused(self, public_key: str) -> None:
-        """Forget to whom a public key belonged, unless a certificate with it is still kept."""
+        """Delete the owner of a public key, unless a certificate with that key remains."""
         kept = sa.select(certificates.c.id).where(
             certificates.c.kind == DEVICE,
             certificates.c.public_key_sha256 == public_key,
@@ -68,7 +68,7 @@ class DeviceKeys:
         )
 
     def delete_of(self, identity_type: IdentityType, identities: Sequence[str]) -> None:
-        """Forget the public keys of some devices."""
+        """Delete the public keys of some devices."""
         self._connection.execute(
             sa.delete(device_keys).where(
                 device_keys.c.identity_type == identity_type,
@@ -77,7 +77,7 @@ class DeviceKeys:
         )
 
     def find_sealed(self, certificate_id: int) -> KeptKey:
-        """Read the sealed key of a device certificate that is not deleted, or raise `NotFound`."""
+        """Return the sealed key of a device certificate that is not deleted, or raise `NotFound`."""
         row = self._connection.execute(
             sa.select(certificates).where(
                 certificates.c.id == certificate_id,
@@ -98,11 +98,14 @@ class DeviceKeys:
     def page(
         self, after: int, limit: int, *, of_format: bytes | None = None
     ) -> list[tuple[int, KeptKey | None]]:
-        """Read the sealed keys of certificates after an id, in the order of ids, without chains.
+        """Return sealed keys without chains, with the ids of their certificates, in the order of ids.
 
-        Each has the id of its certificate, and None where its row cannot be read.
+        The key is None if its row cannot be read.
 
-        of_format: only those whose first byte is this one, which stay as they are until the transaction ends.
+        Args:
+            after: the id before the first one.
+            limit: the most keys to return.
+            of_format: only keys with this first byte, whose rows are locked until the transaction ends.
         """
         sealed = certificates.c.sealed_private_key
         query = sa.select(certificates).where(
@@ -116,7 +119,7 @@ class DeviceKeys:
         ]
 
     def replace_sealed(self, sealed_by_id: Mapping[int, bytes]) -> None:
-        """Keep other sealed forms of the keys of certificates."""
+        """Replace the sealed keys of certificates, by certificate id."""
         if sealed_by_id:
             self._connection.execute(
                 sa.update(certificates)
@@ -128,7 +131,7 @@ class DeviceKeys:
 
 @refuse_unknown("certificate")
 def kept_key(row: Row[Any], chain: tuple[bytes, ...]) -> KeptKey:
-    """Make a kept key of its row in `certificates`."""
+    """Return the key in a row of `certificates`, or raise `ForgedRows`."""
     return KeptKey(
         id=row.id,
         identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),

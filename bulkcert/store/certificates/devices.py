@@ -1,8 +1,8 @@
-"""Devices: whoever has a certificate, with the state of their deployments.
+"""Devices with certificates, and the states of their deployments.
 
-A device has no row of its own. Who has something stands in `device_keys` (a row for each public key that is
-kept), and its id is that of its first certificate; both are read from indexes alone, so that a list with
-counts costs about a tenth of a second at 100,000 devices (sorted by id: half a second to one and a half).
+A device has no row of its own: devices are found in `device_keys` (one row for each public key), and the id
+of a device is that of its first certificate. Both are read from indexes alone: a list with counts takes about
+a tenth of a second at 100,000 devices (sorted by id: between half a second and one and a half).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,9 @@ from bulkcert.errors import NotFound
 from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
-from bulkcert.store.tables.schema import certificates, deployments, device_keys, mdm_devices, mdm_identities
+from bulkcert.store.tables.certificates import certificates, device_keys
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_devices, mdm_identities
 from bulkcert.values.devices import Device, DeviceOrder, DeviceQuery
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
@@ -34,19 +36,19 @@ _ID = (
 
 
 class Devices:
-    """Look devices up."""
+    """Devices, read from the rows of their certificates."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def count(self, text: str | None = None) -> int:
-        """Count the devices for which something is kept, and in whose identity a text stands."""
+        """Return the number of devices, or of those whose identity contains a text."""
         found = sa.select(*_OWNER).where(*_conditions(text)).distinct().subquery()
         number: int = self._connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
         return number
 
     def page(self, wanted: DeviceQuery) -> list[Device]:
-        """List devices for which something is kept."""
+        """Return a page of devices."""
         first = _ID.label("first_id")
         order = (first,) if wanted.order is DeviceOrder.ID else _OWNER
         rows = self._connection.execute(
@@ -60,13 +62,13 @@ class Devices:
         return self._devices(all_readable(_owner, rows))
 
     def find(self, device_id: int) -> Device:
-        """Look up a device for which something is, or was, kept; or raise `NotFound`."""
+        """Return a device that has or had a certificate, or raise `NotFound`."""
         same = certificates.alias()
         row = self._connection.execute(
             sa.select(certificates.c.id, certificates.c.identity_type, certificates.c.identity).where(
                 certificates.c.id == device_id,
                 certificates.c.kind == DEVICE,
-                # A device has one id: the others of its certificates are nobody's.
+                # The id of a device is that of its first certificate; those of later ones name no device.
                 ~sa.select(same.c.id)
                 .where(
                     same.c.identity_type == certificates.c.identity_type,

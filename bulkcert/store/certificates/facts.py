@@ -1,4 +1,4 @@
-"""The facts of a certificate as columns of its row, and read back in part, however much a row holds."""
+"""Facts of a certificate as columns of its row, written in full length and read in part."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from bulkcert.store.tables.schema import certificates
+from bulkcert.store.tables.certificates import certificates
 from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name, show_in_part
 
 _LONG = 8192

@@ -1,4 +1,4 @@
-"""Deployments: listed, leased, and moved on by whoever holds the lease."""
+"""Deployments: lists, leases, and changes of state by the owner of a lease."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from bulkcert.store.mdm.leases import is_contested, is_reachable
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
-from bulkcert.store.tables.schema import deployments, vpn_policies
+from bulkcert.store.tables.deployments import deployments, vpn_policies
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.pages import Page
@@ -24,18 +24,18 @@ _STATES = frozenset(DeploymentState)
 _READY = (DeploymentState.PENDING, DeploymentState.FAILED, DeploymentState.REMOVING)
 _IN_HAND = (DeploymentState.LEASED, DeploymentState.DELIVERED)
 _JOINED = deployments.join(vpn_policies, vpn_policies.c.id == deployments.c.policy_id)
-_SAME = deployments.alias()  # the table once more, to look rows up in by themselves
+_SAME = deployments.alias()  # the table again, for subqueries
 _LISTED = (*deployments.c, vpn_policies.c.name.label("policy_name"))
 
 
 class Deployments:
-    """Keep deployments; `Planning` makes them."""
+    """Rows of deployments; `Planning` inserts them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def find(self, deployment_id: int) -> Deployment:
-        """Look one up, or raise `NotFound`."""
+        """Return a deployment, or raise `NotFound`."""
         query = sa.select(*_LISTED).select_from(_JOINED).where(deployments.c.id == deployment_id)
         row = self._connection.execute(query).first()
         if row is None:
@@ -43,7 +43,7 @@ class Deployments:
         return _deployment(row)
 
     def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None) -> Page[Deployment]:
-        """List deployments in the order they came."""
+        """Return a page of deployments, oldest first."""
         query = sa.select(*_LISTED).select_from(_JOINED).where(*_conditions(wanted))
         if cursor is not None:
             query = query.where(deployments.c.id > cursors.read_number(cursor))
@@ -53,7 +53,7 @@ class Deployments:
         )
 
     def counts(self, wanted: DeploymentFilter) -> Mapping[DeploymentState, int]:
-        """Count deployments by state; states without any are left out."""
+        """Return the numbers of deployments by state, without states that have none."""
         query = sa.select(deployments.c.state, sa.func.count()).where(*_conditions(wanted))
         rows = self._connection.execute(query.group_by(deployments.c.state))
         return {DeploymentState(state): number for state, number in rows if state in _STATES}
@@ -66,7 +66,7 @@ class Deployments:
         leased_by: str,
         policy_id: int | None = None,
     ) -> list[Lease]:
-        """Take deployments that are ready, or whose lease ended; those that wait longest first."""
+        """Lease deployments that are ready, or whose lease ended; those that wait longest first."""
         conditions = [_is_ready(now), ~is_contested()]
         if policy_id is not None:
             conditions.append(deployments.c.policy_id == policy_id)
@@ -90,7 +90,7 @@ class Deployments:
         if not (ids := found.scalars().all()):
             return []
         token = str(uuid.uuid4())
-        # What is to be removed stays so while it is in hand: its certificate is not wanted any more.
+        # A removal keeps its state while it is leased: its certificate is not wanted any more.
         state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.LEASED)
         self._connection.execute(
             sa.update(deployments)
@@ -108,12 +108,17 @@ class Deployments:
         taken = all_readable(_deployment, self._connection.execute(query.order_by(deployments.c.id)))
         return [Lease(each, _action(each), token) for each in taken]
 
-    def held(
-        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, hold: bool = True
+    def leased(
+        self, deployment_id: int, token: str, leased_by: str, now: datetime, *, lock: bool = True
     ) -> Deployment:
-        """Find a deployment that somebody has in hand; raises `NotFound`, or `LeaseLost` where it is not.
+        """Return a deployment with a live lease, or raise `NotFound` or `LeaseLost`.
 
-        hold: nobody else changes it before the transaction ends.
+        Args:
+            deployment_id: the deployment.
+            token: the token of the lease.
+            leased_by: the owner of the lease.
+            now: the time at which the lease must be live.
+            lock: whether to lock the deployment until the transaction ends.
         """
         query = (
             sa.select(*_LISTED)
@@ -125,14 +130,14 @@ class Deployments:
                 deployments.c.leased_until > now,
             )
         )
-        row = self._connection.execute(query.with_for_update(of=deployments) if hold else query).first()
+        row = self._connection.execute(query.with_for_update(of=deployments) if lock else query).first()
         if row is None:
             self.find(deployment_id)
             raise LeaseLost("The lease has ended, is another's, or the deployment was changed meanwhile.")
         return _deployment(row)
 
     def hand(self, deployment_ids: Sequence[int], now: datetime) -> None:
-        """Note that profiles leave: from now on the devices may come to have them."""
+        """Record that profiles are handed out: from now on they may be on the devices."""
         self._connection.execute(
             sa.update(deployments)
             .where(deployments.c.id.in_(deployment_ids))
@@ -142,7 +147,7 @@ class Deployments:
     def deliver(
         self, deployment_id: int, leased_until: datetime, delivered_at: datetime, now: datetime
     ) -> None:  # fmt: skip
-        """Note that a device has taken the profile; the lease goes on until it is seen there."""
+        """Record that a device accepted the profile; the lease continues until it is seen there."""
         self._set(
             deployment_id,
             now,
@@ -152,7 +157,7 @@ class Deployments:
         )
 
     def install(self, deployment_id: int, now: datetime) -> None:
-        """Note that the device was seen to have the wanted certificate; the lease ends."""
+        """Record that the wanted certificate was seen on the device, and end the lease."""
         self._set(
             deployment_id,
             now,
@@ -165,7 +170,7 @@ class Deployments:
         )
 
     def remove(self, deployment_id: int, now: datetime) -> None:
-        """Note that the device has nothing of the policy any more; the lease ends."""
+        """Record that the device has no profile of the policy any more, and end the lease."""
         self._set(
             deployment_id,
             now,
@@ -180,7 +185,7 @@ class Deployments:
     def fail(
         self, deployment_id: int, code: str, detail: str, not_before: datetime | None, now: datetime
     ) -> None:
-        """Note that it did not work, and when to try again (None: not by itself); the lease ends."""
+        """Record a failure and the time of the next try (None: no automatic one), and end the lease."""
         state: Any = DeploymentState.FAILED
         if not_before is not None:
             state = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.FAILED)
@@ -195,12 +200,12 @@ class Deployments:
         )
 
     def give_back(self, deployment_id: int, now: datetime) -> None:
-        """End a lease with nothing done: the deployment is ready as before."""
+        """End a lease without a result: the deployment is ready as before."""
         attempts = deployments.c.attempts - 1
         self._set(deployment_id, now, state=READY, attempts=attempts, not_before=now, **ENDED_LEASE)
 
     def contest(self, identity: DeviceIdentity, detail: str, now: datetime) -> int:
-        """Stop every deployment of a device until somebody says which device it is; tells how many."""
+        """Stop every deployment of a device until an administrator confirms it; return their number."""
         result = self._connection.execute(
             sa.update(deployments)
             .where(
@@ -220,7 +225,7 @@ class Deployments:
         return int(result.rowcount)
 
     def retry(self, deployment_id: int, stuck: DeploymentState, now: datetime) -> bool:
-        """Make a failed or contested deployment ready again; False where it is not in that state any more."""
+        """Make a failed or contested deployment ready again; return False if its state has changed."""
         result = self._connection.execute(
             sa.update(deployments)
             .where(deployments.c.id == deployment_id, deployments.c.state == stuck)
@@ -229,7 +234,7 @@ class Deployments:
         return bool(result.rowcount)
 
     def of_device(self, identity: DeviceIdentity) -> list[Deployment]:
-        """List the deployments of a device."""
+        """Return the deployments of a device."""
         conditions = (deployments.c.identity_type == identity.type, deployments.c.identity == identity.value)
         query = sa.select(*_LISTED).select_from(_JOINED).where(*conditions).order_by(deployments.c.id)
         return all_readable(_deployment, self._connection.execute(query))
@@ -237,9 +242,9 @@ class Deployments:
     def lease_mapped(
         self, most: int, now: datetime, leased_until: datetime, leased_by: str
     ) -> list[Lease]:  # fmt: skip
-        """Take as `lease` does, among deployments whose device is enrolled in the MDM server.
+        """Lease deployments as `lease` does, but only for devices enrolled in the MDM server.
 
-        What this deployer has in hand already, ended or not, is not taken anew (see `MdmLeases.renew_due`).
+        Leases of this deployer, ended or not, are not taken again (see `MdmLeases.renew_due`).
         """
         others = deployments.c.leased_by.is_distinct_from(leased_by)
         return self._take([_is_ready(now), is_reachable(), others], most, now, leased_until, leased_by)
@@ -271,7 +276,7 @@ def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
     )
     conditions = [column == value for column, value in pairs if value is not None]
     if wanted.identity is not None:
-        # Its few rows by their index, which begins with the type: SQLite would rather walk all of them.
+        # A subquery that uses the index on type and identity: SQLite would otherwise walk all rows.
         types = [wanted.identity_type] if wanted.identity_type else list(IdentityType)
         of_device = _SAME.c.identity_type.in_(types), _SAME.c.identity == wanted.identity
         conditions.append(deployments.c.id.in_(sa.select(_SAME.c.id).where(*of_device)))

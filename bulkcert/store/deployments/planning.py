@@ -1,8 +1,8 @@
-"""What VPN policies want on devices, worked out by the database: a few statements, however many devices.
+"""Planning of deployments by the database: a few statements for any number of devices.
 
-A device that a policy serves, and that has a current certificate, has a deployment of the two. Where the
-certificate or the policy's content changes, the deployment is pending again, and whoever had it in hand has
-lost it. Where the device is served no more, it is superseded, or to be removed.
+A device with a current certificate has a deployment for each policy that serves it. If the certificate or the
+content of the policy changes, the deployment is pending again and its lease is lost. If the policy no longer
+serves the device, the deployment is superseded, or the profile is to be removed.
 """
 
 import json
@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql.lists import texts
+from bulkcert.store.tables.certificates import certificates
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, NO_ERROR
-from bulkcert.store.tables.schema import certificates, deployments, vpn_policies
+from bulkcert.store.tables.deployments import deployments, vpn_policies
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.policies import DeploymentState
@@ -28,7 +29,7 @@ _WAS_LEFT = deployments.c.state == DeploymentState.SUPERSEDED
 
 
 class Planning:
-    """Brings deployments to what policies and certificates want now."""
+    """Brings deployments into line with policies and certificates."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -36,25 +37,29 @@ class Planning:
     def plan_devices(
         self, identity_type: IdentityType, identities: Sequence[str], now: datetime, *, removes: bool = False
     ) -> None:
-        """Plan for some devices whose certificates changed, under every policy.
+        """Plan deployments of some devices whose certificates changed, under every policy.
 
-        removes: what is on a device that has no certificate any more is to be taken off.
+        Args:
+            identity_type: the type of the identities.
+            identities: the devices.
+            now: the time of the change.
+            removes: whether profiles are to be removed from devices that have no certificate any more.
         """
         if not identities:
             return
         column = vpn_policies.c
         concerned: list[sa.ColumnElement[bool]] = [column.deleted_at.is_(None)]
-        if removes:  # what a deleted policy left on devices is only taken off
+        if removes:  # deleted policies matter only if their profiles may still be on devices
             is_left = deployments.c.state != DeploymentState.REMOVED
             concerned.append(sa.exists().where(deployments.c.policy_id == column.id, is_left))
         query = sa.select(column.id).where(column.identity_type == identity_type, sa.or_(*concerned))
-        # One after the other: a document may have a megabyte.
+        # One at a time: a document may take a megabyte.
         for policy_id in self._connection.execute(query.order_by(column.id)).scalars().all():
             row = self._connection.execute(sa.select(vpn_policies).where(column.id == policy_id)).one()
             self._plan(row, identities, now, removes=removes)
 
     def plan_policy(self, policy_id: int, now: datetime, *, removes: bool = False) -> None:
-        """Plan for every device under one policy, which may be deleted by now."""
+        """Plan deployments of every device under one policy, which may be deleted."""
         row = self._connection.execute(sa.select(vpn_policies).where(vpn_policies.c.id == policy_id)).one()
         self._plan(row, None, now, removes=removes)
 
@@ -76,7 +81,7 @@ class Planning:
     def _served(
         self, row: Row[Any], issuer: str | None, identities: Sequence[str] | None
     ) -> list[sa.ColumnElement[bool]]:  # fmt: skip
-        """Say which certificates a policy wants on devices; the same as `VpnPolicy.serves`."""
+        """Return the conditions on certificates that a policy serves, as in `VpnPolicy.serves`."""
         served = [
             certificates.c.kind == DEVICE,
             certificates.c.state == CertificateState.CURRENT,
@@ -114,7 +119,7 @@ class Planning:
         self._connection.execute(sa.insert(deployments).from_select(list(values), wanted))
 
     def _change(self, row: Row[Any], which: list[sa.ColumnElement[bool]], now: datetime) -> None:
-        is_contested = deployments.c.state == DeploymentState.CONFLICT  # for an administrator to end
+        is_contested = deployments.c.state == DeploymentState.CONFLICT  # ended only by an administrator
         self._connection.execute(
             sa.update(deployments)
             .where(
@@ -150,7 +155,7 @@ class Planning:
         *,
         removes: bool,
     ) -> None:
-        """End deployments that nothing wants. served: which certificates are wanted; None is none."""
+        """End deployments without a wanted certificate. served: their conditions; None for no certificate."""
         if served is not None:
             wanted = sa.select(certificates.c.id).where(
                 *served,
@@ -158,7 +163,7 @@ class Planning:
                 certificates.c.identity == deployments.c.identity,
             )
             which = [*which, ~wanted.exists()]
-        # What was never handed to a device is not there: nothing is to be taken off.
+        # A profile that was never handed out is not on the device and need not be removed.
         is_there = sa.or_(
             deployments.c.installed_certificate_id.is_not(None),
             deployments.c.handed_at.is_not(None),
@@ -170,7 +175,7 @@ class Planning:
             which = [*which, sa.or_(is_open, sa.and_(_WAS_LEFT, is_there))]
             state: Any = sa.case((is_there, DeploymentState.REMOVING), else_=DeploymentState.SUPERSEDED)
         else:
-            # What is to be taken off already (and failed, or is contested) stays so.
+            # A removal that failed or is contested remains a removal.
             which = [*which, is_open, deployments.c.certificate_id.is_not(None)]
             state = DeploymentState.SUPERSEDED
         self._connection.execute(
@@ -190,6 +195,6 @@ class Planning:
 
 @refuse_unknown("VPN policy")
 def _named(row: Row[Any]) -> tuple[str | None, Sequence[str] | None]:
-    """Return the issuer and the identities that a policy names; None for any."""
+    """Return the issuer and the identities of a policy; None for any."""
     document = json.loads(row.document)
     return document["issuer"], document["identities"]

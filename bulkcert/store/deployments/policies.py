@@ -10,25 +10,25 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import vpn_policies
+from bulkcert.store.tables.deployments import vpn_policies
 from bulkcert.values.deployments import KeptPolicy
 from bulkcert.values.pages import Page
 from bulkcert.values.policies import VpnPolicy
 
 _PAGE_BYTES = 1024**2
-"""A document that was read takes many times its bytes in memory."""
+"""Limit of a page: a parsed document takes many times its bytes in memory."""
 
 _ALIVE = vpn_policies.c.deleted_at.is_(None)
 
 
 class Policies:
-    """Keep VPN policies."""
+    """Rows of VPN policies."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def insert(self, policy: VpnPolicy, created_by: str, now: datetime) -> KeptPolicy:
-        """Keep a new policy; raises `AlreadyExists` where another one has its name."""
+        """Insert a policy, or raise `AlreadyExists` if another one has its name."""
         self._refuse_name(policy.name, None)
         row = self._connection.execute(
             sa.insert(vpn_policies)
@@ -38,12 +38,12 @@ class Policies:
         return _kept(row)
 
     def count(self) -> int:
-        """Count the policies that are not deleted."""
+        """Return the number of policies that are not deleted."""
         query = sa.select(sa.func.count()).select_from(vpn_policies).where(_ALIVE)
         return int(self._connection.execute(query).scalar_one())
 
     def replace(self, policy_id: int, policy: VpnPolicy, now: datetime) -> KeptPolicy:
-        """Put a policy in the place of another; raises `NotFound` or `AlreadyExists`."""
+        """Replace a policy, or raise `NotFound` or `AlreadyExists`."""
         self._refuse_name(policy.name, policy_id)
         row = self._connection.execute(
             sa.update(vpn_policies)
@@ -54,7 +54,7 @@ class Policies:
         return _kept(_found(row))
 
     def delete(self, policy_id: int, now: datetime) -> KeptPolicy:
-        """Delete a policy; raises `NotFound`. Its row stays for its deployments' history."""
+        """Delete a policy, or raise `NotFound`. Its row stays for the history of its deployments."""
         row = self._connection.execute(
             sa.update(vpn_policies)
             .where(vpn_policies.c.id == policy_id, _ALIVE)
@@ -64,13 +64,13 @@ class Policies:
         return _kept(_found(row))
 
     def find(self, policy_id: int) -> KeptPolicy:
-        """Look a policy up, or raise `NotFound`."""
+        """Return a policy, or raise `NotFound`."""
         query = sa.select(vpn_policies).where(vpn_policies.c.id == policy_id, _ALIVE)
         return _kept(_found(self._connection.execute(query).first()))
 
     def page(self, limit: int, cursor: str | None) -> Page[KeptPolicy]:
-        """List policies in the order they came."""
-        # Sizes first: a document may have a megabyte, and a driver may fetch every row of a result at once.
+        """Return a page of policies, oldest first."""
+        # Read the sizes first: a document may take a megabyte, and a driver may fetch all rows at once.
         column = vpn_policies.c
         query = sa.select(column.id, sa.func.length(column.document)).where(_ALIVE)
         if cursor is not None:

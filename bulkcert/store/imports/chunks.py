@@ -1,11 +1,11 @@
-"""Chunks: work that waits for a worker, claimed with a lease and a fencing token.
+"""Chunks: work for workers, claimed with a lease and a fencing token.
 
 A chunk is claimed in a short transaction, worked on outside of any, and finished in one transaction that
 begins with `finish`: a worker that outlived its lease finds its token gone and changes nothing.
 
-Which import comes first depends on the time that imports have used (`turns`). The column `turn` orders the
-chunks of one import: n, n+1, n+2... where n is the least of all when it comes, because workers of the release
-before this one claim the least turn of all imports.
+The time that imports have used decides the order of imports (`turns`). The column `turn` orders the chunks of
+one import: n, n+1, n+2... where n is the least of all at its arrival, because workers of the previous release
+claim the least turn of all imports.
 """
 
 import uuid
@@ -16,14 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.imports.turns import in_turn
-from bulkcert.store.tables.schema import bulk_requests, chunks
+from bulkcert.store.tables.imports import bulk_requests, chunks
 from bulkcert.store.traces import Traces
 from bulkcert.values.budgets import Cost
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A claimed chunk. `attempts` counts this claim too."""
+    """A claimed chunk. `attempts` includes this claim."""
 
     id: int
     request_id: str
@@ -36,24 +36,24 @@ class Chunk:
 
     @property
     def positions(self) -> range:
-        """Where its items stand in the request; some of them may have a result already."""
+        """The positions of its items in the request; some may already have a result."""
         return range(self.first_position, self.last_position + 1)
 
 
 class Chunks:
-    """Keep, claim and finish chunks."""
+    """Rows of chunks."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def next_turn(self) -> int:
-        """Tell the turn of the first chunk of a new import."""
+        """Return the turn of the first chunk of a new import."""
         return self._connection.execute(sa.select(sa.func.min(chunks.c.turn))).scalar_one() or 0
 
     def insert(
         self, chunk_id: int, request_id: str, positions: range, turn: int, sealed_entries: bytes
     ) -> None:  # fmt: skip
-        """Keep a chunk that is ready to be claimed; its items stand at some of these positions."""
+        """Insert a chunk that is ready to be claimed. positions: the range of its items."""
         self._connection.execute(
             sa.insert(chunks).values(
                 id=chunk_id,
@@ -73,9 +73,9 @@ class Chunks:
         worker_id: str | None = None,
         unpaid: Cost | None = None,
     ) -> Chunk | None:
-        """Claim the first chunk in turn that nobody holds a live lease of.
+        """Claim the first chunk in turn without a live lease; return None if there is none.
 
-        unpaid: what this worker used and has not charged yet.
+        unpaid: time that this worker has used and not charged yet.
         """
         first = self._first_free(now, unpaid)
         if first is None:
@@ -113,17 +113,17 @@ class Chunks:
                 .limit(1)
                 .with_for_update(skip_locked=True)
             ).scalar_one_or_none()
-            if first is not None:  # else other workers are claiming all that it has
+            if first is not None:  # otherwise other workers are claiming all of its chunks
                 return first
         return None
 
     def is_work_waiting(self, now: datetime) -> bool:
-        """Tell whether `claim` would find something, without taking the write lock."""
+        """Return whether `claim` would find a chunk; takes no lock."""
         query = sa.select(chunks.c.id).where(_free(now)).limit(1)
         return self._connection.execute(query).first() is not None
 
     def renew(self, chunk: Chunk, leased_until: datetime) -> bool:
-        """Hold a chunk longer; False where the lease was lost."""
+        """Extend the lease of a chunk; return False if it was lost."""
         return bool(
             self._connection.execute(
                 sa.update(chunks)
@@ -133,9 +133,9 @@ class Chunks:
         )
 
     def release(self, chunk: Chunk, *, is_counted: bool = True) -> bool:
-        """Give a chunk back before its lease ends; False where the lease was lost.
+        """End the lease of a chunk early; return False if it was lost.
 
-        is_counted: as an attempt of its files.
+        is_counted: whether the claim counts as an attempt at its files.
         """
         released = self._connection.execute(
             sa.update(chunks)
@@ -150,7 +150,7 @@ class Chunks:
         return bool(released.rowcount)
 
     def finish(self, chunk: Chunk) -> bool:
-        """Delete a chunk and what it holds; False where the lease was lost, and nothing may be written."""
+        """Delete a chunk; return False if the lease was lost, and nothing may then be written."""
         return bool(
             self._connection.execute(
                 sa.delete(chunks).where(chunks.c.id == chunk.id, chunks.c.token == chunk.token)
@@ -158,9 +158,9 @@ class Chunks:
         )
 
     def withdraw(self, request_id: str, now: datetime) -> tuple[int, list[range]]:
-        """Delete the chunks of a request that nobody works on.
+        """Delete the chunks of a request that are not leased.
 
-        Returns how many sealed bytes they held, and the positions of the chunks that are in hand.
+        Returns their size in sealed bytes, and the positions of the chunks that are leased.
         """
         withdrawn = self._connection.execute(
             sa.delete(chunks)
@@ -170,12 +170,12 @@ class Chunks:
         size = sum(withdrawn)
         if size:
             Traces(self._connection).note()
-        held = self._connection.execute(
+        leased = self._connection.execute(
             sa.select(chunks.c.first_position, chunks.c.last_position).where(
                 chunks.c.request_id == request_id
             )
         )
-        return size, [range(row.first_position, row.last_position + 1) for row in held]
+        return size, [range(row.first_position, row.last_position + 1) for row in leased]
 
 
 def _free(now: datetime) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Idempotency keys: at most one bulk request for each; the table's primary key holds the rule."""
+"""Idempotency keys: at most one bulk request each, ensured by the table's primary key."""
 
 from datetime import datetime
 
@@ -6,20 +6,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.errors import IdempotencyKeyReused
-from bulkcert.store.tables.schema import idempotency_keys
+from bulkcert.store.tables.imports import idempotency_keys
 from bulkcert.values.idempotency import KEPT, IdempotencyKey
 
 
 class IdempotencyKeys:
-    """Keep and find idempotency keys."""
+    """Rows of idempotency keys."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def find(self, key: IdempotencyKey, now: datetime) -> str | None:
-        """Find the id of the bulk request that a key stands for; None where it is new or forgotten.
+        """Return the id of the bulk request of a key; None if the key is new or has expired.
 
-        Raises `IdempotencyKeyReused` where the key stands for something else.
+        Raises `IdempotencyKeyReused` if the key came with another request.
         """
         row = self._connection.execute(
             sa.select(idempotency_keys).where(*_same(key), idempotency_keys.c.created_at > now - KEPT)
@@ -32,7 +32,7 @@ class IdempotencyKeys:
         return found
 
     def keep(self, key: IdempotencyKey, request_id: str, now: datetime) -> None:
-        """Keep a key that `find` did not find."""
+        """Insert a key that `find` did not find."""
         self._connection.execute(
             sa.delete(idempotency_keys).where(*_same(key), idempotency_keys.c.created_at <= now - KEPT)
         )
@@ -47,7 +47,7 @@ class IdempotencyKeys:
         self._connection.execute(sa.insert(idempotency_keys).values(values))
 
     def forget_old(self, now: datetime) -> None:
-        """Forget the keys whose time is over."""
+        """Delete expired keys."""
         self._connection.execute(
             sa.delete(idempotency_keys).where(idempotency_keys.c.created_at <= now - KEPT)
         )

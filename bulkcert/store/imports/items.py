@@ -1,4 +1,4 @@
-"""The items of bulk requests: one row for each device."""
+"""Items of bulk requests: one row for each device."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,19 @@ from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors, lists
-from bulkcert.store.tables.schema import bulk_requests, items
+from bulkcert.store.tables.imports import bulk_requests, items
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind, Result
 from bulkcert.values.certificates import WarningCode
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.pages import Page
 
 _LAST_POSITION = 2**31 - 1  # of a column of 32 bits
-_AT_ONCE = 5000  # rows: their text is a few hundred kilobytes
+_AT_ONCE = 5000  # rows: a few hundred kilobytes of text
 
 
 @dataclass(frozen=True)
 class KeptItem:
-    """An item with what only the service needs of it."""
+    """An item, with the columns that no report shows."""
 
     item: Item
     public_key_sha256: str | None = None
@@ -34,13 +34,13 @@ class KeptItem:
 
 
 class Items:
-    """Keep the items of bulk requests: one row for each device."""
+    """Rows of the items of bulk requests."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def insert(self, request_id: str, new: Iterable[Item]) -> None:
-        """Keep new items, with their results where they have one already."""
+        """Insert items, with their results if they already have one."""
         rows = (
             {"position": item.position, "file": item.file, "identity": item.identity, "line": item.line}
             | _result_columns(item.result)
@@ -57,7 +57,7 @@ class Items:
         cursor: str | None,
         code: str | None = None,
     ) -> Page[Item]:
-        """List the items of a request in their order: all, or those of an outcome, of a code, or of both."""
+        """Return a page of the items of a request in their order, or of those with an outcome or a code."""
         query = sa.select(items).where(items.c.request_id == request_id)
         if outcome is not None:
             query = query.where(items.c.outcome == outcome)
@@ -71,7 +71,7 @@ class Items:
         )
 
     def waiting(self, request_id: str, positions: Sequence[int]) -> dict[int, Item]:
-        """Read those of the given items that have no result yet, and hold their rows."""
+        """Lock and return those of the given items that have no result yet, by position."""
         rows = self._connection.execute(
             sa.select(items)
             .where(
@@ -79,13 +79,13 @@ class Items:
                 items.c.position.in_(lists.numbers(self._connection, positions)),
                 items.c.outcome.is_(None),
             )
-            .order_by(items.c.position)  # in one order, so that two who hold them take turns
+            .order_by(items.c.position)  # always in this order, so that two transactions cannot deadlock
             .with_for_update()
         )
         return {row.position: _item(row) for row in rows}
 
     def of_keys(self, request_id: str, public_keys: Sequence[str]) -> list[KeptItem]:
-        """Find the opened items of a request that hold one of the given public keys."""
+        """Return the opened items of a request with one of the given public keys."""
         rows = self._connection.execute(
             sa.select(items).where(
                 items.c.request_id == request_id,
@@ -95,7 +95,7 @@ class Items:
         return all_readable(_kept_item, rows)
 
     def finish(self, request_id: str, ended: Iterable[KeptItem]) -> None:
-        """Write the results of items."""
+        """Update the results of items."""
         rows = [
             {
                 "position": kept.item.position,
@@ -108,28 +108,28 @@ class Items:
         lists.update(self._connection, items, "position", rows, request_id=request_id)
 
     def waiting_of(self, identity_type: IdentityType, identities: Sequence[str]) -> list[str]:
-        """Tell for which of some devices unfinished imports still hold something that they would keep."""
+        """Return those of some devices for which unfinished imports would still keep a certificate."""
         query = sa.select(items.c.identity).where(*self._waits(identity_type, identities))
         return [identity for identity in self._connection.execute(query).scalars() if identity]
 
     def fail_waiting(
         self, identity_type: IdentityType, identities: Sequence[str], detail: str
     ) -> dict[str, list[str]]:
-        """Fail what unfinished imports still hold for some devices; tells for which, by import.
+        """Fail the items of unfinished imports for some devices; return the identities, by import.
 
-        The items are held in the order in which workers hold them, so that neither waits for the other for
-        ever: only what is held is changed, though more may wait by then.
+        The items are locked in the order in which workers lock them, so that the two cannot deadlock. Only
+        locked items are changed, even if others came meanwhile.
         """
-        held = (
+        locked = (
             sa.select(items.c.request_id, items.c.position)
             .where(*self._waits(identity_type, identities))
             .order_by(items.c.request_id, items.c.position)
             .with_for_update()
-            .cte("held")
+            .cte("locked")
         )
         rows = self._connection.execute(
             sa.update(items)
-            .where(items.c.request_id == held.c.request_id, items.c.position == held.c.position)
+            .where(items.c.request_id == locked.c.request_id, items.c.position == locked.c.position)
             .values(outcome=Outcome.FAILED, code=DeletedMeanwhile.code, detail=detail)
             .returning(items.c.request_id, items.c.identity)
         )
@@ -141,7 +141,7 @@ class Items:
     def _waits(
         self, identity_type: IdentityType, identities: Sequence[str]
     ) -> tuple[sa.ColumnElement[bool], ...]:  # fmt: skip
-        # An import that only says what it would do keeps nothing that could be deleted.
+        # A dry run keeps nothing that could be deleted.
         would_keep = sa.exists().where(
             bulk_requests.c.id == items.c.request_id,
             bulk_requests.c.kind == RequestKind.IMPORT,
@@ -156,7 +156,7 @@ class Items:
         )
 
     def cancel_waiting(self, request_id: str, kept: Sequence[range], code: str, detail: str) -> int:
-        """Fail every item of a request that has no result, but for some ranges; tells how many."""
+        """Fail every item of a request without a result, except in some ranges; return their number."""
         positions = items.c.position
         result = self._connection.execute(
             sa.update(items)
@@ -167,7 +167,7 @@ class Items:
         return int(result.rowcount)
 
     def waiting_positions(self, request_id: str, first: int, last: int) -> frozenset[int]:
-        """Tell which items of a range have no result yet."""
+        """Return the positions in a range whose items have no result yet."""
         rows = self._connection.execute(
             sa.select(items.c.position).where(
                 items.c.request_id == request_id,

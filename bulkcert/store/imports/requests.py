@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import NotFound
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.schema import COUNTS, bulk_requests, items
+from bulkcert.store.tables.imports import COUNTS, bulk_requests, items
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.pages import Page
@@ -22,14 +22,14 @@ ACTIVE = (RequestState.PENDING, RequestState.RUNNING)
 
 @dataclass(frozen=True)
 class Load:
-    """Work that waits: how many unfinished imports there are, and how many sealed bytes they hold."""
+    """Queued work: the number of unfinished imports, and the size of their chunks in sealed bytes."""
 
     imports: int
     bytes: int
 
 
 class Requests:
-    """Keep bulk requests and their counts."""
+    """Rows of bulk requests."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -37,7 +37,7 @@ class Requests:
     def insert(
         self, request: BulkRequest, bundle_digest: str | None = None, waiting_bytes: int = 0
     ) -> None:  # fmt: skip
-        """Keep a new bulk request. waiting_bytes: the size of its chunks, sealed."""
+        """Insert a bulk request. waiting_bytes: the size of its chunks, sealed."""
         values = {
             "id": request.id,
             "kind": request.kind,
@@ -56,7 +56,7 @@ class Requests:
         self._connection.execute(sa.insert(bulk_requests).values(values | dataclasses.asdict(request.counts)))
 
     def find(self, request_id: str, kind: RequestKind | None = None) -> BulkRequest:
-        """Look a bulk request up, or raise `NotFound`."""
+        """Return a bulk request, or raise `NotFound`."""
         query = sa.select(bulk_requests).where(bulk_requests.c.id == request_id)
         if kind is not None:
             query = query.where(bulk_requests.c.kind == kind)
@@ -66,7 +66,7 @@ class Requests:
         return _request(row)
 
     def find_active(self, bundle_digest: str) -> BulkRequest | None:
-        """Find the unfinished request that was made of the same bundle."""
+        """Return the unfinished request with the same bundle; None if there is none."""
         row = self._connection.execute(
             sa.select(bulk_requests)
             .where(bulk_requests.c.bundle_digest == bundle_digest, bulk_requests.c.state.in_(ACTIVE))
@@ -75,7 +75,7 @@ class Requests:
         return None if row is None else _request(row)
 
     def load(self, requested_by: str | None = None) -> Load:
-        """Tell how much work waits: of everybody, or of one login."""
+        """Return the queued work of all principals, or of one login."""
         query = sa.select(
             sa.func.count(), sa.func.coalesce(sa.func.sum(bulk_requests.c.waiting_bytes), 0)
         ).where(bulk_requests.c.finished_at.is_(None))
@@ -85,19 +85,19 @@ class Requests:
         return Load(int(number), int(size))
 
     def cancel(self, request_id: str) -> None:
-        """Note that items of a request were stopped: it will end as cancelled."""
+        """Record that items of a request were stopped: it will end as cancelled."""
         self._connection.execute(
             sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(is_cancelled=True)
         )
 
-    def hold(self, request_id: str) -> None:
-        """Hold a request's row until the end of the transaction: its other writers wait."""
+    def lock(self, request_id: str) -> None:
+        """Lock a request until the transaction ends."""
         self._connection.execute(
             sa.select(bulk_requests.c.id).where(bulk_requests.c.id == request_id).with_for_update()
         )
 
     def prunable(self, before: datetime) -> str | None:
-        """Find a request that ended before then, and whose items are still kept."""
+        """Return the id of a request that ended before a time and still has its items, or None."""
         return self._connection.execute(
             sa.select(bulk_requests.c.id)
             .where(bulk_requests.c.report_pruned_at.is_(None), bulk_requests.c.finished_at < before)
@@ -113,7 +113,7 @@ class Requests:
         )
 
     def page(self, kind: RequestKind, limit: int, cursor: str | None) -> Page[BulkRequest]:
-        """List bulk requests of a kind, the newest first."""
+        """Return a page of the bulk requests of a kind, newest first."""
         query = sa.select(bulk_requests).where(bulk_requests.c.kind == kind)
         if cursor is not None:
             query = query.where(bulk_requests.c.id < cursors.read_text(cursor))
@@ -121,7 +121,7 @@ class Requests:
         return cursors.page(((row.id, cursors.size_of(row), readable(_request, row)) for row in rows), limit)
 
     def start(self, request_id: str, now: datetime) -> bool:
-        """Note that work on a request has begun; False where it had begun before."""
+        """Record the start of work on a request; return False if it had started before."""
         started = self._connection.execute(
             sa.update(bulk_requests)
             .where(bulk_requests.c.id == request_id, bulk_requests.c.state == RequestState.PENDING)
@@ -130,7 +130,7 @@ class Requests:
         return started.rowcount > 0
 
     def forget_bundle(self, request_id: str) -> None:
-        """Let the same bundle be a new import from now on: a deletion changed what this one comes to."""
+        """Clear the digest of a bundle whose result a deletion changed: the same bundle is a new import."""
         self._connection.execute(
             sa.update(bulk_requests).where(bulk_requests.c.id == request_id).values(bundle_digest=None)
         )
@@ -138,9 +138,13 @@ class Requests:
     def count(
         self, request_id: str, changes: Mapping[str, int], now: datetime, done_bytes: int = 0
     ) -> BulkRequest | None:
-        """Add to the counts of a request; returns the request where that finished it, else None.
+        """Add to the counts of a request; return the request if that finished it, else None.
 
-        done_bytes: what the chunk that these counts come from took, sealed.
+        Args:
+            request_id: the request.
+            changes: numbers to add, by the names of the counts.
+            now: the time of the end, if it is finished.
+            done_bytes: the size of the finished chunk, sealed.
         """
         if not changes and not done_bytes:
             return None

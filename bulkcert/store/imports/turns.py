@@ -1,10 +1,9 @@
-"""Turns: whose import is worked on next, by the time that each has used so far.
+"""Turns: the order of imports, by the time that each principal has used so far.
 
-Each principal (by login) has a virtual time, to which the time that its imports take is added; the least
-is first. Within a principal each import has one, by the same rule (start-time fair queueing: Goyal, Vin and
-Cheng 1996). A newcomer begins at the least virtual time that is waiting, so that nobody saves up. Of equal
-times the oldest import is first. Imports with files that are too costly again and again come after all the
-others.
+Each principal (by login) has a virtual time, to which the time of its imports is added; the least is first.
+Within a principal each import has one, by the same rule (start-time fair queueing: Goyal, Vin, Cheng 1996).
+A newcomer begins at the least virtual time of those that wait, so that idle time is not saved up. Among equal
+times the oldest import is first. Imports with many files that are too costly come after all others.
 """
 
 from datetime import datetime
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import bulk_requests, chunks, shares
+from bulkcert.store.tables.imports import bulk_requests, chunks, shares
 from bulkcert.values.budgets import MOST_TOO_COSTLY_IN_TURN, SLICE_SECONDS, Account, Cost
 from bulkcert.values.bulk_requests import OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
@@ -31,19 +30,19 @@ _is_readable = sa.and_(
         )
     ),
 )
-"""Others were altered: work on them would fail without end, and keep those behind them waiting."""
+"""Other rows were altered: work on them would fail without end and block the imports behind them."""
 
 _SLICE_MS = round(SLICE_SECONDS * 1000)
 
 
 class Turns:
-    """Keep what principals and imports have used."""
+    """Virtual times of principals and imports."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def join(self, import_id: str, requested_by: str) -> None:
-        """Give a new import, and its principal where it had none waiting, the virtual time to begin with."""
+        """Set the first virtual time of a new import, and of its principal if no other import of it waits."""
         others = sa.and_(_is_unfinished, _is_in_turn, bulk_requests.c.id != import_id)
         own = sa.and_(others, bulk_requests.c.requested_by == requested_by)
         least = self._connection.execute(
@@ -57,7 +56,7 @@ class Turns:
             )
 
     def charge(self, cost: Cost) -> None:
-        """Add what opening files took. Call it last: other transactions wait for the principal's row."""
+        """Add the time spent opening files. Call it last, because it locks the principal's row."""
         used = cost.milliseconds
         self._connection.execute(
             sa.update(bulk_requests)
@@ -76,7 +75,7 @@ class Turns:
         )
 
     def account(self, import_id: str) -> Account:
-        """Return how an import stands."""
+        """Return the time that an import has used, and whether it was cancelled."""
         row = self._connection.execute(
             sa.select(
                 bulk_requests.c.requested_by,
@@ -89,7 +88,7 @@ class Turns:
         return Account(row.requested_by, row.total, row.used_ms / 1000, row.too_costly, row.is_cancelled)
 
     def _least_waiting(self, others: sa.ColumnElement[bool]) -> int:
-        """Return the least virtual time of principals that wait; where nobody does, the greatest of all."""
+        """Return the least virtual time of waiting principals; if none waits, the greatest of all."""
         waiting = sa.select(bulk_requests.c.requested_by).where(others)
         least = self._connection.execute(
             sa.select(sa.func.min(shares.c.virtual_ms)).where(shares.c.requested_by.in_(waiting))
@@ -112,10 +111,14 @@ class Turns:
 
 
 def in_turn(has_work: sa.ColumnElement[bool], now: datetime, unpaid: Cost | None) -> sa.Select[tuple[str]]:
-    """Select the ids of unfinished imports for which `has_work` is true, in the order of their turns.
+    """Return a query of the ids of unfinished imports for which `has_work` is true, in the order of turns.
 
-    A chunk in the hands of another worker counts as a slice of time. unpaid: what this worker used and has
-    not charged yet, which counts as if it were.
+    A chunk leased by another worker counts as a slice of time.
+
+    Args:
+        has_work: a condition on imports.
+        now: the time, which decides whether a chunk is leased.
+        unpaid: time that this worker has used and not charged yet; it counts as charged.
     """
     in_hand = _in_hand(now, unpaid)
     slices = sa.func.coalesce(in_hand.c.chunks, 0) * _SLICE_MS
@@ -134,7 +137,7 @@ def in_turn(has_work: sa.ColumnElement[bool], now: datetime, unpaid: Cost | None
 
 
 def _in_hand(now: datetime, unpaid: Cost | None) -> sa.Subquery:
-    """Select how many chunks of each principal are in the hands of other workers."""
+    """Return a query of the number of chunks of each principal that other workers have leased."""
     query = (
         sa.select(bulk_requests.c.requested_by, sa.func.count().label("chunks"))
         .join(chunks, chunks.c.request_id == bulk_requests.c.id)

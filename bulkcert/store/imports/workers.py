@@ -1,4 +1,4 @@
-"""Workers: who does the work, and who was not heard of for too long."""
+"""Worker processes: their states, and the time when each was last seen."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,18 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
-from bulkcert.store.tables.schema import chunks, workers
+from bulkcert.store.tables.imports import chunks, workers
 from bulkcert.values.workers import Worker, WorkerState
 
 
 class Workers:
-    """Keep who works."""
+    """Rows of worker processes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def insert(self, worker: Worker) -> None:
-        """Keep a worker that joins."""
+        """Insert a worker."""
         self._connection.execute(
             sa.insert(workers).values(
                 id=worker.id,
@@ -34,7 +34,7 @@ class Workers:
         )
 
     def see(self, worker_id: str, now: datetime, items_done: int = 0) -> bool:
-        """Note that a worker lives, and did something; False where it was thought lost."""
+        """Record that a worker is alive, and its finished items; return False if it counts as lost."""
         state = self._connection.execute(
             sa.update(workers)
             .where(workers.c.id == worker_id)
@@ -44,7 +44,7 @@ class Workers:
         return state == WorkerState.RUNNING
 
     def return_(self, worker_id: str) -> Worker | None:
-        """Note that a worker that was thought lost runs after all; None where it is forgotten."""
+        """Record that a worker that counted as lost is running; return None if its row was deleted."""
         row = self._connection.execute(
             sa.update(workers)
             .where(workers.c.id == worker_id)
@@ -54,7 +54,7 @@ class Workers:
         return None if row is None else _worker(row)
 
     def end(self, worker_id: str, state: WorkerState, now: datetime) -> Worker | None:
-        """Note that a running worker left or was lost, and free its chunks; None where it was not running."""
+        """Record that a running worker left or was lost, and free its chunks; None if it was not running."""
         row = self._connection.execute(
             sa.update(workers)
             .where(workers.c.id == worker_id, workers.c.state == WorkerState.RUNNING)
@@ -63,7 +63,7 @@ class Workers:
         ).first()
         if row is None:
             return None
-        # Its token goes too: should it live after all, what it has in hand comes to nothing.
+        # The token is cleared too: if the worker is alive after all, it can no longer commit these chunks.
         self._connection.execute(
             sa.update(chunks)
             .where(chunks.c.worker_id == worker_id)
@@ -72,7 +72,7 @@ class Workers:
         return _worker(row)
 
     def silent(self, since: datetime) -> list[str]:
-        """List the running workers that were not seen since then."""
+        """Return the ids of running workers that were last seen before a time."""
         found = self._connection.execute(
             sa.select(workers.c.id)
             .where(workers.c.state == WorkerState.RUNNING, workers.c.last_seen_at < since)
@@ -81,7 +81,7 @@ class Workers:
         return list(found.scalars())
 
     def list(self, most: int) -> Sequence[Worker]:
-        """List workers: those that run first, then the others, the last seen first."""
+        """Return workers: running ones first, then the others, the last seen first."""
         rows = self._connection.execute(
             sa.select(workers)
             .order_by(workers.c.state != WorkerState.RUNNING, workers.c.last_seen_at.desc(), workers.c.id)
@@ -90,7 +90,7 @@ class Workers:
         return all_readable(_worker, rows)
 
     def forget(self, before: datetime) -> None:
-        """Forget workers that ended before then."""
+        """Delete workers that ended before a time."""
         self._connection.execute(sa.delete(workers).where(workers.c.ended_at < before))
 
 

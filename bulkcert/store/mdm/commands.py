@@ -1,7 +1,7 @@
-"""Commands for devices: recorded first, then offered to the MDM server, then answered.
+"""Commands for devices: recorded first, then sent to the MDM server, then answered.
 
-The table is the only memory of them. A process that dies leaves commands that it was sending; they are sent
-again after a while under the same UUID, which an MDM server takes once.
+They are stored nowhere else. Commands that a process was sending when it died are sent again after a while
+under the same UUID, which an MDM server accepts once.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import deployments, mdm_commands
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_commands
 from bulkcert.values.mdm import CHANGES, OPEN, CommandStatus, MdmCommand, RequestType
 
 _COLUMN = mdm_commands.c
@@ -23,17 +24,17 @@ _IS_STILL_WANTED = sa.or_(
     _COLUMN.deployment_id.is_(None),
     sa.exists().where(deployments.c.id == _COLUMN.deployment_id, deployments.c.lease == _COLUMN.lease),
 )
-"""Its deployment was not changed since, nor is it in other hands."""
+"""The deployment has not been changed or leased again since."""
 
 
 class MdmCommands:
-    """Keep commands."""
+    """Rows of commands."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def record(self, command: MdmCommand) -> bool:
-        """Keep a command; False where one of its UUID is kept already."""
+        """Insert a command; return False if its UUID is in use."""
         row = {
             "uuid": command.uuid,
             "udid": command.udid,
@@ -46,37 +47,37 @@ class MdmCommands:
         return insert_if_absent(self._connection, mdm_commands, row, _COLUMN.uuid)
 
     def find(self, uuid: str) -> MdmCommand | None:
-        """Find a command."""
+        """Return a command; None if there is none."""
         row = self._connection.execute(sa.select(mdm_commands).where(_COLUMN.uuid == uuid)).first()
         return None if row is None else _command(row)
 
     def of(self, deployment_id: int, udid: str) -> list[MdmCommand]:
-        """List the commands for a deployment on a device, under every lease that it had."""
+        """Return the commands for a deployment on a device, under all of its leases."""
         query = sa.select(mdm_commands).where(_COLUMN.deployment_id == deployment_id, _COLUMN.udid == udid)
         return all_readable(_command, self._connection.execute(query.order_by(_COLUMN.uuid)))
 
     def settle(
         self, uuids: Sequence[str], status: CommandStatus, *, among: CommandStatus | None = None
     ) -> None:  # fmt: skip
-        """Note how far some commands are. among: only those that are so far now."""
+        """Update the status of commands. among: only commands with this status."""
         if uuids:
             conditions = [_COLUMN.uuid.in_(uuids)] + ([] if among is None else [_COLUMN.status == among])
             self._connection.execute(sa.update(mdm_commands).where(*conditions).values(status=status))
 
     def delete(self, uuids: Sequence[str]) -> None:
-        """Forget commands that nobody was given."""
+        """Delete commands that were sent to nobody."""
         if uuids:
             self._connection.execute(sa.delete(mdm_commands).where(_COLUMN.uuid.in_(uuids)))
 
     def is_waiting(self, stale_before: datetime) -> bool:
-        """Tell whether a command is to be sent."""
+        """Return whether a command is to be sent."""
         query = sa.select(_COLUMN.uuid).where(_is_to_send(stale_before), _IS_STILL_WANTED)
         return self._connection.execute(query.limit(1)).first() is not None
 
     def claim(self, now: datetime, stale_before: datetime, most: int) -> list[MdmCommand]:
-        """Take up to `most` commands to send them, those that wait longest first, as they were before.
+        """Claim up to `most` commands for sending, those that wait longest first; return them as before it.
 
-        stale_before: what was being sent since before then is to be sent again.
+        stale_before: commands in sending since before this time are sent again.
         """
         query = sa.select(mdm_commands).where(_is_to_send(stale_before), _IS_STILL_WANTED)
         rows = self._connection.execute(
@@ -93,12 +94,12 @@ class MdmCommands:
         return all_readable(_command, rows)
 
     def sweep(self) -> None:
-        """Forget what was never sent and is not wanted any more."""
+        """Delete commands that were never sent and are not wanted any more."""
         is_unsent = _COLUMN.status == CommandStatus.WAITING
         self._connection.execute(sa.delete(mdm_commands).where(is_unsent, ~_IS_STILL_WANTED))
 
     def disturb(self, udid: str, before: datetime) -> None:
-        """Note that a device's queue was emptied: what was sent before then may have been done or not."""
+        """Record that a device's queue was cleared: commands sent before may have been executed or not."""
         self._connection.execute(
             sa.update(mdm_commands)
             .where(_COLUMN.udid == udid, _COLUMN.status.in_(OPEN), _COLUMN.enqueued_at < before)
@@ -106,7 +107,7 @@ class MdmCommands:
         )
 
     def was_asked(self, udid: str, since: datetime) -> bool:
-        """Tell whether a device was asked who it is since then."""
+        """Return whether a device was asked for its identity since a time."""
         query = sa.select(_COLUMN.uuid).where(
             _COLUMN.udid == udid,
             _COLUMN.request_type == RequestType.DEVICE_INFORMATION,
@@ -116,7 +117,7 @@ class MdmCommands:
         return self._connection.execute(query.limit(1)).first() is not None
 
     def forget(self, before: datetime) -> None:
-        """Forget commands of before then that nothing depends on any more."""
+        """Delete commands from before a time on which nothing depends any more."""
         depended_on = (CommandStatus.WAITING, CommandStatus.UNCLEAR, *OPEN)
         is_over = sa.or_(_COLUMN.status.not_in(depended_on), ~_IS_STILL_WANTED, ~_IS_CHANGE)
         self._connection.execute(

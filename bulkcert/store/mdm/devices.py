@@ -1,4 +1,4 @@
-"""MDM servers, what they tell of devices, and which device an identity is pinned to."""
+"""MDM servers, their devices, and the device to which each identity is pinned."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,21 +13,21 @@ from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.upserts import insert_if_absent
-from bulkcert.store.tables.schema import mdm_devices, mdm_events, mdm_identities, mdm_servers
+from bulkcert.store.tables.mdm import mdm_devices, mdm_events, mdm_identities, mdm_servers
 from bulkcert.store.traces import Traces
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.mdm import Claims, MdmDevice, MdmServer, Pin
 from bulkcert.values.pages import Page
 
 _MOST_NUMBERS = 4
-"""Of IMEIs or MEIDs that one device has: what fits into the column."""
+"""Most IMEIs or MEIDs of one device: as many as fit into the column."""
 
 
 _MOST_REFUSED = 20
 
 
 class Mdm:
-    """Keep MDM servers, devices and pins."""
+    """Rows of MDM servers, devices and pins."""
 
     def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
@@ -36,7 +36,7 @@ class Mdm:
     # --- servers ---
 
     def server(self, server_id: str) -> MdmServer | None:
-        """Find how to talk to a server; None where it was not set. Raises `MdmForged`."""
+        """Return the address and keys of a server, None if it is not set, or raise `MdmForged`."""
         row = self._connection.execute(sa.select(mdm_servers).where(mdm_servers.c.id == server_id)).first()
         if row is None:
             return None
@@ -45,12 +45,12 @@ class Mdm:
         return MdmServer(row.url, row.sealed_api_key, row.sealed_webhook_key, row.updated_at)
 
     def has_server(self, server_id: str) -> bool:
-        """Tell whether a server was set."""
+        """Return whether a server is set."""
         query = sa.select(mdm_servers.c.id).where(mdm_servers.c.id == server_id)
         return self._connection.execute(query).first() is not None
 
     def set_server(self, server_id: str, server: MdmServer) -> None:
-        """Keep how to talk to a server, in the place of what was known."""
+        """Insert or replace the address and keys of a server."""
         if self._connection.execute(sa.delete(mdm_servers).where(mdm_servers.c.id == server_id)).rowcount:
             Traces(self._connection).note()
         values = {
@@ -66,20 +66,20 @@ class Mdm:
     # --- events ---
 
     def take_event(self, digest: str, now: datetime) -> bool:
-        """Note that an event is taken; False where it was taken before, by whichever process."""
+        """Record a webhook event; return False if any process recorded it before."""
         row = {"digest": digest, "received_at": now}
         return insert_if_absent(self._connection, mdm_events, row, mdm_events.c.digest)
 
     def forget_events(self, before: datetime) -> None:
-        """Forget the events that were taken before then."""
+        """Delete events that were received before a time."""
         self._connection.execute(sa.delete(mdm_events).where(mdm_events.c.received_at < before))
 
     # --- devices ---
 
     def see(self, udid: str, at: datetime) -> MdmDevice:
-        """Note when something was heard of a device, which is enrolled then unless it is known not to be.
+        """Record when a device was last seen, lock it until the transaction ends, and return it.
 
-        Events come in any order: the latest moment stays. The device is held until the transaction ends.
+        A new device counts as enrolled. Events come in any order: the latest time stays.
         """
         known = mdm_devices.c.last_seen_at
         latest = sa.case((known < at, sa.literal(at, known.type)), else_=known)
@@ -93,16 +93,16 @@ class Mdm:
         return found
 
     def device(self, udid: str) -> MdmDevice | None:
-        """Find a device."""
+        """Return a device; None if it is unknown."""
         row = self._connection.execute(sa.select(mdm_devices).where(mdm_devices.c.udid == udid)).first()
         return None if row is None else _device(row)
 
     def enrol(self, udid: str, *, is_enrolled: bool) -> None:
-        """Note that a device is under the MDM server's care, or not any more; what it is may have changed."""
+        """Record whether a device is enrolled, and clear whether it is supervised: it may have changed."""
         self._set(udid, is_enrolled=is_enrolled, is_supervised=None)
 
     def describe(self, udid: str, claims: Claims, *, is_supervised: bool | None) -> None:
-        """Keep who a device says it is. is_supervised: None leaves what is known."""
+        """Record the identities that a device claims. is_supervised: None leaves the known value."""
         supervised = {} if is_supervised is None else {"is_supervised": is_supervised}
         self._set(
             udid,
@@ -118,7 +118,7 @@ class Mdm:
     # --- pins ---
 
     def pin(self, identity: DeviceIdentity, udid: str, now: datetime) -> bool:
-        """Give an identity to a device; False where it is given to one already."""
+        """Pin an identity to a device; return False if it is already pinned."""
         row = {
             "identity_type": str(identity.type),
             "identity": identity.value,
@@ -131,19 +131,19 @@ class Mdm:
         key = (mdm_identities.c.identity_type, mdm_identities.c.identity)
         return insert_if_absent(self._connection, mdm_identities, row, *key)
 
-    def pinned(self, identity: DeviceIdentity, *, hold: bool = False) -> Pin | None:
-        """Find who has an identity. hold: nobody else decides on it before the transaction ends."""
-        row = self._row(identity, hold=hold)
+    def pinned(self, identity: DeviceIdentity, *, lock: bool = False) -> Pin | None:
+        """Return the pin of an identity. lock: whether to lock it until the transaction ends."""
+        row = self._row(identity, lock=lock)
         if row is None:
             return None
         return replace(_pin(row), is_forged=not self._signatures.is_genuine(mdm_identities, row))
 
-    def _row(self, identity: DeviceIdentity, *, hold: bool) -> Row[Any] | None:
+    def _row(self, identity: DeviceIdentity, *, lock: bool) -> Row[Any] | None:
         query = sa.select(mdm_identities).where(*_is(identity))
-        return self._connection.execute(query.with_for_update() if hold else query).first()
+        return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def contested(self, limit: int, cursor: str | None) -> Page[Pin]:
-        """List the identities that two devices claim."""
+        """Return a page of the identities that two devices claim."""
         key = mdm_identities.c.identity_type + "." + mdm_identities.c.identity
         query = sa.select(mdm_identities).where(mdm_identities.c.contender_udid.is_not(None))
         if cursor is not None:
@@ -155,13 +155,13 @@ class Mdm:
         return cursors.page(found, limit)
 
     def contend(self, identity: DeviceIdentity, udid: str) -> None:
-        """Note that another device claims an identity, whose pin is not forged."""
+        """Record that another device claims an identity, whose pin is unaltered."""
         self._set_pin(identity, contender_udid=udid)
 
     def confirm(
         self, identity: DeviceIdentity, udid: str, refused_udids: Sequence[str], now: datetime
     ) -> None:
-        """Give an identity to a device for good; nobody contends for it any more."""
+        """Pin an identity to a device by decision of an administrator, and end the contest."""
         self._set_pin(
             identity,
             udid=udid,
@@ -171,7 +171,7 @@ class Mdm:
         )
 
     def _set_pin(self, identity: DeviceIdentity, **values: object) -> None:
-        row = self._row(identity, hold=True)
+        row = self._row(identity, lock=True)
         if row is not None:
             self._signatures.update(mdm_identities, row, values)
 

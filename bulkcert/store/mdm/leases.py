@@ -1,4 +1,4 @@
-"""Deployments in the hands of the built-in deployer, and what devices' own news mean for them."""
+"""Deployments leased by the built-in deployer, and their changes after events of devices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, NO_ERROR, READY
-from bulkcert.store.tables.schema import deployments, mdm_commands, mdm_devices, mdm_identities
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_commands, mdm_devices, mdm_identities
 from bulkcert.values.mdm import DEPLOYER, CommandStatus
 from bulkcert.values.policies import DeploymentState
 
@@ -17,8 +18,8 @@ _COLUMN = deployments.c
 
 
 @dataclass(frozen=True)
-class Held:
-    """A deployment in hand, and the device that is pinned to its identity."""
+class DeviceLease:
+    """A leased deployment, and the device that is pinned to its identity."""
 
     deployment_id: int
     lease: str
@@ -26,21 +27,21 @@ class Held:
 
 
 class MdmLeases:
-    """Renew, note and begin anew."""
+    """Leases of the built-in deployer."""
 
     def __init__(self, connection: Connection, signatures: Signatures) -> None:
         self._connection = connection
         self._signatures = signatures
 
     def udids(self, deployment_ids: Sequence[int]) -> dict[int, str]:
-        """Tell which devices deployments are for."""
+        """Return the UDIDs of the devices of deployments."""
         query = sa.select(_COLUMN.id, mdm_identities.c.udid).select_from(_mapped())
         return {
             row.id: row.udid for row in self._connection.execute(query.where(_COLUMN.id.in_(deployment_ids)))
         }
 
     def proven_udids(self, deployment_ids: Sequence[int]) -> dict[int, str]:
-        """Tell which devices deployments are for, where the pin is not forged and nobody contends for it."""
+        """Return the UDIDs of the devices of deployments, without altered or contested pins."""
         query = sa.select(_COLUMN.id.label("deployment_id"), mdm_identities).select_from(_mapped())
         return {
             row.deployment_id: row.udid
@@ -49,9 +50,9 @@ class MdmLeases:
         }
 
     def renew(self, deployment_id: int, lease: str, until: datetime) -> bool:
-        """Keep a deployment in hand, ended or not, as long as nobody else has taken it; False where one has.
+        """Extend a lease, even an expired one, unless another took over; return whether it was extended.
 
-        The deployment is held until the transaction ends in either case.
+        The deployment is locked until the transaction ends in either case.
         """
         query = sa.select(_COLUMN.lease, _COLUMN.leased_by).where(_COLUMN.id == deployment_id)
         row = self._connection.execute(query.with_for_update()).first()
@@ -60,8 +61,8 @@ class MdmLeases:
         self._set(deployment_id, leased_until=until)
         return True
 
-    def renew_due(self, before: datetime, until: datetime, most: int) -> list[Held]:
-        """Keep in hand what ends before then, and give it: nothing was heard of it for long."""
+    def renew_due(self, before: datetime, until: datetime, most: int) -> list[DeviceLease]:
+        """Extend leases that end before a time, and return them: their devices have been silent for long."""
         found = self._connection.execute(
             sa.select(_COLUMN.id, _COLUMN.lease, mdm_identities.c.udid)
             .select_from(_mapped())
@@ -70,22 +71,22 @@ class MdmLeases:
             .limit(most)
             .with_for_update(skip_locked=True, of=deployments)
         )
-        held = [Held(row.id, row.lease, row.udid) for row in found]
-        if held:
+        leases = [DeviceLease(row.id, row.lease, row.udid) for row in found]
+        if leases:
             self._connection.execute(
                 sa.update(deployments)
-                .where(_COLUMN.id.in_([each.deployment_id for each in held]))
+                .where(_COLUMN.id.in_([each.deployment_id for each in leases]))
                 .values(leased_until=until)
             )
-        return held
+        return leases
 
     def is_due(self, before: datetime) -> bool:
-        """Tell whether `renew_due` would give anything."""
+        """Return whether `renew_due` would find a lease."""
         query = sa.select(_COLUMN.id).select_from(_mapped()).where(*_is_due(before)).limit(1)
         return self._connection.execute(query).first() is not None
 
     def note(self, deployment_ids: Sequence[int], code: str | None, detail: str | None) -> None:
-        """Note what hinders deployments, or that nothing does; they stay as they are."""
+        """Record the obstacle of deployments, or None; their states stay."""
         if deployment_ids:
             self._connection.execute(
                 sa.update(deployments)
@@ -94,7 +95,7 @@ class MdmLeases:
             )
 
     def note_ready(self, code: str, detail: str, now: datetime) -> None:
-        """Note what hinders deployments that have a command to send, or are ready and in nobody's hands."""
+        """Record the obstacle of deployments that have a command to send, or are ready and not leased."""
         is_free = sa.or_(_COLUMN.leased_until.is_(None), _COLUMN.leased_until <= now)
         is_pending = _COLUMN.state.in_((DeploymentState.PENDING, DeploymentState.REMOVING))
         is_ready = sa.and_(is_pending, _COLUMN.not_before <= now, is_free, is_reachable())
@@ -113,7 +114,7 @@ class MdmLeases:
         )
 
     def clear(self, deployment_ids: Sequence[int], codes: Sequence[str]) -> None:
-        """Note that nothing hinders deployments any more, where one of these codes did."""
+        """Clear the obstacle of deployments if it is one of these codes."""
         if deployment_ids:
             self._connection.execute(
                 sa.update(deployments)
@@ -122,7 +123,7 @@ class MdmLeases:
             )
 
     def begin_anew(self, udid: str, before: datetime, now: datetime) -> None:
-        """Deploy everything again on a device that lost what it had. before: what changed since is left."""
+        """Deploy everything again on a device that lost its profiles. before: later changes are kept."""
         states = ("LEASED", "DELIVERED", "INSTALLED", "FAILED", "REMOVING")
         self._connection.execute(
             sa.update(deployments)
@@ -143,12 +144,12 @@ class MdmLeases:
         )
 
     def leaving(self, udid: str) -> list[int]:
-        """List what is to be taken off a device."""
+        """Return the ids of deployments that are to be removed from a device."""
         query = sa.select(_COLUMN.id).where(_is_on(udid), _COLUMN.state == DeploymentState.REMOVING)
         return list(self._connection.execute(query.order_by(_COLUMN.id)).scalars())
 
     def look_again(self, deployment_id: int, now: datetime, *, after_removal: bool) -> None:
-        """Doubt what a device was last seen to have: it has installed or removed something since."""
+        """Plan a deployment again whose observed state is outdated: the device changed its profiles since."""
         ended = {DeploymentState.INSTALLED: DeploymentState.PENDING}
         if not after_removal:
             ended[DeploymentState.REMOVED] = DeploymentState.REMOVING
@@ -181,7 +182,7 @@ def _is_due(before: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _is_on(udid: str) -> sa.ColumnElement[bool]:
-    """Say that a device is the one of a deployment's identity, and that nobody else claims it."""
+    """Return a condition: the identity of the deployment is pinned to the device and uncontested."""
     return sa.exists().where(
         mdm_identities.c.identity_type == _COLUMN.identity_type,
         mdm_identities.c.identity == _COLUMN.identity,
@@ -191,7 +192,7 @@ def _is_on(udid: str) -> sa.ColumnElement[bool]:
 
 
 def is_contested() -> sa.ColumnElement[bool]:
-    """Say that two devices claim to be the one of a deployment."""
+    """Return a condition: two devices claim the identity of the deployment."""
     return sa.exists().where(
         mdm_identities.c.identity_type == _COLUMN.identity_type,
         mdm_identities.c.identity == _COLUMN.identity,
@@ -200,7 +201,7 @@ def is_contested() -> sa.ColumnElement[bool]:
 
 
 def is_reachable() -> sa.ColumnElement[bool]:
-    """Say that a deployment's device is known, enrolled, and the only one that claims its identity."""
+    """Return a condition: the device of the deployment is enrolled, and its identity is uncontested."""
     return sa.exists().where(
         mdm_identities.c.identity_type == _COLUMN.identity_type,
         mdm_identities.c.identity == _COLUMN.identity,

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from alembic import context
 
-from bulkcert.store.tables.schema import Time, metadata
+from bulkcert.store.sql.columns import Time
+from bulkcert.store.tables.schema import metadata
 
 
 def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:  # noqa: ANN401 - Alembic's hook

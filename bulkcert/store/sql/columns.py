@@ -1,4 +1,4 @@
-"""What tables are made of: one metadata, and column types that mean the same on every engine."""
+"""The metadata of all tables, and column types with the same meaning on every engine."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,27 +16,27 @@ metadata = sa.MetaData(
 )
 
 Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""64 bits everywhere; SQLite's own row ids are of type INTEGER only."""
+"""64 bits on every engine; row ids of SQLite must have the type INTEGER."""
 
 
 class Time(sa.TypeDecorator[datetime]):
-    """An aware datetime in UTC, kept without zone where the engine knows none."""
+    """An aware datetime in UTC, stored without zone if the engine has no zones."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn to UTC; SQLite sorts times as text, so they must all be of one zone."""
+        """Convert to UTC: SQLite sorts times as text, so all must have the same zone."""
         if value is None:
             return None
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Make aware again."""
+        """Add the zone that SQLite does not store."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def where(condition: str) -> dict[str, Any]:
-    """Make an index partial: only rows for which the condition (SQL) holds."""
+    """Return the options of a partial index over the rows that meet a condition (SQL)."""
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}

@@ -1,4 +1,4 @@
-"""Pages of listings, bounded in rows and in bytes, and cursors: opaque words that say where one goes on."""
+"""Pages of lists, limited in rows and in bytes, and cursors: opaque texts that name the next page."""
 
 import base64
 import binascii
@@ -14,20 +14,23 @@ from bulkcert.values.pages import Page
 T = TypeVar("T")
 
 PAGE_BYTES = 4 * 1024**2
-"""Bytes of JSON in a page, about. Ordinary items are under 2 KiB, so that a thousand of them fit."""
+"""Approximate limit of a page in bytes of JSON. A thousand ordinary items, of under 2 KiB each, fit."""
 
 MEMBERS_BYTES = 1024
-"""Bytes of an item besides its texts: member names, numbers and times."""
+"""Bytes of an item without its texts: member names, numbers and times."""
 
 
 def page(
     found: Iterable[tuple[str | int, int, T | None]], limit: int, most_bytes: int = PAGE_BYTES
 ) -> Page[T]:
-    """Return a page of up to `limit` items, or of as many as take `most_bytes`, but of one at least.
+    """Return a page of up to `limit` items and up to `most_bytes`, but of at least one item.
 
-    found: key, size in bytes and item of each row from the page's first on, up to `limit + 1` of them. No
-    more are taken than the page needs, so that rows may be read while it is filled. A row whose item is None
-    counts to the limit and is not shown.
+    Args:
+        found: key, size in bytes and item of each row from the first of the page on, up to `limit + 1` rows.
+            No more are consumed than the page needs, so that rows may be read while it is filled. A row whose
+            item is None counts towards the limit and is not shown.
+        limit: the most items.
+        most_bytes: the most bytes.
     """
     shown: list[T] = []
     last: str | int = ""
@@ -43,7 +46,7 @@ def page(
 
 
 def size_of(row: Row[Any]) -> int:
-    """Return about how many bytes a row takes as an item of JSON: quotes may take as much again."""
+    """Return the approximate size of a row as an item of JSON, in bytes."""
     text = "".join([value for value in row if isinstance(value, str)])
     is_plain = text.isascii() and text.isprintable()
     return MEMBERS_BYTES + (len(text) if is_plain else len(json.dumps(text)))
@@ -54,7 +57,7 @@ def _write(key: str) -> str:
 
 
 def read_text(cursor: str) -> str:
-    """Read the key in a cursor, or raise `MalformedRequest`."""
+    """Return the key in a cursor, or raise `MalformedRequest`."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
@@ -63,7 +66,7 @@ def read_text(cursor: str) -> str:
 
 
 def read_number(cursor: str, most: int = 10**18 - 1) -> int:
-    """Read the number in a cursor, or raise `MalformedRequest`; most: what its column holds."""
+    """Return the number in a cursor, or raise `MalformedRequest`. most: the greatest of its column."""
     text = read_text(cursor)
     if not (text.isdigit() and len(text) <= 18 and int(text) <= most):
         raise MalformedRequest("The cursor is not one that this service gave.")

@@ -19,16 +19,16 @@ from bulkcert.errors import BadSettings, Fault, Unavailable
 from bulkcert.store.sql.failures import refusal_for, value_refused
 
 BUSY_SECONDS = 10
-"""How long a writer waits for its turn, and on PostgreSQL for a lock."""
+"""The longest wait of a writer for its turn, and on PostgreSQL for a lock."""
 
 STATEMENT_SECONDS = 120
-"""The longest that one statement may take on PostgreSQL; migrations are exempt."""
+"""Time limit of a statement on PostgreSQL; migrations are exempt."""
 
 IDLE_SECONDS = 60
-"""A transaction whose process does nothing for so long loses its locks on PostgreSQL: it may be stopped."""
+"""A transaction that is idle for so long is ended on PostgreSQL: its process may be stopped."""
 
 _SILENT_SECONDS = 15
-"""A connection whose other end is silent for so long is given up: a machine or a network may be gone."""
+"""A connection whose other end is silent for so long is closed: a machine or network may be gone."""
 
 _WRITING = "bulkcert_writing"
 _NOBODY = logging.NullHandler()
@@ -36,10 +36,10 @@ _NOBODY = logging.NullHandler()
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """How many connections one process may hold: `size` kept open, `overflow` more at a peak.
+    """Limits of the connections of one process: `size` stay open, `overflow` more are opened at a peak.
 
     `timeout_seconds`: the longest wait for a free connection, and for the server to answer a new one.
-    Connections are opened when they are needed first.
+    Connections are opened on first use.
     """
 
     size: int = 20
@@ -48,7 +48,7 @@ class PoolLimits:
 
 
 def make_engine(url: str, limits: PoolLimits) -> Engine:
-    """Make the engine for a database URL; nothing is connected yet.
+    """Return the engine for a database URL; nothing is connected yet.
 
     Every connection commits durably (promise P3): SQLite with WAL and synchronous=FULL, PostgreSQL with
     `synchronous_commit` never off.
@@ -60,7 +60,7 @@ def make_engine(url: str, limits: PoolLimits) -> Engine:
         "hide_parameters": True,  # an exception must not quote what was uploaded
     }
     for library in ("psycopg", "sqlalchemy"):
-        # What they tell of broken connections is told by `failures`, once and without values.
+        # Broken connections are logged by `failures`, once and without values.
         logging.getLogger(library).addHandler(_NOBODY)
         logging.getLogger(library).propagate = False
     if url.startswith("sqlite:"):
@@ -83,7 +83,7 @@ def make_engine(url: str, limits: PoolLimits) -> Engine:
 
 
 def _refuse_values(context: ExceptionContext) -> None:
-    """Refuse the values that drivers refuse with Python's own errors: huge numbers, and lone surrogates."""
+    """Refuse values that drivers refuse with Python's own errors: huge numbers and lone surrogates."""
     if isinstance(context.original_exception, OverflowError | UnicodeEncodeError):
         raise value_refused(context.original_exception)
 
@@ -92,7 +92,7 @@ def _refuse_values(context: ExceptionContext) -> None:
 
 
 def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPoolEntry) -> None:
-    # Driver transactions off: `_begin` says whether a transaction writes, so that readers never wait.
+    # No transactions by the driver: `_begin` starts them, so that readers never wait for a writer.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()
     _use_wal(cursor)
@@ -108,9 +108,9 @@ def _set_pragmas(connection: "sa.PoolProxiedConnection", _record: ConnectionPool
 
 
 def _use_wal(cursor: Any) -> None:  # noqa: ANN401 - the driver's
-    """Switch a database to WAL; wait while another connection does so, for SQLite itself does not wait here.
+    """Switch a database to WAL; wait while another connection does so, because SQLite does not wait here.
 
-    Raises `sqlite3.OperationalError` where it is busy for more than `BUSY_SECONDS`.
+    Raises `sqlite3.OperationalError` if it is busy for more than `BUSY_SECONDS`.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -133,12 +133,12 @@ def _begin(connection: Connection) -> None:
 
 
 def _connect_args(limits: PoolLimits) -> dict[str, Any]:
-    """Say how libpq connects; https://www.postgresql.org/docs/current/libpq-connect.html §34.1.2."""
+    """Return the options of libpq; https://www.postgresql.org/docs/current/libpq-connect.html §34.1.2."""
     return {
         "application_name": "bulkcert",
         "client_encoding": "utf8",
-        "connect_timeout": max(2, limits.timeout_seconds),  # libpq takes 1 for 2
-        # Without these a client whose network is cut waits for hours.
+        "connect_timeout": max(2, limits.timeout_seconds),  # libpq treats 1 as 2
+        # Without these a client waits for hours if the network is cut.
         "keepalives": 1,
         "keepalives_idle": 6,
         "keepalives_interval": 3,
@@ -152,14 +152,14 @@ _SESSION = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{BUSY_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-    # The server's side of a cut network: what the lost client held is free soon, too.
+    # The same for the server's side: it frees the locks of a lost client soon.
     "tcp_keepalives_idle": "6",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{_SILENT_SECONDS}s",
 }
-# A server or role may have synchronous_commit off, which loses commits that were answered; what is stricter
-# than `on` (a standby that must have it, too) is left.
+# A server or role may have synchronous_commit off, which loses acknowledged commits. Settings stricter than
+# `on` (which wait for a standby) are left.
 _SET_SESSION = (
     "SELECT "
     + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
@@ -173,16 +173,16 @@ def _set_session(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa
         fault = Fault("BULKCERT_DATABASE_URL", "the database's encoding must be UTF8")
         raise BadSettings("The database cannot hold every text.", (fault,))
     for dumper in _text_dumpers():
-        # U+0000 is kept as U+FFFD: PostgreSQL's text is without it, and hostile names and searches are not.
+        # U+0000 is stored as U+FFFD: hostile names and searches contain it, and PostgreSQL's text cannot.
         connection.adapters.register_dumper(str, dumper)
-    connection.autocommit = True  # settings of a transaction that is rolled back would be lost
+    connection.autocommit = True  # a rollback would otherwise undo the settings
     connection.execute(_SET_SESSION)
     connection.autocommit = False
 
 
 @cache
 def _text_dumpers() -> tuple[type, ...]:
-    """Make what writes text for PostgreSQL; imported late, for SQLite needs none of it."""
+    """Return the dumpers of text for PostgreSQL; imported late, because SQLite does not need psycopg."""
     from psycopg.types import string
 
     class Text(string.StrDumper):
@@ -201,10 +201,9 @@ def _text_dumpers() -> tuple[type, ...]:
 
 @contextmanager
 def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
-    """Run one transaction; raises `Unavailable` or `StorageFull` where the database cannot, `NotStorable`
-    where it does not take a value.
+    """Run one transaction. A reading one has a single view of the database for all of its statements.
 
-    A reading transaction has one view of the database from its first statement to its last.
+    Raises `Unavailable` or `StorageFull` for a failing database, and `NotStorable` for a refused value.
     """
     options: dict[str, Any] = {_WRITING: writing}
     if engine.dialect.name == "postgresql" and not writing:

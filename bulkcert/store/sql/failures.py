@@ -1,4 +1,4 @@
-"""How a database's own failures become refusals: by its error codes, never by its texts."""
+"""Mapping of database failures to refusals, by error codes and never by texts."""
 
 import sqlite3
 
@@ -27,7 +27,7 @@ _SQLSTATE_FULL = {
 }
 _SQLSTATE_BUSY = {
     "25006",  # read_only_sql_transaction: a standby that has not taken over yet
-    "25P03",  # idle_in_transaction_session_timeout: this process slept, and others needed its locks
+    "25P03",  # idle_in_transaction_session_timeout: the process slept while holding locks
     "25P04",  # transaction_timeout
     "40003",  # statement_completion_unknown
     "53200",  # out_of_memory
@@ -37,7 +37,7 @@ _SQLSTATE_BUSY = {
     "57014",  # query_canceled: statement_timeout
 }
 _SQLSTATE_CONTENDED = {
-    # Where two may write at once, a row that the other made meanwhile is no fault: a second try finds it.
+    # A conflict with a concurrent writer is no fault: a second try finds the row of the other.
     "23505",  # unique_violation
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
@@ -52,7 +52,7 @@ log = structlog.get_logger()
 
 
 def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | NotStorable | None:
-    """Name what the database cannot do for the moment, or with a value; None where the fault is ours."""
+    """Return the refusal for a failure of the database, or for a value; None if the fault is in our code."""
     cause = failure.orig
     if isinstance(failure, DataError) or (getattr(cause, "sqlstate", None) or "").startswith(_CLASS_DATA):
         return value_refused(failure)
@@ -60,7 +60,7 @@ def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | NotStorable 
         return _for_sqlite(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
     sqlstate = getattr(cause, "sqlstate", None)
     if sqlstate is None and isinstance(failure, OperationalError):
-        # No answer of the server: what libpq says names host and user, and never a password.
+        # The server did not answer: the text of libpq names host and user, and never a password.
         log.warning("the database cannot be reached", reason=_last_line(cause))
         return Unavailable(_BUSY)
     if sqlstate in _SQLSTATE_FULL:
@@ -76,7 +76,7 @@ def refusal_for(failure: DBAPIError) -> Unavailable | StorageFull | NotStorable 
 
 
 def value_refused(failure: BaseException) -> NotStorable:
-    """Name a value that the database or its driver does not take; the value itself is not quoted."""
+    """Log and return the refusal of a value by the database or its driver, without quoting the value."""
     cause = getattr(failure, "orig", None) or failure
     log.error(
         "the database does not take a value",
@@ -93,6 +93,6 @@ def _for_sqlite(code: int) -> Unavailable | StorageFull | None:
 
 
 def _last_line(cause: BaseException | None) -> str:
-    """libpq lists a line for each address that it tried, and below it, indented, what may be wrong there."""
+    """Return the last line of libpq's text, which has a line and indented hints for each address it tried."""
     lines = [line for line in str(cause).strip().splitlines() if line and not line[0].isspace()]
     return lines[-1].strip() if lines else ""

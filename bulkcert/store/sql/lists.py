@@ -1,7 +1,7 @@
-"""Long lists of values as one bound parameter: JSON that the database unpacks.
+"""Long lists of values as one bound parameter: JSON, which the database unpacks.
 
-A statement with a list in it stands for all of it at once, whatever its length: nothing is cut into portions,
-rows can be held in one order, and many rows cost little more than their bytes.
+One statement serves a list of any length: no portions are needed, rows can be locked in one order, and many
+rows cost little more than their bytes.
 SQLite: https://www.sqlite.org/json1.html#jeach; PostgreSQL:
 https://www.postgresql.org/docs/current/functions-json.html.
 """
@@ -14,16 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 Plain = str | int | None
-"""What JSON and a column of either engine hold alike."""
+"""Values that JSON and the columns of both engines have in common."""
 
 
 def texts(connection: Connection, values: Sequence[str]) -> sa.Select[tuple[str]]:
-    """Select the values of a list of texts, in their order."""
+    """Return a query of the values of a list of texts, in their order."""
     return sa.select(_unpack(connection, values, sa.Text(), "json_array_elements_text"))
 
 
 def numbers(connection: Connection, values: Sequence[int]) -> sa.Select[tuple[int]]:
-    """Select the values of a list of whole numbers."""
+    """Return a query of the values of a list of integers."""
     value = _unpack(connection, values, sa.Text(), "json_array_elements_text")
     return sa.select(sa.cast(value, sa.BigInteger))
 
@@ -31,7 +31,7 @@ def numbers(connection: Connection, values: Sequence[int]) -> sa.Select[tuple[in
 def insert(
     connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Plain]], **same: object
 ) -> None:
-    """Insert rows that all have the columns of the first one. same: columns that are alike in all of them."""
+    """Insert rows with the columns of the first one. same: columns with one value for all of them."""
     if not rows:
         return
     names = list(rows[0])
@@ -45,16 +45,16 @@ def insert(
 def update(
     connection: Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Plain]], **same: object
 ) -> None:
-    """Update rows, each found by its key: to the other columns of the first row, which all of them have.
+    """Update rows, each found by its key. Every row has the columns of the first one.
 
-    same: columns that must be alike in all of them.
+    same: further conditions, columns with one value for all rows.
     """
     if not rows:
         return
     found = [table.c[name] == value for name, value in same.items()]
     names = list(rows[0])
     if connection.dialect.name == "sqlite":
-        # It would look through the whole list for each row; row by row, in the same process, it is quick.
+        # SQLite would search the whole list for each row; single updates in the same process are quick.
         named: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(f"new_{name}") for name in names}
         statement = sa.update(table).where(table.c[key] == named.pop(key), *found).values(named)
         connection.execute(statement, [{f"new_{name}": row[name] for name in names} for row in rows])
@@ -78,7 +78,7 @@ def _columns(
 
 def _element(value: sa.ColumnElement[Any], at: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     element: sa.ColumnElement[Any] = value[at].as_string()
-    # As a number of the column's size: `as_integer` would cut what is longer than 32 bits.
+    # Cast to the type of the column: `as_integer` would truncate numbers of more than 32 bits.
     return sa.cast(element, column.type) if isinstance(column.type, sa.Integer) else element
 
 
@@ -98,7 +98,7 @@ def _unpack(
 
 def _write(values: object) -> str:
     written = json.dumps(values, ensure_ascii=False)
-    # U+0000 ends a text in SQLite's JSON, and is refused in PostgreSQL's: hostile names hold it.
+    # U+0000, which hostile names contain, ends a text in SQLite's JSON and is refused in PostgreSQL's.
     return json.dumps(_without_nul(values), ensure_ascii=False) if "\\u0000" in written else written
 
 

@@ -1,4 +1,4 @@
-"""Locks that belong to no row, held until a transaction ends."""
+"""Advisory locks, which belong to no row and last until a transaction ends."""
 
 import hashlib
 
@@ -6,17 +6,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 KEEPING = "keeping"
-"""Shared by workers' commits; whoever deletes devices or changes a policy has it alone.
+"""Shared by the commits of workers; exclusive for deletions of devices and changes of policies.
 
-Without it each of the two would miss what the other has not committed yet: a device would be left without its
-deployment, or a key without its owner.
+Without it each would miss the uncommitted rows of the other: a device would be left without its deployment,
+or a key without its owner.
 """
 
 
 def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
-    """Hold the lock of a name until the transaction ends; nothing on SQLite, which has one writer.
+    """Lock a name until the transaction ends; does nothing on SQLite, which has one writer.
 
-    shared: with others who hold it so, but with nobody who holds it alone.
+    shared: whether others may share the lock; otherwise it is exclusive.
     """
     if connection.dialect.name == "postgresql":
         take = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
@@ -24,5 +24,5 @@ def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
 
 
 def _number(name: str) -> int:
-    """Make the 64 bits that PostgreSQL knows a lock by, the same ones on every machine and release."""
+    """Return the 64 bits that name a lock in PostgreSQL, the same on every machine and in every release."""
     return int.from_bytes(hashlib.sha256(f"bulkcert {name}".encode()).digest()[:8], signed=True)

@@ -1,13 +1,13 @@
-"""Topics: the names under which one process tells others that it committed something."""
+"""Topics of notifications between processes."""
 
 WORK = "work"
-"""The topic of workers that have nothing to do."""
+"""The topic of idle workers: there is new work."""
 
 
 def topic(request_id: str) -> str:
-    """Name what is told to whoever waits for an import when something of it is done."""
+    """Return the topic of an import: some of its items are done."""
     return f"request {request_id}"
 
 
 TOPIC = "mdm"
-"""What is notified in the database when there is something to send."""
+"""The topic of the deployer: there are commands to send."""

@@ -1,4 +1,4 @@
-"""Rows that are there once, whoever comes first."""
+"""Inserts of rows of which only one may exist."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 def insert_if_absent(
     connection: Connection, table: sa.Table, row: Mapping[str, object], *key: sa.Column[Any]
 ) -> bool:
-    """Insert a row unless there is one of its key; tells whether it was inserted."""
+    """Insert a row unless there is one with its key; return whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(dict(row)).on_conflict_do_nothing(index_elements=list(key))
     return connection.execute(statement.returning(*key)).first() is not None

@@ -1,15 +1,15 @@
-"""What several statements about deployments write alike."""
+"""Values and conditions of deployments that several statements share."""
 
 import sqlalchemy as sa
 
-from bulkcert.store.tables.schema import deployments
+from bulkcert.store.tables.deployments import deployments
 from bulkcert.values.policies import DeploymentState
 
 ENDED_LEASE = {"lease": None, "leased_until": None, "leased_by": None}
 NO_ERROR = {"error_code": None, "error_detail": None}
 
 IS_LEAVING = deployments.c.certificate_id.is_(None)
-"""Nothing is wanted on the device: what it has is to be taken off."""
+"""No certificate is wanted on the device, and its profile is to be removed."""
 
 READY = sa.case((IS_LEAVING, DeploymentState.REMOVING), else_=DeploymentState.PENDING)
-"""The state of what is to be carried, to a device or off it."""
+"""The state of a deployment that is ready to be installed or removed."""

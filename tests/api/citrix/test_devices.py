@@ -308,7 +308,7 @@ def test_a_device_says_when_the_mdm_server_last_told_of_it(door, kept, service):
 def see(tx: Transaction, identity: DeviceIdentity) -> None:
     import sqlalchemy as sa
 
-    from bulkcert.store.tables.schema import mdm_devices, mdm_identities
+    from bulkcert.store.tables.mdm import mdm_devices, mdm_identities
 
     connection = tx._connection
     connection.execute(sa.insert(mdm_devices).values(udid="U", is_enrolled=True, last_seen_at=NOW))

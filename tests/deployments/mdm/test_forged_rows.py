@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from bulkcert.deployments.mdm.assembly import make_carrier
 from bulkcert.errors.mdm import MdmForged, NoContest
-from bulkcert.store.tables.schema import deployments, mdm_commands, mdm_identities, mdm_servers
+from bulkcert.store.tables.deployments import deployments
+from bulkcert.store.tables.mdm import mdm_commands, mdm_identities, mdm_servers
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.values.secret import Secret

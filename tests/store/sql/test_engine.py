@@ -66,10 +66,10 @@ def run_at_once(*works: object) -> None:
         thread.join(60)
 
 
-def test_a_trial_leaves_nothing_and_the_transaction_goes_on(any_store: Store) -> None:
+def test_a_dry_run_leaves_nothing_and_the_transaction_goes_on(any_store: Store) -> None:
     with any_store.writing() as tx:
         tx.keys.insert_check("before", b"1")
-        with tx.trial():
+        with tx.dry_run():
             tx.keys.insert_check("tried", b"1")
             assert tx.keys.check("tried") == b"1"
         assert tx.keys.check("tried") is None
@@ -79,10 +79,10 @@ def test_a_trial_leaves_nothing_and_the_transaction_goes_on(any_store: Store) ->
         assert [tx.keys.check(name) for name in ("before", "tried", "after")] == [b"1", None, b"1"]
 
 
-def test_a_trial_that_fails_is_taken_back_too(any_store: Store) -> None:
+def test_a_dry_run_that_fails_is_taken_back_too(any_store: Store) -> None:
     with any_store.writing() as tx:
         tx.keys.insert_check("before", b"1")
-        with pytest.raises(IntegrityError), tx.trial():
+        with pytest.raises(IntegrityError), tx.dry_run():
             tx.keys.insert_check("tried", b"1")
             tx.keys.insert_check("before", b"2")
         tx.keys.insert_check("after", b"1")

@@ -7,7 +7,9 @@ import sqlalchemy as sa
 
 from bulkcert.store.sql import lists
 from bulkcert.store.store import Store
-from bulkcert.store.tables.schema import bulk_requests, login_throttles, sequences
+from bulkcert.store.tables.access import login_throttles
+from bulkcert.store.tables.imports import bulk_requests
+from bulkcert.store.tables.schema import sequences
 from tests.builders import NOW
 
 TEXTS = [

@@ -1,4 +1,4 @@
-"""Notices: who waits is woken by a commit, and never waits long where a notice is lost."""
+"""Notifications: a commit wakes waiters, and a lost notification delays them little."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkcert.store.sql.notifications import LOOK_SECONDS, POLL_SECONDS, Bell, Sleep
+from bulkcert.store.sql.notifications import LOOK_SECONDS, POLL_SECONDS, Sleep, Waiter
 from bulkcert.store.store import Store
 from tests.postgres import Cluster, own_cluster
 
@@ -32,7 +32,7 @@ def listens(cluster: Cluster) -> int:
 
 
 def hears(store: Store, watch: object) -> bool:
-    """Drain what came with the connection, so that the next notice is the only one."""
+    """Drain what came with the connection, so that the next notification is the only one."""
     return not watch.wait(0.2)  # type: ignore[attr-defined]
 
 
@@ -60,14 +60,14 @@ def test_what_is_taken_back_wakes_nobody(postgres_store: Store, other: Store) ->
         with pytest.raises(ZeroDivisionError), other.writing() as tx:
             tx.notify("a")
             raise ZeroDivisionError
-        with other.writing() as tx, tx.trial():
+        with other.writing() as tx, tx.dry_run():
             tx.notify("a")
 
         assert not watch.wait(0.3)
     other.close()
 
 
-def test_a_notice_between_two_waits_is_not_lost(postgres_store: Store, other: Store) -> None:
+def test_a_notification_between_two_waits_is_not_lost(postgres_store: Store, other: Store) -> None:
     with postgres_store.watch("a") as watch:
         until(lambda: hears(postgres_store, watch))
         notify(other, "a")
@@ -101,7 +101,7 @@ def test_many_threads_wait_on_one_connection(postgres: Cluster, postgres_store: 
     other.close()
 
 
-def test_a_notice_before_the_connection_is_up_is_made_good(postgres_store: Store) -> None:
+def test_a_notification_before_the_connection_is_up_is_made_good(postgres_store: Store) -> None:
     with postgres_store.watch("a") as watch:
         assert watch.wait(LOOK_SECONDS)  # nobody notified: the connection wakes everybody when it is up
 
@@ -124,7 +124,7 @@ def test_nothing_is_started_before_it_is_needed_and_nothing_is_left(
     until(lambda: listens(postgres) == 0)
 
 
-def test_a_wait_is_a_second_at_most_where_a_notice_is_lost(postgres_store: Store) -> None:
+def test_a_wait_is_a_second_at_most_where_a_notification_is_lost(postgres_store: Store) -> None:
     with postgres_store.watch("a") as watch:
         until(lambda: hears(postgres_store, watch))
         started = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_wait_is_a_second_at_most_where_a_notice_is_lost(postgres_store: Store
         assert time.monotonic() - started == pytest.approx(LOOK_SECONDS, abs=0.5)
 
 
-def test_notices_come_again_after_the_server_was_away() -> None:
+def test_notifications_come_again_after_the_server_was_away() -> None:
     with own_cluster() as cluster:
         store = Store(cluster.new_migrated_database())
         with store.watch("a") as watch:
@@ -157,12 +157,12 @@ def test_on_sqlite_a_watch_looks_often(store: Store) -> None:
         assert watch.wait(-1) is False
 
 
-def test_a_bell_that_was_rung_rings_once() -> None:
-    bell = Bell()
-    bell.ring()
-    bell.ring()
+def test_a_waiter_that_was_woken_wakes_once() -> None:
+    waiter = Waiter()
+    waiter.wake()
+    waiter.wake()
 
-    assert bell.wait(0)
-    assert not bell.wait(0)
-    assert not bell.wait(-1)
+    assert waiter.wait(0)
+    assert not waiter.wait(0)
+    assert not waiter.wait(-1)
     assert Sleep().wait(0.01)
