@@ -1,4 +1,4 @@
-"""docs/automation.sh runs as it stands: a new client imports, corrects, imports again, and takes a key out."""
+"""docs/automation.sh runs as it stands: a new client imports, corrects, imports again, and releases a key."""
 
 import json
 import os
@@ -26,7 +26,7 @@ SCRIPT = DOCS / "automation.sh"
 
 
 def make_input(place: Path) -> None:
-    """A bundle of which the second and the third device fail, and what is right of them."""
+    """A bundle whose second and third device fail, and the corrected files of these two."""
     names = ("AUTOMATION01", "AUTOMATION02", "AUTOMATION03")
     files = {name: a_pkcs12(name, f"password of {name}") for name in names}
     entries = {f"{name}.p12": file for name, file in files.items()}

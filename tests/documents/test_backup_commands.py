@@ -1,4 +1,4 @@
-"""The commands for a backup that the operations guide prints do what it says, and what they write is private."""
+"""The commands for a backup in the operations guide work as it says, and the files they write are private."""
 
 import os
 import re

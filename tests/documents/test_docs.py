@@ -1,4 +1,4 @@
-"""What the documents say is complete and true."""
+"""The documents are complete and true."""
 
 import dataclasses
 import re
@@ -25,7 +25,7 @@ REFUSALS = sorted(
 
 
 def rows(document: str) -> dict[str, list[str]]:
-    """The rows of the tables of a page, by what stands in their first cell."""
+    """Return the rows of the tables of a page, by the text of their first cell."""
     lines = [line.strip().strip("|").split(" | ") for line in document.splitlines() if line.startswith("| `")]
     return {cells[0].strip().strip("`"): [cell.strip() for cell in cells] for cells in lines}
 
@@ -97,7 +97,7 @@ def test_no_code_is_explained_that_does_not_exist() -> None:
 
 
 def section(document: str, heading: str) -> str:
-    """The text of a page from a heading to the next."""
+    """Return the text of a page from a heading to the next."""
     return re.split(r"^## ", document.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
 
 

@@ -29,7 +29,7 @@ OWN = ("A12BC3D4EFGH", "B98ZY7X6WVUT", "C02X12YZJHD4")
 
 
 def newman() -> list[str]:
-    """The command, or a skip by name. `npx --no-install` takes what is there and fetches nothing."""
+    """Return the command, or skip by name. `npx --no-install` uses an installed package and fetches nothing."""
     if found := shutil.which("newman"):
         return [found]
     npx = shutil.which("npx")
@@ -89,7 +89,7 @@ def report_of(place: Path) -> dict[str, Any]:
 
 
 FOREIGN = ("FOREIGN0DEVICE", "D56EF7G8HJKL")
-"""Somebody else's devices; the second stands in `sample_bundles/deletion-list.txt`."""
+"""Devices of another user; the second is listed in `sample_bundles/deletion-list.txt`."""
 
 
 def keep_foreign_devices(service: LiveService) -> dict[str, str]:

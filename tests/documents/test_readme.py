@@ -1,4 +1,4 @@
-"""The walk-through of the README runs as it is printed, in the shells that people have, against the shipped service."""
+"""The walk-through of the README runs as printed, in common shells, against the shipped service."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder to stand in as in a checkout."""
+    """Create a folder that looks like a checkout."""
     require("curl")
     require("python3")
     (tmp_path / "sample_bundles").symlink_to(ROOT / "sample_bundles")
@@ -40,7 +40,7 @@ def place(tmp_path: Path) -> Path:
 def walk(
     shell: list[str], place: Path, service: LiveService, blocks: list[str], path: str = "", **other: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run blocks of the README. Only where the service is and its password differ from what is printed."""
+    """Run blocks of the README. Only the service's address and password differ from the printed text."""
     settings = {"URL": service.base_url, "CA": str(service.ca_file), "PASSWORD": service.password} | other
     here = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     return subprocess.run(

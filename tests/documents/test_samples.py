@@ -16,7 +16,7 @@ README = (SAMPLES / "README.md").read_text()
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the table whose first header cells are these."""
+    """Return the rows of the table that begins with this header."""
     after = README.split(heading, 1)[1].split("\n\n", 1)[0]
     rows = [line.strip().strip("|").split("|") for line in after.splitlines() if line.startswith("| ")]
     return [[cell.strip().strip("`") for cell in row] for row in rows]
