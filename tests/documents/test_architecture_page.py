@@ -1,4 +1,4 @@
-"""The page of the architecture has every room with its arrows, and documents name only files that are there."""
+"""The page of the architecture has every room with its arrows; documents name only existing files."""
 
 import re
 from pathlib import Path

@@ -29,7 +29,7 @@ OWN = ("A12BC3D4EFGH", "B98ZY7X6WVUT", "C02X12YZJHD4")
 
 
 def newman() -> list[str]:
-    """Return the command, or skip by name. `npx --no-install` uses an installed package and fetches nothing."""
+    """Return the command, or skip by name. `npx --no-install` fetches nothing."""
     if found := shutil.which("newman"):
         return [found]
     npx = shutil.which("npx")

@@ -1,4 +1,4 @@
-"""What SECURITY.md says stands in docs/threats.md too, each with tests that are there."""
+"""Every attack of SECURITY.md is in docs/threats.md too, each with tests that are there."""
 
 import re
 
@@ -9,7 +9,7 @@ def table(document: str) -> list[list[str]]:
     """Return the cells of the rows of a document's table of attackers, without its head."""
     lines = (ROOT / document).read_text().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    return [row for row in rows if row[0] != "who" and not row[0].startswith("---")]
+    return [row for row in rows if row[0] != "attacker" and not row[0].startswith("---")]
 
 
 def test_every_attacker_in_short_is_there_at_length() -> None:

@@ -371,7 +371,7 @@ def test_a_deletion_finds_its_devices_by_an_index(verbs: Verbs) -> None:
     verbs.deletions.delete([A, B], SERIAL, verbs.caller)
 
     wanted = {
-        "WITH held AS": "ix_items_identity_waiting",
+        "WITH locked AS": "ix_items_identity_waiting",
         "SELECT certificates.id": "ix_certificates_identity",
         "UPDATE certificates": "PRIMARY KEY",
         "DELETE FROM device_keys": "ix_device_keys_identity",
