@@ -1,4 +1,4 @@
-"""The doors over HTTP, and the app that they stand in."""
+"""The Flask app that serves both APIs, and its gateway to the server."""
 
 import os
 from collections.abc import Callable
@@ -36,10 +36,10 @@ from bulkcert.wiring.service import Service, connect
 def create_from_environment(
     *, behind_proxy: bool = False, is_stopping: Callable[[], bool] = lambda: False
 ) -> Flask:
-    """Make the app of a web process from `BULKCERT_*`; raises a `StartRefusal` where it must not start.
+    """Create the app of a web process from `BULKCERT_*`. Raises a `StartRefusal` where it must not start.
 
-    behind_proxy: trusted proxies write the client's address into `X-Forwarded-For`. is_stopping: tells
-    whether requests that wait are to end.
+    behind_proxy: trusted proxies write the client's address into `X-Forwarded-For`. is_stopping: returns
+    whether waiting requests are to end.
     """
     config = Config.from_environment(os.environ)
     app = create_app(connect(config, is_stopping=is_stopping))
@@ -51,7 +51,7 @@ def create_from_environment(
 
 
 def create_gateway(*, behind_proxy: bool = False, is_stopping: Callable[[], bool] = lambda: False) -> Gateway:
-    """Make what a server calls, with the app that `create_from_environment` makes."""
+    """Create the ASGI application of a web process around the app of `create_from_environment`."""
     app = create_from_environment(behind_proxy=behind_proxy, is_stopping=is_stopping)
     config = context.service_of(app).config
     trusted = config.trusted_proxies if behind_proxy else ()
@@ -60,7 +60,7 @@ def create_gateway(*, behind_proxy: bool = False, is_stopping: Callable[[], bool
 
 
 def create_app(service: Service) -> Flask:
-    """Make an app with both doors on a service. Raises LookupError where a view says not who may call it."""
+    """Create the app with both APIs. Raises LookupError for a view that does not say who may call it."""
     app = Flask("bulkcert.api", static_folder=None)
     app.request_class = uploads.Request
     app.url_map.merge_slashes = False  # `//xenmobile` is printed in places; a redirect would lose an upload
@@ -69,15 +69,15 @@ def create_app(service: Service) -> Flask:
         MAX_CONTENT_LENGTH=service.limits.bundle_bytes + uploads.FRAME_BYTES,
         MAX_FORM_MEMORY_SIZE=uploads.MOST_FIELD_BYTES,
         MAX_FORM_PARTS=uploads.MOST_PARTS,
-        PROVIDE_AUTOMATIC_OPTIONS=False,  # a route that nobody gave a scope
+        PROVIDE_AUTOMATIC_OPTIONS=False,  # an automatic route has no scope
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members come in the order of the contract
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep the order of the contract
     context.keep(app, service)
     request_log.install(app)
     heads.install(app)
     for part in (v1, documents, authorization_server, health, mdm_webhook, citrix):
         app.register_blueprint(part.blueprint)
-    problems.install(app, {context.DOOR_ONE: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
+    problems.install(app, {context.CITRIX_PATHS: citrix.render_refusal, oauth.PATHS: oauth.render_refusal})
     authorization.install(app)
     upload_slots.install(app)
     request_log.check_routes(app)
@@ -87,7 +87,7 @@ def create_app(service: Service) -> Flask:
 
 
 def _harden(response: Response) -> Response:
-    """Say to browsers and caches between: guess no types, keep nothing."""
+    """Forbid browsers to guess types, and browsers and caches to store answers."""
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")
     return response

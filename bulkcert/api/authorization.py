@@ -1,9 +1,10 @@
-"""Authorization: who calls, and whether they may.
+"""Authorization: the caller of a request, and the scopes that its view needs.
 
 Rules:
-- Every view says what it needs: `@needs(...)`, `@authenticated`, `@authenticated_or_client` or `@public`. An
-  app with a view that says nothing does not start, so a new route cannot be forgotten.
-- A token that verifies is looked up as well, so that a revoked one ends at once. Cookies are never read.
+- Every view has a requirement: `@needs(...)`, `@authenticated`, `@authenticated_or_client` or `@public`. An
+  app with a view without one does not start, so no route is left open by mistake.
+- The session of a valid token is read from the database too, so that a revocation counts at once.
+- Cookies are never read.
 """
 
 from collections.abc import Callable
@@ -13,13 +14,14 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 
 from bulkcert.api import context
+from bulkcert.api.parsing import FORM
 from bulkcert.api.tokens import verify_token
 from bulkcert.errors import InsufficientScope, Refusal, Unauthenticated
 from bulkcert.values.principals import Caller, Scope
 
 _REQUIREMENT = "_bulkcert_requirement"
 
-_NOTHING_AT_DOOR_ONE = (
+_HEADER_MISSING = (
     "The request carries no header Auth_token. If the client sent one, a proxy on the way dropped it for its"
     " underscore (nginx: set underscores_in_headers on)."
 )
@@ -29,9 +31,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a view asks of its caller. `scopes`: the token must carry all of them, and one at least.
+    """The requirement of a view. scopes: the token must carry all of these, and at least one scope at all.
 
-    takes_clients: a request that may show a client's id and secret reaches the view, which checks them.
+    takes_clients: a request that may carry a client's id and secret reaches the view, which checks them.
     """
 
     is_public: bool = False
@@ -40,24 +42,24 @@ class Requirement:
 
 
 def needs(*scopes: Scope) -> Callable[[View], View]:
-    """Let a view be called by tokens that carry all of these scopes."""
+    """Return a decorator: only a token with all of these scopes may call the view."""
     if not scopes:
         raise ValueError("name a scope, or use @authenticated")
     return _mark(Requirement(scopes=frozenset(scopes)))
 
 
 def authenticated(view: View) -> View:
-    """Let a view be called by every valid token that carries any scope."""
+    """Mark a view that any valid token with any scope may call."""
     return _mark(Requirement())(view)
 
 
 def authenticated_or_client(view: View) -> View:
-    """Let a view be called by every valid token, and by clients, whose secret the view itself checks."""
+    """Mark a view that any valid token may call, and any client; the view checks the client's secret."""
     return _mark(Requirement(takes_clients=True))(view)
 
 
 def public(view: View) -> View:
-    """Let a view be called by anybody."""
+    """Mark a view that anybody may call."""
     return _mark(Requirement(is_public=True))(view)
 
 
@@ -70,7 +72,7 @@ def _mark(requirement: Requirement) -> Callable[[View], View]:
 
 
 def requirement_of(app: Flask, endpoint: str) -> Requirement:
-    """Tell what an endpoint needs; raises LookupError for one that does not say."""
+    """Return the requirement of an endpoint. Raises LookupError for a view without one."""
     requirement: Requirement | None = getattr(app.view_functions[endpoint], _REQUIREMENT, None)
     if requirement is None:
         raise LookupError(f"{endpoint} says neither @needs(...) nor @authenticated nor @public")
@@ -78,16 +80,16 @@ def requirement_of(app: Flask, endpoint: str) -> Requirement:
 
 
 def install(app: Flask) -> None:
-    """Guard all routes of an app; raises LookupError where one does not say what it needs."""
+    """Guard all routes of an app. Raises LookupError for a view without a requirement."""
     for rule in app.url_map.iter_rules():
         requirement_of(app, rule.endpoint)
     app.before_request(_admit)
 
 
 def _admit() -> None:
-    """Let the request through to its view, or refuse it before its body is read."""
+    """Check the requirement of the view before the body is read."""
     if request.endpoint is None:
-        return  # no such path or method: the routing itself says so
+        return  # the router refuses an unknown path or method
     requirement = requirement_of(current_app, request.endpoint)
     if requirement.is_public or (requirement.takes_clients and _may_show_client()):
         return
@@ -107,21 +109,21 @@ def require(*scopes: Scope) -> None:
         raise InsufficientScope(f"The token does not carry what this request needs: {wanted}.")
 
 
-# --- where the token stands -------------------------------------------------------------------------
+# --- the token in the request -----------------------------------------------------------------------
 
 
 def shown_token() -> str:
-    """Read the token of the request from the header of its door, or raise `Unauthenticated`."""
-    token = _auth_token() if context.at_door_one() else _bearer_token()
+    """Return the token in the header that the API of this request uses. Raises `Unauthenticated`."""
+    token = _auth_token() if context.is_citrix_request() else _bearer_token()
     if not token:
         raise Unauthenticated(
-            _NOTHING_AT_DOOR_ONE if context.at_door_one() else "The request carries no token."
+            _HEADER_MISSING if context.is_citrix_request() else "The request carries no token."
         )
     return token
 
 
 def _auth_token() -> str:
-    # WSGI gives `Auth_token` and `Auth-Token` one name, and servers join repeated headers with a comma.
+    # In WSGI `Auth_token` and `Auth-Token` have the same name, and servers join repeated headers by a comma.
     written: str = request.environ.get("HTTP_AUTH_TOKEN", "")
     if "," in written:
         raise Unauthenticated("The request carries more than one token.")
@@ -129,7 +131,7 @@ def _auth_token() -> str:
 
 
 def _bearer_token() -> str:
-    """RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1)."""
+    """Return the bearer token (RFC 6750 §2.1); the scheme is case-insensitive (RFC 9110 §11.1)."""
     written = request.headers.get("Authorization", "")
     if not written:
         return ""
@@ -140,24 +142,21 @@ def _bearer_token() -> str:
 
 
 def _may_show_client() -> bool:
-    """Return whether a client's id and secret stand in the header, or may stand in the body."""
+    """Return whether the header holds a client's id and secret, or the body may hold them."""
     written = request.headers.get("Authorization")
     if written is None:
-        return request.mimetype == "application/x-www-form-urlencoded"
+        return request.mimetype == FORM
     return written.partition(" ")[0].lower() == "basic"
 
 
 def challenge(refusal: Refusal) -> str | None:
-    """Write the WWW-Authenticate header that goes with a refusal (RFC 6750 §3), None where none does."""
+    """Return the WWW-Authenticate header for a 401 or 403 (RFC 6750 §3)."""
     if isinstance(refusal, InsufficientScope):
         scopes = " ".join(sorted(g.get("missing_scopes", ())))
         wanted = f', scope="{scopes}"' if scopes else ""
         return f'Bearer realm="bulkcert", error="insufficient_scope"{wanted}'
     if not isinstance(refusal, Unauthenticated):
         return 'Bearer realm="bulkcert"'
-    # RFC 6750 §3.1: no error code for a request that shows no token at all.
+    # RFC 6750 §3.1: a request without any token gets no error code.
     shown = "HTTP_AUTH_TOKEN" in request.environ or "HTTP_AUTHORIZATION" in request.environ
     return 'Bearer realm="bulkcert"' + (', error="invalid_token"' if shown else "")
-
-
-# --- tokens -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""What OAuth clients may look up instead of being told: the metadata of RFC 8414.
+"""Metadata for OAuth clients (RFC 8414).
 
-Addresses in it are made of `BULKCERT_PUBLIC_URL`. The Host header builds none: whoever sends it chooses it.
+Its addresses begin with `BULKCERT_PUBLIC_URL`, never with the Host header, which the sender chooses.
 """
 
 from flask import Blueprint, Response, jsonify, url_for
@@ -20,7 +20,7 @@ blueprint = Blueprint("authorization_server", __name__)
 @authorization.public
 @reads()
 def metadata() -> Response:
-    """Describe the endpoints for OAuth clients, or answer 404 where the service's address is not set."""
+    """Return the endpoints for OAuth clients. Raises `NotFound` unless the service's address is set."""
     issuer = context.service().config.public_url
     if issuer is None:
         raise NotFound("The service does not know its own address: BULKCERT_PUBLIC_URL is not set.")

@@ -1,8 +1,8 @@
-"""Bodies of requests: received by the event loop, read by a view in its thread, and each has its time.
+"""Bodies of requests: received by the event loop, read by a view in its thread, within a time limit.
 
-A body has some seconds to begin with. Every byte beyond the first 64 KiB gives more, as the least rate says,
-up to those seconds again. So a small body must be there within them in all, and a long one must keep coming;
-time in which its view does not read is not counted.
+A body starts with a number of seconds. Each byte beyond the first 64 KiB earns more time by the minimum rate,
+up to the same number again. So a small body must arrive within these seconds, and a long one must keep
+arriving; time in which the view does not read is not counted.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 """Returns the next message of an ASGI server about a request."""
 
 SMALL_BYTES = 64 * 1024
-"""What a body may have without being a long one."""
+"""Bytes of a body that earn no time."""
 
 _AHEAD_BYTES = 256 * 1024
-"""Received before its view reads it."""
+"""Bytes received ahead of the view."""
 
 _JOINED_BYTES = 4 * 1024
-"""Of pieces that are joined as they come: each by itself takes some 50 bytes more."""
+"""Pieces are joined up to this size, since each takes about 50 bytes of memory beside its content."""
 
 _UNCOUNTED_BYTES = 4 * 1024
-"""Of each body that is held: a login always has room."""
+"""Bytes of each held body that need no room, so that a login always fits."""
 
 _LOST_SECONDS = 30.0
-"""Beyond the time of the body: then the event loop is gone, and a thread does not wait for it."""
+"""Seconds beyond the time of the body after which a thread takes the event loop for dead."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast bodies must come. seconds: to begin with. rate: bytes a second beyond the first 64 KiB."""
+    """The minimum speed of bodies. seconds: at the start. rate: bytes a second beyond the first 64 KiB."""
 
     seconds: float
     rate: int
@@ -46,8 +46,8 @@ class Pace:
 class Body:
     """The body of a request; `read` is for one thread, everything else for the event loop.
 
-    It is received as it is read. A client that sends `Expect: 100-continue` (RFC 9110 §10.1.1) is told to go
-    on when a view begins to read.
+    It is received as it is read. A client that sent `Expect: 100-continue` (RFC 9110 §10.1.1) is told to
+    continue when a view begins to read.
     """
 
     def __init__(self, receive: Receive, pace: Pace) -> None:
@@ -68,9 +68,9 @@ class Body:
     # --- in the thread of a view -------------------------------------------------------------------------
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next `size` bytes, fewer only at the end; all that is left for None or less than 0.
+        """Return the next `size` bytes, fewer only at the end; the whole rest for None or a negative size.
 
-        Raises `BodyTooSlow`, `MalformedRequest` where it breaks off, or `Unavailable` where there is no room.
+        Raises `BodyTooSlow`, `MalformedRequest` if the body breaks off, or `Unavailable` if no room is left.
         """
         most = None if size is None or size < 0 else size
         found: list[bytes] = []
@@ -80,7 +80,7 @@ class Body:
         return found[0] if len(found) == 1 else b"".join(found)
 
     def _take(self, most: int | None) -> bytes:
-        """Return a piece, at most so much of it; nothing only at the end."""
+        """Return the next piece, of at most `most` bytes; empty only at the end."""
         with self._changed:
             if self._waiting < SMALL_BYTES and not self._is_ended():
                 self._loop.call_soon_threadsafe(self._go_on)
@@ -91,7 +91,7 @@ class Body:
             return self._cut(most) if self._pieces else b""
 
     def _cut(self, most: int | None) -> bytes:
-        """Take the first piece, or the begin of what is left of it, away; a whole one is not copied."""
+        """Remove and return the first piece, or its next `most` bytes; a whole piece is not copied."""
         first = self._pieces[0]
         end = len(first) if most is None else min(len(first), self._begun + most)
         piece = first[self._begun : end]
@@ -111,7 +111,7 @@ class Body:
     # --- in the event loop -------------------------------------------------------------------------------
 
     async def hold(self, most: int, room: Slots, owner: str) -> int:
-        """Receive the body as far as `most` bytes; returns how many bytes of the room it took."""
+        """Receive up to `most` bytes of the body, and return how many bytes of `room` were taken."""
         held = 0
         while self._waiting < most and not self._is_ended():
             await self._receive_piece()
@@ -124,16 +124,16 @@ class Body:
 
     @property
     def is_received(self) -> bool:
-        """Whether the whole body has come."""
+        """Return whether the whole body was received."""
         return self._is_whole
 
     @property
     def is_lost(self) -> bool:
-        """Whether the client went away."""
+        """Return whether the client closed the connection."""
         return self._failure is _broken_off
 
     async def stop(self) -> None:
-        """Receive no more."""
+        """Stop receiving."""
         if self._receiving is not None:
             self._receiving.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,7 +141,7 @@ class Body:
             self._receiving = None
 
     async def discard(self, seconds: float) -> None:
-        """Receive the rest for some seconds and forget it."""
+        """Receive and discard the rest for at most `seconds`."""
         await self.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -155,7 +155,7 @@ class Body:
             self._begun = self._waiting = 0
 
     async def wait_until_lost(self) -> None:
-        """Forget what else is received, and return when the client is gone or has its whole answer."""
+        """Discard all further bytes, and return when the client is gone or has its whole answer."""
         await self.stop()
         while (await self._receive())["type"] == "http.request":
             pass

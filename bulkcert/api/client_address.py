@@ -1,7 +1,7 @@
-"""The client's address behind proxies: the last one that no trusted proxy has.
+"""The client's address behind proxies: the last address in the list that is not a trusted proxy.
 
 A client may write anything into `X-Forwarded-For`; each proxy appends the address that it saw. So the list is
-read from its end, and only while trusted proxies wrote it.
+read from its end, as long as trusted proxies wrote it.
 """
 
 import ipaddress
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNKNOWN = "unknown"
-"""The one source of all clients whose address a proxy wrote in a form that is not read."""
+"""The common source of all clients whose address cannot be parsed."""
 
 _LONGEST = 64
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 class ClientAddress:
-    """WSGI: puts the client's address into REMOTE_ADDR. trusted: networks whose hosts may tell it."""
+    """WSGI middleware that sets REMOTE_ADDR to the client's address. trusted: the networks of the proxies."""
 
     def __init__(self, app: "WSGIApplication", trusted: Sequence[Network]) -> None:
         self._app = app
         self._trusted = trusted
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Pass a request on."""
+        """Set the address and call the app."""
         environ["REMOTE_ADDR"] = source_of(environ, self._trusted)
         return self._app(environ, start_response)
 
@@ -42,10 +42,10 @@ def source_of(environ: "WSGIEnvironment", trusted: Sequence[Network]) -> str:
 
 
 def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """Return the client's address, or `UNKNOWN` where a trusted proxy wrote none that can be read.
+    """Return the client's address, or `UNKNOWN` where a trusted proxy wrote one that cannot be parsed.
 
-    peer: the address of the connection. forwarded: the header `X-Forwarded-For`, the nearest proxy's word
-    last.
+    peer: the address of the connection. forwarded: the header `X-Forwarded-For`, the entry of the nearest
+    proxy last.
     """
     address = _read(peer)
     rest = forwarded
@@ -58,7 +58,7 @@ def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
 
 
 def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an address, written with or without a port; an IPv6 address that carries an IPv4 one as that."""
+    """Parse an address with or without a port; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     if len(text) > _LONGEST:
         return None
     if found := _WITH_PORT.fullmatch(text):

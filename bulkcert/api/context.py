@@ -1,6 +1,6 @@
-"""What the present request has at hand: the service, its caller, its door.
+"""The context of the current request: the service, the caller, the request id.
 
-This is the one place that reaches into Flask's context, so that a view reads like a function of its request.
+Only this module reads Flask's context for views, so that a view reads like a function of its request.
 """
 
 import uuid
@@ -11,73 +11,73 @@ from bulkcert.api.waiting_room import WaitingRoom
 from bulkcert.values.principals import Caller
 from bulkcert.wiring.service import Service
 
-DOOR_ONE = "/xenmobile/"
-"""Everything below is the Citrix-compatible door: its own token header, its own error envelope."""
+CITRIX_PATHS = "/xenmobile/"
+"""Paths of the Citrix-compatible API, which has its own token header and its own envelope for refusals."""
 
 
 def keep(app: Flask, service: Service) -> None:
-    """Give an app its service, and the places for requests that wait."""
+    """Set the service of an app, and create its waiting room."""
     app.extensions["bulkcert"] = service
     app.extensions["bulkcert.waiting"] = WaitingRoom(service.importer.wait, service.limits.waiting_requests)
 
 
 def service() -> Service:
-    """The service that this app is a door of."""
+    """Return the service behind the app of this request."""
     return service_of(current_app)
 
 
 def service_of(app: Flask) -> Service:
-    """Return the service that an app is a door of."""
+    """Return the service behind an app."""
     found: Service = app.extensions["bulkcert"]
     return found
 
 
 def waiting_room() -> WaitingRoom:
-    """The places for requests that wait for their import; both doors share them."""
+    """Return the waiting room, which both APIs share."""
     room: WaitingRoom = current_app.extensions["bulkcert.waiting"]
     return room
 
 
 def caller() -> Caller:
-    """Whoever makes this request. Set by `auth` before every view that is not public."""
+    """Return the caller of this request, set by `authorization` before every view that is not public."""
     found: Caller = g.caller
     return found
 
 
 def check_token() -> None:
-    """Raise `Unauthenticated` where the caller's token does not count any more."""
+    """Raise `Unauthenticated` if the caller's token expired or was revoked meanwhile."""
     service().access.find_session(caller().token_id)
 
 
 def login() -> str | None:
-    """The caller's login, None where nobody has shown a valid token (yet)."""
+    """Return the login of the caller, None before a valid token was checked."""
     return g.caller.login if "caller" in g else None
 
 
 def begin() -> None:
-    """Begin a request with nothing at hand: not even what an answer that still streams may have left."""
+    """Clear the context for a new request; a streamed answer may have left values of another request."""
     for name in ("caller", "missing_scopes", "import_id"):
         g.pop(name, None)
     g.request_id = str(uuid.uuid4())
 
 
 def request_id() -> str:
-    """A random UUID for this request: in `X-Request-Id`, the log line, and what is said of a fault."""
+    """Return the random UUID of this request, as in `X-Request-Id`, the log and the text of a fault."""
     found: str = g.request_id
     return found
 
 
 def note_import(import_id: str) -> None:
-    """Note which import this request is about, for its log line."""
+    """Set the import of this request, for its log line."""
     g.import_id = import_id
 
 
 def import_id() -> str | None:
-    """The import that was noted; None where there is none."""
+    """Return the import of this request, None if none was set."""
     found: str | None = g.get("import_id")
     return found
 
 
-def at_door_one() -> bool:
-    """Whether the request came to the Citrix-compatible door."""
-    return request.path.startswith(DOOR_ONE)
+def is_citrix_request() -> bool:
+    """Return whether this request came to the Citrix-compatible API."""
+    return request.path.startswith(CITRIX_PATHS)

@@ -1,6 +1,6 @@
-"""Pages for anybody, without a token: where things are, the contract, and what each problem code means.
+"""Public documents: the index, the contract, and the page of problem codes.
 
-They are the same for every caller and are made once in a process, at the first request for them.
+They are the same for every caller. Each process makes them once, at the first request.
 """
 
 import functools
@@ -32,7 +32,7 @@ _PLACES = {
 @authorization.public
 @reads()
 def root() -> dict[str, Any]:
-    """Show where the two APIs and the documents are."""
+    """Show the paths of the two APIs and of the documents."""
     places = {"api": "/api/v1", "citrix_compatible_api": "/xenmobile/api/v1", **_PLACES}
     return {"name": "bulkcert", "version": bulkcert.__version__, **places}
 
@@ -41,7 +41,7 @@ def root() -> dict[str, Any]:
 @authorization.public
 @reads()
 def api() -> dict[str, Any]:
-    """Show where to log in, and where the resources of `/api/v1` are."""
+    """Show the paths of login, token and all collections of `/api/v1`."""
     return _api()
 
 
@@ -49,7 +49,7 @@ def api() -> dict[str, Any]:
 @authorization.public
 @reads()
 def openapi_yaml() -> Response:
-    """Show the contract as it is kept (RFC 9512)."""
+    """Show the contract as YAML (RFC 9512)."""
     return _answer(documents.read_openapi(), "application/yaml")
 
 
@@ -65,7 +65,7 @@ def openapi_json() -> Response:
 @authorization.public
 @reads()
 def problems() -> Response:
-    """Explain every code; the `type` of a problem document leads to its heading."""
+    """Show the page of problem codes; the `type` of a problem document is the address of its heading."""
     response = _answer(_problems_html(), "text/html")
     response.headers["Content-Security-Policy"] = _NOTHING_BUT_TEXT
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -82,7 +82,7 @@ def _answer(content: bytes, media_type: str) -> Response:
 
 @functools.cache
 def _contract() -> Any:  # noqa: ANN401 - a tree of JSON
-    return yaml.load(documents.read_openapi(), _JsonLoader)  # noqa: S506 - it makes nothing but JSON
+    return yaml.load(documents.read_openapi(), _JsonLoader)  # noqa: S506 - its types are those of JSON
 
 
 @functools.cache
@@ -92,7 +92,7 @@ def _openapi_json() -> bytes:
 
 @functools.cache
 def _api() -> dict[str, Any]:
-    """Return the collections of the contract: paths below /api/v1 without an id that can be read."""
+    """Return the collections of the contract: paths below /api/v1 with a GET and without an id."""
     paths = {
         path.rpartition("/")[2].replace("-", "_"): path
         for path, item in _contract()["paths"].items()
@@ -110,7 +110,7 @@ def _problems_html() -> bytes:
 
 
 class _JsonLoader(yaml.CSafeLoader):
-    """Reads YAML by the rules of JSON's types: a date stays text."""
+    """Parses YAML into the types of JSON; a date stays text."""
 
 
 _JsonLoader.yaml_implicit_resolvers = {

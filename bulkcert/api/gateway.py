@@ -1,7 +1,7 @@
-"""The gateway between server and app: an ASGI application that answers with a WSGI one, in threads.
+"""The gateway between server and app: an ASGI application that calls a WSGI application in threads.
 
-A request takes a thread when its head is there and its body, too, unless a view reads it while it comes
-(`streaming`). Why this is here: docs/decisions/0031-bodies-have-deadlines.md.
+A request takes a thread when its head and its body have arrived, or its head only if a view reads the body
+while it arrives (`streaming`). The reasons are in docs/decisions/0031-bodies-have-deadlines.md.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 THREADS = 512
-"""A thread is held by each request that is worked at, whose upload comes in, or that sends a long answer."""
+"""Each request holds a thread while its view runs, its upload arrives or its long answer is sent."""
 
 MOST_HELD_BYTES = 1024 * 1024 + 1
-"""Of a body that is received before it takes a thread: one more than any view reads of one."""
+"""Bytes of a body received before it takes a thread: one more than any view reads of such a body."""
 
 _HELD_BYTES, _HELD_BYTES_OF_SOURCE = 64 * 1024**2, 16 * 1024**2
-"""Of all such bodies, in all and from one address."""
+"""Bytes of all such bodies, in all and from one address."""
 
 _PIECE_BYTES = 64 * 1024
-"""An answer that is longer is sent in pieces while it is made."""
+"""A longer answer is sent in pieces while it is made."""
 
 _DISCARD_SECONDS = 3.0
-"""Clients that send a body without asking first (Expect: 100-continue, RFC 9110 §10.1.1) read the answer when
-they have sent it all, and see a broken connection where the server closes before that."""
+"""Clients that send a body without `Expect: 100-continue` (RFC 9110 §10.1.1) read the answer after the whole
+body, and see a broken connection if the server closes it earlier."""
 
 
 class Gateway:
-    """Answers with `app`. is_streamed: whether a view reads the body of a request while it comes.
+    """Answers with `app`. is_streamed: whether a view reads the body of a request while it arrives.
 
-    source_of: the address that a request comes from.
+    source_of: returns the client's address.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class _Answer:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the status is that of a refusal or a fault."""
+        """Return whether the status is that of a refusal or a fault."""
         return self._status >= 400
 
     def make(self, app: "WSGIApplication", environ: "WSGIEnvironment") -> bytes:
-        """Make the answer, send what is more than a piece, and return the rest."""
+        """Call the app, send all full pieces of its answer, and return the rest."""
         made = app(environ, self._start)
         try:
             rest = b""
@@ -129,14 +129,14 @@ class _Answer:
         return _refuse_write
 
     async def _send_watched(self, piece: bytes) -> bool:
-        """Send a piece; return whether there is still somebody who reads."""
+        """Send a piece, and return whether the client is still connected."""
         if self._watching is None:
             self._watching = self._loop.create_task(self._body.wait_until_lost())
         await self.send(piece, is_last=False)
         return not self._watching.done()
 
     async def send(self, piece: bytes, *, is_last: bool) -> None:
-        """Send a piece, after the head where it is the first."""
+        """Send a piece; the first one follows the head."""
         if not self._is_begun:
             self._is_begun = True
             headers = [
@@ -146,14 +146,14 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": piece, "more_body": not is_last})
 
     async def end(self) -> None:
-        """Receive nothing more while nobody reads."""
+        """Stop receiving."""
         if self._watching is not None:
             self._watching.cancel()
         await self._body.stop()
 
 
 def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join pieces so that all but the last have so many bytes at least."""
+    """Join pieces so that all but the last have at least `_PIECE_BYTES` bytes."""
     joined = bytearray()
     for piece in pieces:
         joined += piece
@@ -172,9 +172,9 @@ def _has_body(environ: "WSGIEnvironment") -> bool:
 
 
 def environ_of(scope: Scope) -> "WSGIEnvironment":
-    """Return the environment of a request for WSGI (PEP 3333): repeated headers are joined, by a comma.
+    """Return the WSGI environment of a request (PEP 3333). Repeated headers are joined by a comma.
 
-    A value with characters outside of ASCII is left empty.
+    A header value outside of ASCII becomes empty.
     """
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope["method"],

@@ -1,4 +1,4 @@
-"""Checks on the head of a request: no part of it is longer than a limit, and it names one host."""
+"""Checks of the head of a request: limits for its parts, and exactly one host."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MOST_FIELD_BYTES = 8 * 1024
-"""For a header field, the path and the query, each. RFC 9110 §4.1 asks for 8,000 bytes for a whole URI."""
+"""Limit for each header field, the path and the query; RFC 9110 §4.1 recommends 8,000 bytes for a URI."""
 
 MOST_HEAD_BYTES = 32 * 1024
-"""For all of them together."""
+"""Limit for the whole head."""
 
 _WITHOUT_PREFIX = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING"})
 """Parts of the head whose WSGI names (PEP 3333) do not begin with HTTP_."""
@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
 
 
 def is_too_large(environ: "WSGIEnvironment") -> bool:
-    """Return whether a part of a request's head, or all of it, is too long."""
+    """Return whether a part of a request's head, or the whole head, is too long."""
     total = 0
     for name, value in environ.items():
         if name.startswith("HTTP_") or name in _WITHOUT_PREFIX:
@@ -37,7 +37,7 @@ def is_too_large(environ: "WSGIEnvironment") -> bool:
 
 
 def _check_sizes() -> None:
-    """Raise `HeadTooLarge` where a part of the head, or all of it, is too long."""
+    """Raise `HeadTooLarge` if a part of the head, or the whole head, is too long."""
     if is_too_large(request.environ):
         raise HeadTooLarge(
             f"A header field, the path or the query has more than {MOST_FIELD_BYTES} bytes, or all of"

@@ -1,4 +1,4 @@
-"""Is the process alive, and could it answer: for load balancers and people on call."""
+"""Health of the process, for load balancers and people on call."""
 
 from flask import Blueprint, Response, jsonify
 
@@ -18,7 +18,7 @@ def live() -> Response:
 @blueprint.get("/ready")
 @authorization.public
 def ready() -> Response:
-    """Answer 200 where the database answers, else 503."""
+    """Answer 200 if the database answers, else 503."""
     if not context.service().is_ready():
         raise Unavailable("The database does not answer.")
     return jsonify({"status": "ready"})

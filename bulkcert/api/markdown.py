@@ -1,7 +1,7 @@
-"""Markdown to HTML, as much of it as `docs/problems.md` uses: headings, paragraphs, lists, tables, code.
+"""Markdown to HTML, for the part of Markdown that `docs/problems.md` uses.
 
-Every character is escaped before a tag is put around it. Links become their text: what they lead to is not
-served.
+That is headings, paragraphs, lists, tables and code. All text is escaped before tags are added. A link
+becomes its text, since its target is not served.
 """
 
 import re
@@ -15,7 +15,7 @@ _HEADING = re.compile(r"(#{1,3}) (.+)")
 
 
 def render(text: str) -> str:
-    """Return the HTML of a page's body. A heading has its text as `id`, in lower case without backticks."""
+    """Return the HTML of a page's body. The `id` of a heading is its text in lower case without backticks."""
     apart = _HEADING_LINE.sub(r"\n\n\1\n\n", text)
     blocks = re.split(r"\n\s*\n", apart.strip())
     return "\n".join(_block(block.strip()) for block in blocks)

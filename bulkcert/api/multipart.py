@@ -1,6 +1,7 @@
-"""Multipart forms (RFC 7578) as clients send them: Werkzeug's decoder, with part headers in any bytes.
+"""Multipart forms (RFC 7578) by Werkzeug's decoder, with part headers in any encoding.
 
-Werkzeug refuses a whole form where one file name is not UTF-8, as old browsers and Windows programs write it.
+Werkzeug refuses a whole form for one file name that is not UTF-8; old browsers and Windows programs send such
+names.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _CODED = frozenset({"base64", "quoted-printable"})
 
 
 class FormParser(FormDataParser):
-    """Parses a multipart form; a form that it cannot read is an error (ValueError or `MalformedRequest`)."""
+    """Parses a multipart form. Raises ValueError or `MalformedRequest` for a broken form."""
 
     def _parse_multipart(
         self,
@@ -59,7 +60,7 @@ class FormParser(FormDataParser):
 
 
 class _Decoder(MultipartDecoder):
-    """Reads the headers of a part as UTF-8, or as Latin-1 where they are none."""
+    """Decodes the headers of a part as UTF-8, or as Latin-1 if they are not UTF-8."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         try:
@@ -105,7 +106,7 @@ class _FieldPart:
 
 
 class _FilePart:
-    """A file, which goes where the request keeps files."""
+    """A file, which is written to a file of the request."""
 
     def __init__(self, event: File, file: BinaryIO, files: list[tuple[str, FileStorage]]) -> None:
         self._event, self._file, self._files = event, file, files

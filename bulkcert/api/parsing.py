@@ -1,7 +1,7 @@
-"""Read what a request says, strictly: JSON bodies, query parameters and form fields, each by its schema.
+"""Strict parsing of JSON bodies, query parameters and form fields by a schema.
 
-What a schema does not know is refused. A fault says where it stands and what is wrong, never what was sent:
-it may be a password in the wrong place.
+Unknown names are refused. A fault names the place and the rule, never the value, which may be a password in
+the wrong field.
 """
 
 import json
@@ -19,24 +19,24 @@ from bulkcert.errors import Fault, MalformedRequest, UnsupportedMediaType
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MOST_FAULTS = 100
-"""More than these help nobody."""
+"""Faults listed in one refusal; a longer list helps nobody."""
 
 SMALL_BODY_BYTES = 64 * 1024
-"""Enough for a login or a token."""
+"""Largest JSON or urlencoded body, except where a view allows more."""
 
 _BLOCK_BYTES = 64 * 1024
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def read_query(schema: Schema) -> dict[str, Any]:
-    """Read the query parameters of this request, or raise `MalformedRequest` (or what the schema raises)."""
+    """Parse the query parameters of this request. Raises `MalformedRequest`, or as the schema does."""
     return load(schema, dict(request.args.lists()))
 
 
 def read_json(schema: Schema, most_bytes: int = SMALL_BODY_BYTES) -> dict[str, Any]:
-    """Read the JSON object in the body of this request.
+    """Parse the JSON object in the body of this request.
 
-    Raises UnsupportedMediaType, RequestEntityTooLarge, MalformedRequest (or what the schema raises).
+    Raises UnsupportedMediaType, RequestEntityTooLarge, MalformedRequest, or as the schema does.
     """
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != JSON or charset not in {"utf-8", "us-ascii"}:
@@ -45,7 +45,7 @@ def read_json(schema: Schema, most_bytes: int = SMALL_BODY_BYTES) -> dict[str, A
 
 
 def read_urlencoded(schema: Schema) -> dict[str, Any]:
-    """Read the urlencoded form in the body of this request; raises as `read_json` does."""
+    """Parse the urlencoded form in the body of this request; raises as `read_json` does."""
     if request.mimetype != FORM:
         raise UnsupportedMediaType(f"The body is not {FORM}.")
     fields: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def read_body(most_bytes: int) -> bytes:
 
 
 def load(schema: Schema, written: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Read parameters or form fields, each of which may stand once, by a schema."""
+    """Parse parameters or form fields by a schema; a repeated name is refused."""
     repeated = [name for name, values in written.items() if len(values) != 1]
     if repeated:
         raise MalformedRequest(
@@ -76,7 +76,7 @@ def load(schema: Schema, written: Mapping[str, list[str]]) -> dict[str, Any]:
 def parse_object(content: bytes) -> dict[str, Any]:
     """Parse a JSON object (RFC 8259): UTF-8, each name once, no NaN, no half surrogates.
 
-    Raises `MalformedRequest`; its text never quotes the content.
+    Raises `MalformedRequest`, whose text never quotes the content.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -90,7 +90,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise MalformedRequest(f"The body is not JSON: see {place}.") from None
-    except ValueError:  # more digits than Python reads into a number
+    except ValueError:  # a number with more digits than Python parses
         raise MalformedRequest("The JSON holds a number that is too long.") from None
     if not isinstance(value, dict):
         raise MalformedRequest("The JSON is not an object in braces.")
@@ -119,7 +119,7 @@ def _load(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _faults(messages: object, where: str) -> Iterator[Fault]:
-    """Flatten marshmallow's tree: members by their name, elements by their number."""
+    """Yield the faults in marshmallow's tree of messages: members by name, elements by number."""
     if isinstance(messages, dict):
         for name, below in messages.items():
             if isinstance(name, int):
@@ -131,5 +131,5 @@ def _faults(messages: object, where: str) -> Iterator[Fault]:
 
 
 def _name(name: str) -> str:
-    """Give a name that the client chose, where it is one that could stand in a contract."""
+    """Return a name that the client chose, or a placeholder if it could be a value or markup."""
     return name if _SAFE_NAME.fullmatch(name) else "(a name that is not shown)"

@@ -1,8 +1,8 @@
-"""From refusals to HTTP: one table to statuses, one renderer for each door.
+"""From refusals to HTTP: one table of statuses, and one renderer for each API.
 
-Door two answers RFC 9457 problem documents. A folder with answers of its own registers a renderer for its
-prefix. What is not in the table is a fault of ours: the answer holds a reference, the log says where it
-happened, and neither holds the exception's text, for that may hold what was uploaded.
+`/api/v1` answers with problem documents (RFC 9457). Other paths register a renderer for their prefix. An
+exception outside the table is a fault of this service: the answer holds a reference and the log the place in
+the code. Neither holds the exception's text, which may quote an upload.
 """
 
 import errno
@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bulkcert import errors
 from bulkcert.api import authorization, context
+from bulkcert.api.parsing import MOST_FAULTS
 from bulkcert.errors import Refusal
 from bulkcert.logs import describe_fault
 
@@ -59,8 +60,8 @@ STATUS: dict[type[Refusal], int] = {
     errors.CommonPassword: 422,
     errors.IdempotencyKeyReused: 422,
     errors.PolicyRefused: 422,
-    errors.NotFit: 422,  # and all below it: why a certificate has no profile under a policy
-    errors.ItemRefusal: 422,  # and all below it: where a request is about one item alone
+    errors.NotFit: 422,  # and its subclasses: why a policy has no profile for a certificate
+    errors.ItemRefusal: 422,  # and its subclasses, in requests about a single item
     errors.TooManyRequests: 429,
     errors.SpoolFull: 429,
     errors.TooManyChecks: 429,
@@ -72,9 +73,6 @@ STATUS: dict[type[Refusal], int] = {
     errors.StorageFull: 507,
 }
 
-MOST_FAULTS = 100
-"""More than these in one document help nobody."""
-
 _RETRY_SECONDS = 5
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -83,12 +81,12 @@ Renderer = Callable[[Refusal, int], Response]
 
 
 def status_of(refusal: Refusal) -> int:
-    """Give the HTTP status of a refusal; one that must not reach HTTP is a fault (500)."""
+    """Return the HTTP status of a refusal; 500 for one that must not reach HTTP."""
     return next((STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS), 500)
 
 
 def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
-    """Answer everything that is raised. `renderers` says how, by the beginning of the path."""
+    """Answer every exception. renderers: by the prefix of the path; other paths get problem documents."""
 
     def answer(error: Exception) -> Response:
         refusal = refusal_for(error)
@@ -97,14 +95,14 @@ def install(app: Flask, renderers: Mapping[str, Renderer]) -> None:
         )
         response = render(refusal, status_of(refusal))
         for name, value in _headers(refusal, error):
-            response.headers.setdefault(name, value)  # a renderer may have a challenge of its own
+            response.headers.setdefault(name, value)  # a renderer may have set its own challenge
         return response
 
     app.register_error_handler(Exception, answer)
 
 
 def render_problem(refusal: Refusal, status: int) -> Response:
-    """Write an RFC 9457 problem document; `remedy`, `errors`, `found` and `import_id` are its extensions."""
+    """Return a problem document (RFC 9457); `remedy`, `errors`, `found` and `import_id` are extensions."""
     document: dict[str, Any] = {
         "type": f"/problems#{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
@@ -128,7 +126,7 @@ def render_problem(refusal: Refusal, status: int) -> Response:
 
 
 def refusal_for(error: Exception) -> Refusal:
-    """Say what was raised, in the words of the family; what has none there is logged as a fault."""
+    """Return the refusal that answers an exception; an unknown exception is logged as a fault."""
     match error:
         case Refusal() if status_of(error) < 500 or type(error) in STATUS:
             return error
@@ -144,7 +142,7 @@ def refusal_for(error: Exception) -> Refusal:
 
 
 def _from_http(status: int) -> Refusal:
-    """Translate what Flask and Werkzeug raise by themselves, in our words: theirs may quote the request."""
+    """Return the refusal for an exception of Werkzeug, whose own text may quote the request."""
     match status:
         case 404:
             return errors.NotFound("There is nothing at this path.")
@@ -173,5 +171,5 @@ def _headers(refusal: Refusal, error: Exception) -> Iterator[tuple[str, str]]:
 
 
 def _log(error: BaseException) -> None:
-    """Write down what happened and where, without a single value."""
+    """Log the kind and place of a fault, without any value."""
     structlog.get_logger().error("internal_fault", reference=context.request_id(), **describe_fault(error))

@@ -1,13 +1,12 @@
-"""One line for every request: what was asked, from where, by whom, how it ended. Never query, body, headers.
+"""One log line for each request: route, address, caller and status; never query, body or headers.
 
-The parameters of a route are logged, but for the segments that it declares secret:
+The parameters of a route are logged, except for the segments that it declares secret:
 
     @blueprint.get("/enrolment/<challenge>")
-    @auth.public
+    @authorization.public
     @request_log.secret_segments("challenge")
 
-Whoever asks for a path that does not exist may have pasted a secret into it, so only short segments of it are
-logged.
+An unknown path may hold a secret that was pasted by mistake, so only its short segments are logged.
 """
 
 import re
@@ -23,7 +22,7 @@ from bulkcert.api import context
 
 MASK = "***"
 _LONGEST_PARAMETER = 64
-"""Characters: room for a SHA-256 in hex, and not for a token."""
+"""Characters: a SHA-256 in hex fits, a token does not."""
 
 _LONGEST_PATH = 200
 _LONGEST_SEGMENT = 24
@@ -35,7 +34,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def secret_segments(*names: str) -> Callable[[View], View]:
-    """Declare which parameters in a view's path are secrets, which no log line may hold."""
+    """Return a decorator that declares parameters of a view's path secret, so that they are not logged."""
 
     def mark(view: View) -> View:
         setattr(view, _DECLARATION, frozenset(names))
@@ -45,13 +44,13 @@ def secret_segments(*names: str) -> Callable[[View], View]:
 
 
 def install(app: Flask) -> None:
-    """Log the requests of an app, and name each one in `X-Request-Id`."""
+    """Log the requests of an app, and send the id of each in `X-Request-Id`."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def check_routes(app: Flask) -> None:
-    """Raise LookupError where a view declares a segment secret that its path does not have."""
+    """Raise LookupError if a view declares a secret segment that its path does not have."""
     for rule in app.url_map.iter_rules():
         if unknown := _secret_segments_of(app, rule.endpoint) - rule.arguments:
             raise LookupError(f"{rule.rule} has no segments {', '.join(sorted(unknown))}")
@@ -85,7 +84,7 @@ def _end(response: Response) -> Response:
 
 
 def _target() -> dict[str, object]:
-    """Return what was asked for: a route with its parameters, or the path where there is no such route."""
+    """Return the route and its parameters, or the masked path if no route matches."""
     if request.url_rule is None:
         return {"route": None, "path": _masked_path(request.path)}
     secret = _secret_segments_of(current_app, request.url_rule.endpoint)
@@ -99,7 +98,7 @@ def _target() -> dict[str, object]:
 
 
 def template_of(rule: str) -> str:
-    """Return the template of a route without converters: `/imports/<import_id>`, however it is matched."""
+    """Return the template of a route without its converters, e.g. `/imports/<import_id>`."""
     return _CONVERTER.sub("<", rule)
 
 

@@ -1,6 +1,6 @@
-"""Which bodies a view reads while they come: uploads with a token.
+"""Which bodies a view reads while they arrive: uploads with a token.
 
-All others are received before a thread is taken, so that a client that stalls in one holds no more than its
+Other bodies are received before the request takes a thread, so that a client that stalls holds only its
 connection.
 """
 
@@ -21,19 +21,19 @@ _UPLOADS = frozenset({MULTIPART, *ZIPS})
 
 
 class Streaming:
-    """Tells whether a view of `app` reads the body of a request while it comes, or not at all."""
+    """Decides whether a view of `app` reads the body of a request while it arrives, or not at all."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
 
     def __call__(self, environ: "WSGIEnvironment") -> bool:
-        """Return whether it does."""
+        """Return whether the view reads the body itself."""
         if heads.is_too_large(environ):
             return True
         try:
             endpoint, _ = self._app.url_map.bind_to_environ(environ).match()
         except HTTPException:
-            return True  # it is refused, or redirected, by its head alone
+            return True  # refused or redirected without its body
         requirement = authorization.requirement_of(self._app, endpoint)
         if requirement.is_public or requirement.takes_clients:
             return False

@@ -1,7 +1,7 @@
-"""Access tokens: the one place that knows JWT.
+"""Access tokens: the only module that uses JWT.
 
 Tokens are signed with Ed25519 (RFC 8037) and have the type `at+jwt` (RFC 9068). The algorithm is pinned
-(RFC 8725 §3.1). `kid` picks among our own keys; `jku`, `x5u` and `jwk` choose nothing.
+(RFC 8725 §3.1). `kid` selects one of our own keys; `jku`, `x5u` and `jwk` are ignored.
 """
 
 import jwt
@@ -14,7 +14,7 @@ ISSUER = "bulkcert"
 AUDIENCE = "bulkcert-api"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
 _ALGORITHM = "EdDSA"
-_LONGEST_TOKEN = 4096  # ours have about 800 characters
+_LONGEST_TOKEN = 4096  # our tokens have about 800 characters
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "scope"]
 
 
@@ -35,9 +35,9 @@ def issue_token(session: Session) -> str:
 
 
 def verify_token(token: str) -> str:
-    """Check signature, type and claims of a token and return its id (`jti`), or raise `Unauthenticated`.
+    """Check signature, type and claims of a token, and return its id (`jti`). Raises `Unauthenticated`.
 
-    Whether the session is still good is for `Access.find_session` to say.
+    `Access.find_session` then checks that the session was not revoked.
     """
     if len(token) > _LONGEST_TOKEN or not token.isascii():
         raise Unauthenticated("The token is not one of this service.")
@@ -48,7 +48,7 @@ def verify_token(token: str) -> str:
             algorithms=[_ALGORITHM],
             audience=AUDIENCE,
             issuer=ISSUER,
-            # The clocks of two API machines may differ: a token of a second ahead is as good as any.
+            # The clocks of two API machines may differ, so a token may be issued slightly in the future.
             options={"require": _REQUIRED_CLAIMS, "strict_aud": True, "verify_iat": False},
         )
     except jwt.ExpiredSignatureError:
@@ -59,7 +59,7 @@ def verify_token(token: str) -> str:
 
 
 def _key_of(token: str) -> bytes:
-    """Find the public key (PEM) that `kid` names among our own."""
+    """Return the one of our public keys (PEM) that `kid` names."""
     header = jwt.get_unverified_header(token)
     if header.get("typ") != TOKEN_TYPE or "crit" in header:
         raise Unauthenticated("The token is not one of this service.")

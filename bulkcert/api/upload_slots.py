@@ -1,7 +1,7 @@
-"""How many requests may be sending a body: a client that stalls in one holds a thread of the server.
+"""Slots for requests that send a body: a client that stalls in a body holds a thread of the server.
 
-Callers without a token are counted by their address, others by their account, and webhooks by themselves, so
-that none of them takes the threads of the others.
+Requests without a token are counted by address, others by account, and webhooks apart, so that none of the
+three takes the threads of the others.
 """
 
 from flask import Flask, g, request
@@ -11,7 +11,7 @@ from bulkcert.capacity.slots import Slots
 from bulkcert.errors import Refusal, TooManyRequests, Unavailable
 
 MOST_ANONYMOUS, MOST_OF_SOURCE = 192, 64
-"""Requests without a token that may be sending a body, in all and from one address."""
+"""Requests without a token that may send a body at the same time, in all and from one address."""
 
 MOST_AUTHENTICATED, MOST_OF_PRINCIPAL = 224, 64
 """The same with a token, in all and of one account."""
@@ -31,7 +31,10 @@ class UploadSlots:
         self._webhooks = Slots(MOST_WEBHOOKS, MOST_WEBHOOKS)
 
     def take(self) -> None:
-        """Take a slot for this request if it has a body; raise the refusal where none is free."""
+        """Take a slot for this request if it has a body.
+
+        Raises `TooManyRequests` or `Unavailable` if none is free.
+        """
         if not request.content_length and "Transfer-Encoding" not in request.headers:
             return
         slots, owner, refusal = self._of_request()
@@ -50,7 +53,7 @@ class UploadSlots:
 
 
 def install(app: Flask) -> None:
-    """Count the requests of an app; after `auth.install`, which tells whose they are."""
+    """Count the requests of an app. Call it after `authorization.install`, which finds the caller."""
     slots = UploadSlots()
     app.before_request(slots.take)
     app.teardown_request(lambda _error: _give_back())

@@ -1,8 +1,7 @@
-"""Read uploads of either door: nothing of them reaches a disk in clear, however small.
+"""Uploads of both APIs. No part of an upload reaches a disk unsealed, however small it is.
 
-A file part, or a raw body, goes into a spool (`Service.new_spool`), which seals what it writes. Text parts
-stay in memory and are capped. Sizes are checked before a body is read where the client says them, and while
-it is read where it does not.
+A file part or a raw body goes into a spool (`Service.new_spool`), which seals all it writes. Text parts stay
+in memory up to a limit. An announced size is checked before the body is read, any other while it is read.
 """
 
 import io
@@ -28,17 +27,17 @@ MULTIPART = "multipart/form-data"
 MOST_PARTS = 20
 MOST_FIELD_BYTES = 256 * 1024  # also what Werkzeug's decoder may buffer: more than two of its 64 KiB reads
 FRAME_BYTES = 1024 * 1024
-"""What a multipart body may have around its file: boundaries, part headers, text fields."""
+"""Room in a multipart body for everything but its file: boundaries, part headers, text fields."""
 
 _COPY_BYTES = 64 * 1024
 _CHECK_SECONDS = 1.0
-"""Between two looks whether the token of an upload under way still counts."""
+"""Seconds between two checks that the token of an upload is still valid."""
 
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 
 
 class Request(FlaskRequest):
-    """A request whose files go to spools, and whose broken forms are refused rather than empty."""
+    """A request that writes its files to spools and refuses a broken form instead of reading it as empty."""
 
     def _get_file_stream(
         self,
@@ -51,7 +50,7 @@ class Request(FlaskRequest):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body. Raises `UnsupportedContentCoding`: what is decoded may be a thousand times as long."""
+        """Return the body. Raises `UnsupportedContentCoding`, since decoding could multiply its size."""
         for header in ("Content-Encoding", "Transfer-Encoding"):
             coding = self.headers.get(header, "").lower().removesuffix("chunked").strip(", ")
             if coding not in {"", "identity"}:
@@ -61,7 +60,7 @@ class Request(FlaskRequest):
         return cast("IO[bytes]", _WatchedStream(stream)) if "caller" in g else stream
 
     def new_spool(self) -> BinaryIO:
-        """Make a spool that is closed, and its room free, when the request ends."""
+        """Create a spool that is closed, and its room freed, when the request ends."""
         spool = cast("BinaryIO", context.service().new_spool(_owner()))
         self.__dict__.setdefault("spools", []).append(spool)
         return spool
@@ -69,7 +68,7 @@ class Request(FlaskRequest):
     form_data_parser_class = FormParser
 
     def make_form_data_parser(self) -> FormDataParser:
-        """Make the parser of forms; a form that it cannot read is an error here, not an empty form."""
+        """Create the parser of forms, which raises for a form that it cannot read."""
         parser = super().make_form_data_parser()
         parser.silent = False
         return parser
@@ -77,25 +76,25 @@ class Request(FlaskRequest):
     def _load_form_data(self) -> None:
         try:
             super()._load_form_data()
-        except ValueError:  # the cause may quote the body
+        except ValueError:  # its text may quote the body
             raise MalformedRequest("The form cannot be read, or it ended too early.") from None
 
     def close(self) -> None:
-        """Free what the request holds."""
+        """Close the spools of the request."""
         for spool in self.__dict__.get("spools", ()):
             spool.close()
         super().close()
 
 
 class _WatchedStream(io.RawIOBase):
-    """A body that ends with `Unauthenticated` soon after the token of its sender does."""
+    """A body that raises `Unauthenticated` soon after its sender's token becomes invalid."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._checked_at = time.monotonic()
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Read into a buffer, and check the token again when a second is over."""
+        """Read into a buffer, and check the token again once a second."""
         with memoryview(buffer).cast("B") as view:
             piece = self._stream.read(len(view))
             view[: len(piece)] = piece
@@ -105,12 +104,12 @@ class _WatchedStream(io.RawIOBase):
         return len(piece)
 
     def readable(self) -> bool:
-        """True."""
+        """Return True, as `io.RawIOBase` asks."""
         return True
 
 
 def _owner() -> str:
-    """Return the login that a spool is counted for."""
+    """Return the login whose share of the spool the request uses."""
     return g.caller.login if "caller" in g else ""
 
 
@@ -122,7 +121,7 @@ class Form:
     files: Mapping[str, list[BinaryIO]]
 
     def file(self, name: str) -> BinaryIO:
-        """Give the one file of a name, or raise `MalformedRequest`."""
+        """Return the only file of a name. Raises `MalformedRequest`."""
         found = self.files.get(name, [])
         if len(found) == 1:
             return found[0]
@@ -136,10 +135,10 @@ class Form:
 
 
 def read_form() -> Form:
-    """Read the multipart form of this request to its end.
+    """Parse the whole multipart form of this request.
 
-    Raises UnsupportedMediaType where the body is something else, MalformedRequest where it cannot be read;
-    RequestEntityTooLarge (413) and OSError (a full disk) as they come, for `problems` knows them.
+    Raises UnsupportedMediaType for another kind of body and MalformedRequest for a broken one;
+    RequestEntityTooLarge (413) and OSError (a full disk) pass through to `problems`.
     """
     if request.mimetype != MULTIPART:
         raise UnsupportedMediaType(f"The body is not {MULTIPART}.")
@@ -153,11 +152,11 @@ def read_form() -> Form:
 
 
 def read_raw() -> BinaryIO:
-    """Read the body of this request, whole or chunked, into a spool and give it at its start."""
+    """Copy the body of this request, whole or chunked, into a spool and return it at its start."""
     spool = cast("Request", request).new_spool()
     shutil.copyfileobj(request.stream, spool, _COPY_BYTES)
     announced = request.content_length
-    # Servers that end the stream themselves do so quietly where the client went away.
+    # Some servers end the stream without an error when the client goes away.
     if announced is not None and spool.tell() != announced:
         raise MalformedRequest("The body ended before its announced length.")
     spool.seek(0)

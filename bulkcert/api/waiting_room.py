@@ -1,7 +1,7 @@
 """The waiting room: how many requests may wait for the end of their import at the same time.
 
 A request that waits holds a thread of the web server. Beyond the limit, in all or of one principal, a request
-is not refused: it is answered at once with what is known by then.
+is not refused: it is answered at once with the state so far.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,22 @@ Wait = Callable[[str, float], BulkRequest]
 
 
 class WaitingRoom:
-    """Seats for `most` requests; `wait` is `Importer.wait`: (request id, seconds) to the request by then."""
+    """Slots for `most` requests. wait: `Importer.wait`, from request id and seconds to the state by then."""
 
     def __init__(self, wait: Wait, most: int) -> None:
         self._wait = wait
         self._slots = Slots(most, max(1, most // 2))
 
     def wait(self, accepted: BulkRequest, seconds: float) -> BulkRequest:
-        """Give the request as it stands when it is finished or `seconds` are over, whichever comes first.
+        """Wait until the request is finished or `seconds` are over, and return its state then.
 
-        Where it is finished already, no time is asked for or every seat is taken, that is at once.
+        Return at once if it is finished already, no time is asked for or no slot is free.
         """
         if accepted.state.is_finished or seconds <= 0 or not self._slots.take(accepted.requested_by):
             return accepted
         try:
             return self._wait(accepted.id, seconds)
-        except Unavailable:  # it was accepted all the same: a refusal would have it sent again
+        except Unavailable:  # the import was accepted; after a refusal the client would send it again
             return accepted
         finally:
             self._slots.give_back(accepted.requested_by)

@@ -47,7 +47,7 @@ def validate(instance: object, schema: dict[str, Any]) -> None:
 
 
 def check(method: str, path: str, answer: TestResponse) -> None:
-    """Assert that an answer of door two, or of the health paths, is one that the contract promises."""
+    """Assert that an answer of `/api/v1`, or of the health paths, is one that the contract promises."""
     template = template_of(path.rstrip("/") or "/")
     operation = document()["paths"].get(template, {}).get("get" if method == "HEAD" else method.lower())
     if operation is None:

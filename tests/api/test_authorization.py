@@ -245,13 +245,17 @@ def test_no_route_reads_a_token_from_anywhere_else(app: Flask, service: Service)
 
 
 @pytest.mark.parametrize("name", ["Auth_token", "auth_token", "AUTH_TOKEN", "Auth-Token"])
-def test_door_one_reads_its_header_in_any_case(app: Flask, service: Service, name: str) -> None:
+def test_the_citrix_compatible_api_reads_its_header_in_any_case(
+    app: Flask, service: Service, name: str
+) -> None:
     headers = {name: a_token(app, service)}
 
     assert a_client(app).get("/xenmobile/api/v1/certificates", headers=headers).status_code == 200
 
 
-def test_door_one_says_that_two_tokens_are_one_too_many(app: Flask, service: Service) -> None:
+def test_the_citrix_compatible_api_says_that_two_tokens_are_one_too_many(
+    app: Flask, service: Service
+) -> None:
     token = a_token(app, service)
     headers = {"Auth_token": f"{token}, {token}"}
     answer = a_client(app).get("/xenmobile/api/v1/certificates", headers=headers)
@@ -261,14 +265,14 @@ def test_door_one_says_that_two_tokens_are_one_too_many(app: Flask, service: Ser
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_door_two_reads_the_scheme_in_any_case(app: Flask, service: Service, scheme: str) -> None:
+def test_v1_reads_the_scheme_in_any_case(app: Flask, service: Service, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {a_token(app, service)}"}
 
     assert a_client(app).get("/api/v1/limits", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer:", ""])
-def test_door_two_reads_no_other_scheme(app: Flask, service: Service, scheme: str) -> None:
+def test_v1_reads_no_other_scheme(app: Flask, service: Service, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {a_token(app, service)}"}
 
     assert a_client(app).get("/api/v1/limits", headers=headers).status_code == 401

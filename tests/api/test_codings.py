@@ -1,4 +1,4 @@
-"""A body in a content coding is refused by the name of the coding, on every path of both doors."""
+"""A body in a content coding is refused by the name of the coding, on every path of both APIs."""
 
 import gzip
 import re

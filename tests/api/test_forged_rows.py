@@ -1,4 +1,4 @@
-"""Promise P32 at the doors: what was altered by hand is refused as wrong credentials and as an ended token are."""
+"""Promise P32 at the APIs: what was altered by hand is refused as wrong credentials and as an ended token are."""
 
 import pytest
 import sqlalchemy as sa

@@ -176,7 +176,7 @@ def test_heads_are_capped(app: Flask, headers: dict[str, str], path: str, status
     assert Client(app, app.response_class).get(path, headers=headers).status_code == status
 
 
-def test_a_long_head_at_door_one_is_refused_in_its_envelope(app: Flask) -> None:
+def test_a_long_head_at_the_citrix_compatible_api_is_refused_in_its_envelope(app: Flask) -> None:
     headers = {"Auth_token": "a" * 9000}
     answer = Client(app, app.response_class).get("/xenmobile/api/v1/certificates", headers=headers)
 

@@ -74,7 +74,7 @@ def test_the_document_is_valid_openapi_3_1() -> None:
     validate(document())
 
 
-DOORS = [
+PREFIXES = [
     "/",
     "/api/v1/",
     "/health/",
@@ -82,29 +82,29 @@ DOORS = [
 ]
 
 
-def below(door: str, found: Iterable[Operation]) -> set[Operation]:
-    return {operation for operation in found if operation[1].startswith(door)}
+def below(prefix: str, found: Iterable[Operation]) -> set[Operation]:
+    return {operation for operation in found if operation[1].startswith(prefix)}
 
 
 def test_every_path_of_the_contract_is_routed(app: Flask) -> None:
     assert set(operations()) <= set(routes(app))
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_route_is_in_the_contract(app: Flask, door: str) -> None:
-    assert below(door, routes(app)) == below(door, operations()) != set()
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_every_route_is_in_the_contract(app: Flask, prefix: str) -> None:
+    assert below(prefix, routes(app)) == below(prefix, operations()) != set()
 
 
-def test_every_route_belongs_to_a_door(app: Flask) -> None:
+def test_every_route_belongs_to_an_api(app: Flask) -> None:
     assert {path.split("/")[1] for _, path in routes(app)} == {
         *("api", "health", "mdm", "xenmobile"),
         *("", ".well-known", "openapi.json", "openapi.yaml", "problems"),
     }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_scopes_are_those_that_the_app_asks_for(app: Flask, door: str) -> None:
-    for operation in below(door, routes(app)):
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_scopes_are_those_that_the_app_asks_for(app: Flask, prefix: str) -> None:
+    for operation in below(prefix, routes(app)):
         endpoint = routes(app)[operation]
         requirement = authorization.requirement_of(app, endpoint)
         written = operations()[operation].get("security", document()["security"])
@@ -352,8 +352,8 @@ def test_every_code_stands_beside_its_status(response: str, status: int) -> None
     description = document()["components"]["responses"][response]["description"]
 
     for refusal, given in problems.STATUS.items():
-        reaches_door_two = refusal not in {errors.StillRunning, errors.ItemRefusal, errors.NotFit}
-        if given in statuses and reaches_door_two:
+        reaches_v1 = refusal not in {errors.StillRunning, errors.ItemRefusal, errors.NotFit}
+        if given in statuses and reaches_v1:
             assert f"`{refusal.code}`" in description
 
 

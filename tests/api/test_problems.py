@@ -1,4 +1,4 @@
-"""Everything that is raised becomes an answer of its door, and no answer or log line holds what was sent."""
+"""Everything that is raised becomes an answer of its API, and no answer or log line holds what was sent."""
 
 import errno
 import json
@@ -13,6 +13,7 @@ from werkzeug.test import Client
 
 from bulkcert import errors
 from bulkcert.api import authorization, problems
+from bulkcert.api.parsing import MOST_FAULTS
 from bulkcert.errors import Fault, Refusal
 from bulkcert.wiring.service import Service
 from tests.api.conftest import NewService, a_client, a_token
@@ -77,7 +78,7 @@ def test_a_refusal_becomes_a_problem_document(app: Flask, kind: type[Refusal]) -
 
 
 @pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.code)
-def test_a_refusal_becomes_an_envelope_at_door_one(app: Flask, kind: type[Refusal]) -> None:
+def test_a_refusal_becomes_an_envelope_at_the_citrix_compatible_api(app: Flask, kind: type[Refusal]) -> None:
     answer = raising(app, a_refusal(kind), "citrix.log_in").post("/xenmobile/api/v1/authentication/login")
 
     assert answer.mimetype == "application/json"
@@ -118,7 +119,7 @@ def test_many_faults_are_cut_off(app: Flask) -> None:
     answer = raising(app, errors.MalformedRequest("No.", faults)).get("/health/live")
 
     assert answer.json is not None
-    assert len(answer.json["errors"]) == problems.MOST_FAULTS
+    assert len(answer.json["errors"]) == MOST_FAULTS
 
 
 class Odd(Exception):
@@ -225,7 +226,7 @@ def test_an_unknown_path_is_a_problem_and_never_a_redirect(app: Flask, path: str
     assert answer.mimetype == "application/problem+json"
 
 
-def test_an_unknown_path_of_door_one_is_an_envelope(app: Flask) -> None:
+def test_an_unknown_path_of_the_citrix_compatible_api_is_an_envelope(app: Flask) -> None:
     answer = Client(app, app.response_class).get("/xenmobile/api/v1/nothing")
 
     assert answer.status_code == 404

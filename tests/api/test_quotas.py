@@ -7,7 +7,7 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role
 from bulkcert.values.secret import Secret
 from bulkcert.wiring.service import Service
-from tests.api.citrix.conftest import a_door, refusal_of
+from tests.api.citrix.conftest import a_citrix_caller, refusal_of
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, a_client, a_worker, an_api_caller, an_app
 from tests.api.v1.test_cancelling import cancel
 from tests.api.v1.test_deletions import delete
@@ -79,15 +79,15 @@ def an_operator(service: Service) -> ApiCaller:
 
 
 @pytest.mark.parametrize("limits", QUOTAS)
-def test_at_door_one_it_is_said_in_its_envelope_and_the_same_bundle_still_joins(
+def test_at_the_citrix_compatible_api_it_is_said_in_an_envelope_and_the_same_bundle_still_joins(
     new_service: NewService, limits: Limits
 ) -> None:
     service = new_service(limits=limits, citrix_wait_seconds=0)
-    door = a_door(an_app(service), service)
+    citrix = a_citrix_caller(an_app(service), service)
     bundle = a_bundle([FIRST])
-    first = door.upload(bundle, OF_SERIALS)
-    other = door.upload(a_bundle([SECOND]), OF_SERIALS)
-    joined = door.upload(bundle, OF_SERIALS)
+    first = citrix.upload(bundle, OF_SERIALS)
+    other = citrix.upload(a_bundle([SECOND]), OF_SERIALS)
+    joined = citrix.upload(bundle, OF_SERIALS)
 
     assert refusal_of(first) == refusal_of(joined) == (503, "still_running")
     assert first.json["importId"] == joined.json["importId"]

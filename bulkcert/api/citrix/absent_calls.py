@@ -1,6 +1,6 @@
-"""Calls of the vendor's API that this service does not have: they are refused by name, not as unknown paths.
+"""Calls of the vendor's API that this service does not have. They are refused by name, not as unknown paths.
 
-Only what the vendor's published reference prints stands here; any other path is unknown (404).
+Only calls in the vendor's published reference are listed; any other path is unknown (404).
 """
 
 import re
@@ -16,27 +16,27 @@ _NAMED: tuple[tuple[str, str], ...] = (
     ("GET|POST|DELETE", "/pki/certauthority"),
     ("PUT", "/pki/certauthority/issuingCA"),
 )
-"""Method and path below the prefix of this door."""
+"""Method and path below the prefix of this API."""
 
 _FAMILIES = (
     "application", "clientproperties", "deliverygroups", "enrollment", "ldap", "licenses", "localusersgroups",
     "netscaler", "notificationserver", "rbac", "serverproperties", "syslog",
 )  # fmt: skip
-"""First parts of paths, of which this service has nothing, or one call."""
+"""First segments of paths of which this service has no call, or one."""
 
 _ACTIONS = (
     "lock", "unlock", "wipe", "selwipe", "locate", "track", "notification", "appwipe", "applock", "restart",
     "shutdown",
 )  # fmt: skip
-"""What the vendor's API does to a device: POST /device/<action>, or a path below it."""
+"""Actions on devices in the vendor's API: POST /device/<action>, or a path below it."""
 
 _OTHERS = re.compile(rf"/(?P<family>{'|'.join(_FAMILIES)})(?:/.*)?|/device/(?:{'|'.join(_ACTIONS)})(?:/.*)?")
 
 
 def name_absent_call(method: str, path: str) -> str | None:
-    """Return what to call a request that the vendor's API knows and this one does not; None for any other.
+    """Return the name of a call that only the vendor's API has; None for any other request.
 
-    path: below the prefix of this door. Nothing of the request stands in the name but words of this module.
+    path: below the prefix of this API. The name consists of words of this module, never of the client's.
     """
     path = path.rstrip("/")
     for methods, pattern in _NAMED:

@@ -1,4 +1,4 @@
-"""From envelopes to responses: members in their order, and a status for every refusal."""
+"""Responses of the Citrix-compatible API: envelopes as JSON, and the status of each refusal."""
 
 import json
 from typing import Any
@@ -15,15 +15,15 @@ _AS_THEY_ARE = frozenset({401, 403, 404, 405, 429})
 
 
 def answer(envelope: dict[str, Any], status: int = 200) -> Response:
-    """Write an envelope as it stands: clients of this door print it, and its members have an order."""
+    """Return an envelope as JSON with its members in order, since clients of this API print it."""
     return Response(json.dumps(envelope) + "\n", status, mimetype="application/json")
 
 
 def render_refusal(refusal: Refusal, status: int) -> Response:
-    """Answer a refusal, given the HTTP status that door two has for it.
+    """Return the envelope of a refusal. status: the one that `/api/v1` has for it.
 
-    Clients of this door know one status for a request that cannot be used: 400. A call of the vendor's API
-    that is not here is `not_supported` by its name.
+    Clients of this API know one status for an unusable request: 400. A call of the vendor's API that this
+    service does not have is refused as `not_supported` by its name.
     """
     if request.routing_exception is not None:
         call = name_absent_call(request.method, request.path.partition(PREFIX)[2])

@@ -1,4 +1,4 @@
-"""Login and logout."""
+"""Login and logout of the Citrix-compatible API."""
 
 from typing import BinaryIO, cast
 
@@ -14,8 +14,8 @@ from bulkcert.values.secret import Secret
 
 @authorization.public
 def log_in() -> Response:
-    """Answer login and password with a token: the one answer that has no `status`."""
-    # Whatever the Content-Type says: curl -d says that JSON is a form.
+    """Exchange login and password for a token; only this answer has no `status`."""
+    # The Content-Type is ignored: `curl -d` sends JSON as a form.
     members = Members("the body", tolerant_json.read_object(cast("BinaryIO", request.stream)))
     login, password = members.required("login"), Secret(members.required("password").encode())
     session = context.service().access.log_in(login, password, request.remote_addr or "unknown")
@@ -24,13 +24,13 @@ def log_in() -> Response:
 
 @authorization.public
 def log_in_to_cloud() -> Response:
-    """Refuse: there are no OIDC issuers to trust yet."""
+    """Raise `NotSupported`: the service trusts no OIDC issuer."""
     raise NotSupported("Login with a bearerToken is not supported: use login and password.")
 
 
 @authorization.authenticated
 def log_out() -> Response:
-    """End the login of the token that is shown. The body is often malformed, so it is not read."""
+    """Revoke the token of the request. The body is often malformed, so it is not read."""
     caller = context.caller()
     context.service().access.log_out(caller)
     return answer({"Status": f"user {caller.login} logged out successfully."})

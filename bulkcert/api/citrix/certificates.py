@@ -12,10 +12,10 @@ from bulkcert.values.principals import Scope
 
 @needs(Scope.CERTIFICATES_READ)
 def list_certificates() -> Response:
-    """Stream every current certificate; what breaks off on the way is not a JSON document."""
+    """Stream all current certificates. A list that breaks off is no JSON document, so clients notice."""
     service = context.service()
     pieces = certificates_envelope(service.inventory.current_certificates(), service.now())
-    # The database is asked before the status line is written, so that a refusal still has its own.
+    # Query the database before the status line is sent, so that a refusal still gets its own status.
     first = next(pieces) + next(pieces)
     return Response(_stream(first, pieces), mimetype="application/json")
 

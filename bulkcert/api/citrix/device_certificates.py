@@ -1,4 +1,4 @@
-"""Device certificates in bulk: a bundle in, or a list of devices out."""
+"""Import of a bundle, and deletion by a list of devices."""
 
 from flask import Response
 
@@ -14,12 +14,12 @@ from bulkcert.values.identities import IdentityType
 from bulkcert.values.principals import Scope
 
 _ANY_TYPE = "device_identity_value"
-"""Stands where a type should in the removal body that the vendor's article prints."""
+"""The identity type in the removal body of the vendor's article, which means any type."""
 
 
 @needs(Scope.IMPORTS_WRITE)
 def import_device_certificates() -> Response:
-    """Import a bundle, and answer when all of it is done."""
+    """Import a bundle, and answer when it is finished."""
     form = read_form("certImportData")
     form.members.must_be("useAs", "device")
     form.members.must_be("uploadType", "keystore")
@@ -37,7 +37,7 @@ def import_device_certificates() -> Response:
 
 @needs(Scope.CERTIFICATES_DELETE)
 def remove_device_certificates() -> Response:
-    """Delete everything kept for the devices that the uploaded list names."""
+    """Delete everything kept for the devices of the uploaded list."""
     form = read_form("certRemoveData")
     is_any = form.members.text("identityType").strip().casefold() == _ANY_TYPE
     identity_type = None if is_any else _identity_type(form.members)

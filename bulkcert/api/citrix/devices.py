@@ -1,7 +1,7 @@
-"""Devices: which there are, and whether a certificate has reached them.
+"""Devices, and whether their certificates were installed.
 
-A device here is a device identity for which something is kept. Its id is that of the first certificate that
-was ever kept for it, so that it stays the same when certificates are replaced, deleted and imported anew.
+A device is a device identity with at least one certificate. Its id is the id of its first certificate, so it
+stays the same when certificates are replaced, deleted and imported again.
 """
 
 import io
@@ -26,11 +26,11 @@ from bulkcert.values.principals import Scope
 from bulkcert.values.validity import remaining_days
 
 MOST_LISTED = 100_000
-"""What scripts ask for that want all of them at once."""
+"""The limit that scripts send to get all devices at once."""
 
 _DEFAULT_LISTED = 10
 _MOST_STARTS = 10**9
-_PLATFORM = "iOS"  # the vendor's word for iPads too; nothing else takes these policies
+_PLATFORM = "iOS"  # iPads too, as in the vendor's API; the policies are for these devices only
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -47,7 +47,7 @@ Word = TypeVar("Word")
 
 @needs(Scope.CERTIFICATES_READ, Scope.DEPLOYMENTS_READ)
 def filter_devices() -> Response:
-    """List devices; what is counted is all of them and all that match."""
+    """List devices, with the number of all devices and of all that match."""
     found = context.service().devices.list(_read_query())
     envelope = {
         "status": 0,
@@ -65,12 +65,12 @@ def filter_devices() -> Response:
 def show_device(device_id: str) -> Response:
     """Show one device with its certificates."""
     service = context.service()
-    # 0 is nobody's id: one that is malformed gets the very answer of one that is unknown.
+    # No device has the id 0, so a malformed id gets the same answer as an unknown one.
     found = service.devices.find(int(device_id) if _ID.fullmatch(device_id) else 0)
     return answer({"status": 0, "message": "Success", "device": _details(found, service.now())})
 
 
-# --- what is asked for ---
+# --- the request ------------------------------------------------------------------------------------
 
 
 def _read_query() -> DeviceQuery:
@@ -87,7 +87,7 @@ def _read_query() -> DeviceQuery:
 
 
 def _read_members() -> dict[str, object]:
-    """Read the body; every member is optional, and so is the object."""
+    """Return the members of the body; an empty body counts as an empty object."""
     content = request.stream.read(4 * tolerant_json.LONGEST + 1)
     if content.strip() in {b"", b"null"}:
         return {}
@@ -95,7 +95,7 @@ def _read_members() -> dict[str, object]:
 
 
 def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) -> int:
-    """Read a number, which may stand there as a string."""
+    """Parse a member that is a number, or a number in a string."""
     written = members.text_or_number(name).strip()
     if not written:
         return default
@@ -106,7 +106,7 @@ def _number(members: Members, name: str, default: int, bounds: tuple[int, int]) 
 
 
 def _one_of(members: Members, name: str, words: Mapping[str, Word]) -> Word:
-    """Read one of a few words, in any case of letters."""
+    """Return the value of a member that holds one of `words`, in any case of letters."""
     written = members.text(name).strip().casefold()
     if written not in words:
         known = ", ".join(filter(None, words)).upper()
@@ -114,7 +114,7 @@ def _one_of(members: Members, name: str, words: Mapping[str, Word]) -> Word:
     return words[written]
 
 
-# --- what is answered ---
+# --- the answer -------------------------------------------------------------------------------------
 
 
 def _entry(device: Device) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def _details(found: DeviceRecord, now: datetime) -> dict[str, Any]:
 
 
 def _certificate(certificate: DeviceCertificate, now: datetime) -> dict[str, Any]:
-    """Write one. `revoked` is what the vendor calls all but the current one: out of use here.
+    """Return the entry of a certificate. `revoked` is the vendor's word for every certificate out of use.
 
-    `state` says which it is; no CA is told of it.
+    `state` says why it is out of use; no CA has revoked it.
     """
     facts = certificate.facts
     return {

@@ -1,7 +1,6 @@
-"""The answers of this door, member for member in the order in which they are documented.
+"""Envelopes of the Citrix-compatible API, with their members in the documented order.
 
-Values in, JSON-ready dicts or text out. `status` is a number that clients compare strictly; the counts are
-strings, and so is `privateKey`.
+`status` is a number, which clients compare strictly; the counts and `privateKey` are strings.
 """
 
 import json
@@ -16,20 +15,20 @@ from bulkcert.values.certificates import CertificateFacts, ChainCertificate, Dev
 from bulkcert.values.validity import remaining_days
 
 FAILURES_NAMED = 100
-"""As many failures stand in the answer itself; all of them under `/api/v1`."""
+"""Failures in the answer itself; `/api/v1` has all of them."""
 
 _TOGETHER = 100  # entries in one piece of a streamed list
 
 _REMEDIES: dict[type[Refusal], str] = {
     Unauthenticated: "Log in (POST /xenmobile/api/v1/authentication/login) and send the token as Auth_token.",
 }
-"""Where the remedy of `errors.py` names the other door."""
+"""Remedies for refusals whose own remedy names `/api/v1`."""
 
 _ID_MEMBERS = {RequestKind.IMPORT: "importId", RequestKind.DELETION: "deletionId"}
 
 
 def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
-    """Say no: `status` (the HTTP status, never 0), what was wrong and what to do, and the stable code."""
+    """Return the envelope of a refusal: the HTTP status, the cause and remedy in one line, and the code."""
     remedy = _REMEDIES.get(type(refusal), refusal.remedy)
     envelope: dict[str, Any] = {
         "status": status,
@@ -44,9 +43,9 @@ def refusal_envelope(refusal: Refusal, status: int) -> dict[str, Any]:
 def bulk_envelope(
     request: BulkRequest, failures: Sequence[Item], ignored: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Report a finished import or deletion.
+    """Return the report of a finished import or deletion.
 
-    failures: its failed items, the first ones at least. ignored: members that were sent and had no effect.
+    failures: at least its first failed items. ignored: members of the request that had no effect.
     """
     counts = request.counts
     items = counts.total - counts.ignored

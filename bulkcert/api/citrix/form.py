@@ -1,4 +1,4 @@
-"""The multipart form of this door: one part of JSON that people type, and the file `uploadFile`."""
+"""The multipart form of the Citrix-compatible API: a part of JSON, and the file `uploadFile`."""
 
 import re
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ _UNQUOTED_BOUNDARY = re.compile(r"boundary=(?P<boundary>[^\s\";,][^\";]*)", re.I
 
 @dataclass(frozen=True)
 class Form:
-    """What a client sent: the members of the JSON part, and the file at its start."""
+    """The members of the JSON part, and the file at its start."""
 
     members: Members
     file: BinaryIO
 
 
 def read_form(json_part: str) -> Form:
-    """Read the form in the body of this request; parts of other names are ignored.
+    """Parse the form in the body of this request; parts of other names are ignored.
 
-    Raises what `uploads.read_form` raises, and MalformedRequest where a part is missing or stands twice.
+    Raises as `uploads.read_form` does, and MalformedRequest for a missing or repeated part.
     """
     if boundary := unquoted_boundary(request.content_type or ""):
         request.mimetype_params["boundary"] = boundary
@@ -34,17 +34,17 @@ def read_form(json_part: str) -> Form:
 
 
 def unquoted_boundary(content_type: str) -> str | None:
-    """Find a boundary that stands without quotes, as clients write even one that needs them.
+    """Return a boundary without quotes, None for a quoted one. Clients omit quotes even where required.
 
-    RFC 2046 §5.1.1 allows `/`, `:`, `=`, `?` and more in it; RFC 2045 §5.1 wants quotes around those, and
-    Werkzeug ends the boundary at the first of them where there are none.
+    RFC 2046 §5.1.1 allows `/`, `:`, `=`, `?` and more in a boundary; RFC 2045 §5.1 requires quotes around
+    those, and without quotes Werkzeug ends the boundary at the first of them.
     """
     match = _UNQUOTED_BOUNDARY.search(content_type)
     return match["boundary"].rstrip() if match else None
 
 
 def _json(form: uploads.Form, part: str) -> dict[str, object]:
-    """Read the JSON part, which some clients send as a file."""
+    """Parse the JSON part, which some clients send as a file."""
     texts, files = form.fields.get(part, []), form.files.get(part, [])
     if len(texts) + len(files) != 1:
         raise MalformedRequest(f"The form has {len(texts) + len(files)} parts named {part}, not one.")

@@ -1,4 +1,4 @@
-"""What a JSON body or part of this door must hold."""
+"""Members of a JSON body or part of the Citrix-compatible API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from bulkcert.errors import MalformedRequest
 
 @dataclass(frozen=True)
 class Members:
-    """The members of one JSON object; `place` says in refusals where it stood: "the body", or a part."""
+    """The members of a JSON object. place: its name in refusals, e.g. "the body"."""
 
     place: str
     values: Mapping[str, object]
 
     def text(self, name: str) -> str:
-        """Return a member that is text, exactly as it stands; empty where it is absent or null."""
+        """Return a member that is text, unchanged; empty if it is absent or null."""
         value = self.values.get(name)
         if value is None:
             return ""
         if not isinstance(value, str):
             raise MalformedRequest(f"The member {name} of {self.place} is not a string.")
-        if "\x00" in value:  # not every database keeps one
+        if "\x00" in value:  # PostgreSQL cannot store it
             raise MalformedRequest(f"The member {name} of {self.place} holds a NUL.")
         return value
 
@@ -32,13 +32,13 @@ class Members:
         return self.text(name)
 
     def required(self, name: str) -> str:
-        """Give a member that is text and must not be empty."""
+        """Return a member that is text and must not be empty."""
         text = self.text(name)
         if not text:
             raise MalformedRequest(f"The member {name} of {self.place} is missing or empty.")
         return text
 
     def must_be(self, name: str, expected: str) -> None:
-        """Refuse any other value than `expected`, in any case of letters; absent is fine."""
+        """Raise `MalformedRequest` unless a member is absent or `expected`, in any case of letters."""
         if self.text(name).strip().casefold() not in {"", expected.casefold()}:
             raise MalformedRequest(f"The member {name} of {self.place} is not {expected}.")

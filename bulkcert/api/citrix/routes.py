@@ -1,7 +1,6 @@
-"""The Citrix-compatible door: a thin translation onto the verbs that `/api/v1` uses too.
+"""The Citrix-compatible API: a thin translation to the functions that `/api/v1` calls too.
 
-It is read beside the vendor's published API reference; a path that it does not have answers 404 in the
-envelope of this door.
+It follows the vendor's published API reference. An unknown path answers 404 in the envelope of this API.
 """
 
 from flask import Blueprint

@@ -1,6 +1,6 @@
-"""Server properties, of which there are none here.
+"""Server properties: an empty list.
 
-Scripts ask for them right after the login, and take anything but a list for a session that has ended.
+Scripts ask for them right after the login, and take any other answer for an expired session.
 """
 
 from flask import Response
@@ -11,5 +11,5 @@ from bulkcert.api.citrix.answers import answer
 
 @authenticated
 def filter_server_properties() -> Response:
-    """List no properties, whatever is asked for; the body is not read."""
+    """Return an empty list without reading the body."""
     return answer({"status": 0, "message": "Success", "allEwProperties": []})

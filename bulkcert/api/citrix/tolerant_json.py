@@ -1,9 +1,9 @@
-"""JSON as people type it: the samples printed for this door, and what is copied from them.
+"""JSON as people type it, like the samples in the vendor's articles and scripts copied from them.
 
 Beyond RFC 8259: one trailing comma, strings in single or curly quotes, `#` comments to the end of the line,
 `=` for `:`, a bare word as a value (`'useAs':apns`), and a byte order mark or no-break spaces between tokens.
-Standard JSON means what `json.loads` makes of it, with two refusals: nesting deeper than `DEEPEST`, and lone
-surrogates, which no database and no answer can hold (RFC 8259 §8.2). None of the extensions is ever emitted.
+Standard JSON is parsed as `json.loads` does, except that nesting deeper than `DEEPEST` and lone surrogates,
+which no database and no answer can hold (RFC 8259 §8.2), are refused. The extensions are never written.
 """
 
 import codecs
@@ -15,10 +15,10 @@ from typing import BinaryIO, NamedTuple, NoReturn
 from bulkcert.errors import MalformedRequest
 
 LONGEST = 64 * 1024
-"""Characters of one document; the JSON parts of this door have a few hundred."""
+"""Limit of characters in a document; the JSON parts of this API have a few hundred."""
 
 DEEPEST = 32
-"""Arrays and objects inside one another; the deepest one of this door is 2."""
+"""Limit of nested arrays and objects; the documents of this API need 2."""
 
 _TOKEN = re.compile(
     r"""
@@ -42,10 +42,9 @@ class _Token(NamedTuple):
 
 
 def parse(text: str) -> object:
-    """Read one document into dict, list, str, int, float, bool and None.
+    """Parse a document into dict, list, str, int, float, bool and None.
 
-    Raises `MalformedRequest` with line and column (both from 1), and never what stands there: it may be
-    a password.
+    Raises `MalformedRequest` with line and column (both from 1) but no content, which may be a password.
     """
     if len(text) > LONGEST:
         raise MalformedRequest(f"The JSON is longer than {LONGEST} characters.")
@@ -53,7 +52,7 @@ def parse(text: str) -> object:
 
 
 def parse_object(text: str) -> dict[str, object]:
-    """Read a document that is an object. Raises `MalformedRequest`."""
+    """Parse a document that is an object. Raises `MalformedRequest`."""
     value = parse(text)
     if not isinstance(value, dict):
         raise MalformedRequest("The JSON is not an object in braces.")
@@ -61,13 +60,13 @@ def parse_object(text: str) -> dict[str, object]:
 
 
 def read_object(file: BinaryIO) -> dict[str, object]:
-    """Read a body, or an uploaded file, that is an object; no more of it than may be one."""
-    most_bytes = 4 * LONGEST  # UTF-8 has at most four for a character
+    """Parse a body or uploaded file that is an object, reading no more of it than the limit."""
+    most_bytes = 4 * LONGEST  # UTF-8 has at most four bytes for a character
     return parse_object(_decode(file.read(most_bytes + 1)))
 
 
 def _decode(content: bytes) -> str:
-    # Redirecting into a file makes UTF-16 with a byte order mark in Windows PowerShell.
+    # Windows PowerShell writes redirected output as UTF-16 with a byte order mark.
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
         return content.decode(encoding)
@@ -93,7 +92,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _as_standard_string(written: str) -> str:
-    """Put double quotes around what stands between others, so that `json` reads its escapes."""
+    """Replace the quotes around a string by double quotes, so that `json` can parse its escapes."""
 
     def escape(match: re.Match[str]) -> str:
         escaped = match[1]
@@ -111,7 +110,7 @@ def _trouble_with(character: str) -> str:
 
 
 class _Parser:
-    """Recursive descent over the tokens, one token ahead."""
+    """A recursive descent parser with one token of lookahead."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -159,7 +158,7 @@ class _Parser:
             self._refuse(f"a comma or {closing} is expected")
 
     def _scalar(self) -> object:
-        """Let `json` read one string, number or literal."""
+        """Parse a string, number or literal by `json`."""
         try:
             value: object = json.loads(self._next.text)
             if isinstance(value, str):

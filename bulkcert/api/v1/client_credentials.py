@@ -16,8 +16,8 @@ _LONGEST_BASIC = 1024
 def read_client(form: dict[str, Any]) -> tuple[str, Secret]:
     """Return id and secret. `form` holds `client_id` (text) and `client_secret` (Secret), empty if left out.
 
-    Raises WrongCredentials where there is no usable pair, and MalformedRequest where the request uses both
-    places (RFC 6749 §2.3: one method of authentication in each request).
+    Raises WrongCredentials without a usable pair, and MalformedRequest if the request uses both places
+    (RFC 6749 §2.3: one method of authentication in each request).
     """
     written = request.headers.get("Authorization")
     in_form: Secret = form["client_secret"]

@@ -1,4 +1,4 @@
-"""Imports: a bundle goes in, a report for every device comes out."""
+"""Imports: a bundle is uploaded, and a report names the outcome for each device."""
 
 from collections.abc import Callable
 from typing import BinaryIO

@@ -1,7 +1,7 @@
-"""Refusals in the words of OAuth 2.0: problem documents with `error` and `error_description`.
+"""Refusals for OAuth 2.0 clients: problem documents with `error` and `error_description`.
 
-RFC 6749 §5.2, which RFC 7009 §2.2.1 takes over; RFC 6750 §3.1 for bearer tokens. For a service that is busy
-or at fault the words are those of RFC 6749 §4.1.2.1, since §5.2 has none.
+The codes are those of RFC 6749 §5.2 (also used by RFC 7009 §2.2.1) and of RFC 6750 §3.1 for bearer tokens.
+For a busy or faulty service they are those of RFC 6749 §4.1.2.1, since §5.2 has none.
 """
 
 import re
@@ -13,7 +13,7 @@ from bulkcert.api import problems
 from bulkcert.errors import Refusal
 
 PATHS = "/api/v1/token"
-"""The endpoints for OAuth clients begin so."""
+"""The prefix of the endpoints for OAuth clients."""
 
 _WORDS: dict[type[Refusal], str] = {
     errors.MalformedRequest: "invalid_request",
@@ -35,7 +35,7 @@ _NOT_ALLOWED = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 def render_refusal(refusal: Refusal, status: int) -> Response:
-    """Return the problem document of a refusal with the members that OAuth clients look for."""
+    """Return the problem document of a refusal with the members that OAuth clients read."""
     response = problems.render_problem(refusal, status)
     word = next((_WORDS[kind] for kind in type(refusal).__mro__ if kind in _WORDS), None)
     if word is not None:
@@ -47,5 +47,5 @@ def render_refusal(refusal: Refusal, status: int) -> Response:
 
 
 def describe(refusal: Refusal) -> str:
-    """Return what was wrong and what to do in the characters that `error_description` may have (§5.2)."""
+    """Return cause and remedy of a refusal in the characters that `error_description` allows (§5.2)."""
     return _NOT_ALLOWED.sub("'", refusal.in_one_line(refusal.remedy))

@@ -1,9 +1,9 @@
-"""Reports: the items of an import or deletion, as pages of JSON or whole as CSV or NDJSON (docs/reports.md).
+"""Reports: the items of an import or deletion, in pages of JSON or as one CSV or NDJSON (docs/reports.md).
 
-What is whole is written to a file first, a page of the store at a time, and then sent with its length. A web
-server may end an answer that breaks off like one that is done (ours does, where no length is announced), so
-an error has to come before the status line, or show by the length (RFC 9112 §8). A report holds nothing
-secret: the file is an ordinary one without a name.
+A CSV or NDJSON is written to a temporary file first, one page of the store at a time, and then sent with its
+length. Without a length the web server ends an incomplete answer like a complete one, so an error must occur
+before the status line or show by the length (RFC 9112 §8). A report holds no secret, so the file is not
+sealed.
 """
 
 import json
@@ -15,23 +15,23 @@ from flask import Response, jsonify
 from werkzeug.wsgi import FileWrapper
 
 from bulkcert.api import context
-from bulkcert.api.parsing import read_query
+from bulkcert.api.parsing import JSON, read_query
 from bulkcert.api.v1 import negotiation
 from bulkcert.api.v1.answers import dump_page
 from bulkcert.api.v1.schemas import imports, pages
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind
 
 CSV, NDJSON, TEXT = "text/csv", "application/x-ndjson", "text/plain"
-FORMATS = (negotiation.JSON, CSV, NDJSON)
+FORMATS = (JSON, CSV, NDJSON)
 COLUMNS = (
     "file", "identity", "outcome", "code", "detail", "warnings", "certificate_id", "fingerprint_sha256",
     "found",
 )  # fmt: skip
 
-# OWASP, CSV injection: what makes a spreadsheet take a cell for a formula; the full-width forms do as well.
+# OWASP, CSV injection: a spreadsheet takes a cell with these for a formula, in full-width forms too.
 _FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
-# A cell begins at its first character and, where something else than the comma separates, behind a semicolon,
-# a tab or a line break. Quotes and spaces before the formula do not hinder a spreadsheet there.
+# A cell begins at its first character and, in dialects with other separators, after a semicolon, a tab or a
+# line break. Spreadsheets ignore quotes and spaces before the formula there.
 _CELL_BEGINS = re.compile(rf"\A(?=[\t\r\n]|{_FORMULA})|(?<=[;\t\r\n])(?=[\"' ]*{_FORMULA})")
 _IS_QUOTED = re.compile(r'[,;"\t\r\n]')
 _CAN_STAND_IN_A_LINE = re.compile(r"[^=\r\n\0]+")
@@ -45,13 +45,13 @@ Pages = Iterator[Sequence[Item]]
 
 
 def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> Response:
-    """Answer with the items of an import or deletion, in the form that the request accepts.
+    """Return the items of an import or deletion in the media type that the request accepts.
 
-    `query` reads the filters and, for JSON, the page; what is whole has no pages and refuses their names.
+    query: the schema of filters and page. CSV and NDJSON have no pages, so they refuse its page parameters.
     """
     wanted = negotiation.media_type()
     requests = context.service().requests
-    if wanted == negotiation.JSON:
+    if wanted == JSON:
         page = requests.items(kind, request_id, **read_query(query()))
         return _varying(jsonify(dump_page(page, _ITEM)))
     report = requests.report(kind, request_id, **read_query(query(exclude=pages.PAGE_PARAMETERS)))
@@ -60,15 +60,15 @@ def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> R
 
 
 def retry_list(import_id: str) -> Response:
-    """Answer with the failed items of an import as the skeleton of a credentials file."""
+    """Return the failed items of an import as a credentials file without passwords."""
     failed = context.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
     return _download(retry_lines(failed), TEXT, f"import-{import_id}-retry-list.txt")
 
 
 def retry_lines(failed: Pages) -> Iterator[str]:
-    """Write `<identity>.p12=` for every identity once, in order; gives a piece for every page.
+    """Yield the line `<identity>.p12=` once for each identity, in order and one text for each page.
 
-    Left out is a name that no line can hold: it would be read as another name, or as a password.
+    A name that cannot stand in such a line is left out: it would be parsed as another name or a password.
     """
     seen: set[str] = set()
     for page in failed:
@@ -83,9 +83,9 @@ def retry_lines(failed: Pages) -> Iterator[str]:
 
 
 def write_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Write rows as CSV (RFC 4180), with a single quote before each text that would be a formula.
+    """Return rows as CSV (RFC 4180), with a single quote before each text that would be a formula.
 
-    Cells that hold a separator of other dialects (semicolon, tab) are in double quotes as well.
+    Cells with a separator of another dialect (semicolon, tab) are quoted too.
     """
     return "".join(",".join(map(_quoted, row)) + "\r\n" for row in rows)
 
@@ -117,7 +117,7 @@ def _download(pieces: Iterator[str], media_type: str, name: str) -> Response:
     file = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY, dir=directory)  # noqa: SIM115 - the response closes it
     try:
         for piece in pieces:
-            file.write(piece.encode())  # writelines() would keep all of it in memory
+            file.write(piece.encode())  # writelines() would keep the whole report in memory
         length = file.tell()
         file.seek(0)
     except BaseException:

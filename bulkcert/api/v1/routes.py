@@ -1,4 +1,4 @@
-"""Door two, `/api/v1`: bearer tokens, JSON, problem documents, cursor pages. The contract is openapi.yaml."""
+"""The routes of `/api/v1`; its contract is openapi.yaml."""
 
 from flask import Blueprint
 
@@ -30,5 +30,5 @@ for _part in _PARTS:
 
 @blueprint.before_request
 def agree_on_media_type() -> None:
-    """Refuse a request that would read nothing of what its view writes, before anything is done."""
+    """Raise `NotAcceptable` before the view runs, if the client accepts none of its media types."""
     negotiation.media_type()

@@ -1,4 +1,4 @@
-"""A client of this door: it shows its token as scripts do, and sends bodies byte for byte."""
+"""A client of this API: it shows its token as scripts do, and sends bodies byte for byte."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ BOUNDARY = "bulkcert-test"
 
 
 @dataclasses.dataclass(frozen=True)
-class Door:
+class CitrixCaller:
     client: Client
     token: str = ""
 
@@ -68,8 +68,8 @@ def a_body(*parts: bytes, boundary: str = BOUNDARY) -> bytes:
     return b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--\r\n"
 
 
-def a_door(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> Door:
-    return Door(a_client(app), a_token(app, service, scopes))
+def a_citrix_caller(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)) -> CitrixCaller:
+    return CitrixCaller(a_client(app), a_token(app, service, scopes))
 
 
 @pytest.fixture
@@ -79,15 +79,15 @@ def service(new_service: NewService) -> Service:
 
 
 @pytest.fixture
-def door(app: Flask, service: Service) -> Door:
+def citrix(app: Flask, service: Service) -> CitrixCaller:
     """The administrator, logged in."""
-    return a_door(app, service)
+    return a_citrix_caller(app, service)
 
 
 @pytest.fixture
-def stranger(app: Flask) -> Door:
+def stranger(app: Flask) -> CitrixCaller:
     """Somebody without a token."""
-    return Door(a_client(app))
+    return CitrixCaller(a_client(app))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def password() -> str:
 
 
 def refusal_of(answer: TestResponse) -> tuple[int, str]:
-    """The status and the code of a refusal, which is one envelope everywhere in this door."""
+    """The status and the code of a refusal, which is one envelope everywhere in this API."""
     envelope = answer.json
     assert envelope is not None
     assert list(envelope)[:3] == ["status", "message", "code"]

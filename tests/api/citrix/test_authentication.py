@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.api.citrix.conftest import BASE, Door, refusal_of
+from tests.api.citrix.conftest import BASE, CitrixCaller, refusal_of
 from tests.builders import a_bundle
 
 LOGIN = "/authentication/login"
@@ -15,8 +15,8 @@ def test_a_login_is_answered_with_a_token_and_nothing_else(stranger, password):
     assert answer.status_code == 200
     assert list(answer.json) == ["auth_token"]
     assert answer.headers["Cache-Control"] == "no-store"
-    door = Door(stranger.client, answer.json["auth_token"])
-    assert door.get("/certificates").json["status"] == 0
+    citrix = CitrixCaller(stranger.client, answer.json["auth_token"])
+    assert citrix.get("/certificates").json["status"] == 0
 
 
 @pytest.mark.parametrize(
@@ -101,25 +101,25 @@ def test_a_login_with_a_cloud_token_is_refused_by_name(stranger, body):
 @pytest.mark.parametrize(
     "body", ['{"login":"administrator"}', '{"login":"somebody else"}', "", "null", "{", "\x00"]
 )
-def test_a_logout_goes_by_the_token(door, body):
-    answer = door.post(LOGOUT, body)
+def test_a_logout_goes_by_the_token(citrix, body):
+    answer = citrix.post(LOGOUT, body)
 
     assert answer.json == {"Status": "user administrator logged out successfully."}
-    assert refusal_of(door.get("/certificates")) == (401, "unauthenticated")
-    assert refusal_of(door.post(LOGOUT, body)) == (401, "unauthenticated")
+    assert refusal_of(citrix.get("/certificates")) == (401, "unauthenticated")
+    assert refusal_of(citrix.post(LOGOUT, body)) == (401, "unauthenticated")
 
 
-def test_a_logout_ends_no_other_login(door, stranger, password):
+def test_a_logout_ends_no_other_login(citrix, stranger, password):
     answer = stranger.post(LOGIN, json.dumps({"login": "administrator", "password": password}))
 
-    door.post(LOGOUT)
+    citrix.post(LOGOUT)
 
-    assert Door(stranger.client, answer.json["auth_token"]).get("/certificates").status_code == 200
+    assert CitrixCaller(stranger.client, answer.json["auth_token"]).get("/certificates").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["Auth_token", "auth_token", "AUTH_TOKEN", "aUTH_tOKEN"])
-def test_the_token_header_may_be_written_in_any_case(door, stranger, name):
-    assert stranger.get("/certificates", headers={name: door.token}).status_code == 200
+def test_the_token_header_may_be_written_in_any_case(citrix, stranger, name):
+    assert stranger.get("/certificates", headers={name: citrix.token}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_the_token_header_may_be_written_in_any_case(door, stranger, name):
         {"Auth_token": "{token}x"},
     ],
 )
-def test_without_one_good_token_there_is_401(door, stranger, headers):
-    shown = {name: value.replace("{token}", door.token) for name, value in headers.items()}
+def test_without_one_good_token_there_is_401(citrix, stranger, headers):
+    shown = {name: value.replace("{token}", citrix.token) for name, value in headers.items()}
 
     answer = stranger.get("/certificates", headers=shown)
 
@@ -154,14 +154,14 @@ def test_where_no_token_came_a_proxy_may_have_dropped_it(stranger, headers, is_t
         assert (part in message) == is_told
 
 
-def test_every_answer_ends_with_a_newline(door, worker, stranger):
+def test_every_answer_ends_with_a_newline(citrix, worker, stranger):
     with worker.working():
-        door.upload(a_bundle(["A12BC3D4EFGH"]), json.dumps({"identityType": "SERIAL_NUMBER"}))
+        citrix.upload(a_bundle(["A12BC3D4EFGH"]), json.dumps({"identityType": "SERIAL_NUMBER"}))
     answers = [
-        door.get("/certificates"),
-        door.post("/device/filter/v2"),
+        citrix.get("/certificates"),
+        citrix.post("/device/filter/v2"),
         stranger.get("/certificates"),
-        door.get("/x"),
+        citrix.get("/x"),
     ]
 
     assert [answer.text[-2:] for answer in answers] == ["}\n"] * 4
@@ -179,8 +179,8 @@ def test_every_answer_ends_with_a_newline(door, worker, stranger):
         "/x",
     ],
 )
-def test_other_paths_are_404_in_the_envelope(door, path):
-    assert refusal_of(door.post(path, "{}")) == (404, "not_found")
+def test_other_paths_are_404_in_the_envelope(citrix, path):
+    assert refusal_of(citrix.post(path, "{}")) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_other_paths_are_404_in_the_envelope(door, path):
         ("POST", "/application/filter", "/application"),
     ],
 )
-def test_a_call_of_the_vendor_that_is_not_here_is_refused_by_name(door, stranger, method, path, name):
-    for caller in (door, stranger):
+def test_a_call_of_the_vendor_that_is_not_here_is_refused_by_name(citrix, stranger, method, path, name):
+    for caller in (citrix, stranger):
         answer = caller.open(method, path, data="{")
 
         assert refusal_of(answer) in {(400, "not_supported"), (405, "not_supported")}
@@ -224,16 +224,16 @@ def test_a_call_of_the_vendor_that_is_not_here_is_refused_by_name(door, stranger
         ("GET", "/certificates/import/keystore/device"),
     ],
 )
-def test_other_methods_are_405_in_the_envelope(door, method, path):
-    answer = door.open(method, path)
+def test_other_methods_are_405_in_the_envelope(citrix, method, path):
+    answer = citrix.open(method, path)
 
     assert refusal_of(answer) == (405, "method_not_allowed")
     assert answer.headers["Allow"]
 
 
-def test_the_double_slash_of_printed_urls_is_accepted(door, stranger, password):
+def test_the_double_slash_of_printed_urls_is_accepted(citrix, stranger, password):
     body = json.dumps({"login": "administrator", "password": password})
-    headers = {"Auth_token": door.token}
+    headers = {"Auth_token": citrix.token}
     base = "https://localhost:4443/" + BASE
 
     assert stranger.client.post(base + LOGIN, data=body).status_code == 200

@@ -4,7 +4,7 @@ import pytest
 
 from bulkcert.errors import Unavailable
 from bulkcert.values.principals import Scope
-from tests.api.citrix.conftest import BASE, a_door, refusal_of
+from tests.api.citrix.conftest import BASE, a_citrix_caller, refusal_of
 from tests.builders import a_bundle, a_ca
 
 OF_SERIALS = '{"identityType":"SERIAL_NUMBER"}'
@@ -13,14 +13,14 @@ PATHS = ["/certificates", "/certificates/"]
 
 
 @pytest.fixture
-def kept(door, worker):
+def kept(citrix, worker):
     with worker.working():
-        assert door.upload(a_bundle(SERIALS), OF_SERIALS).json["successCount"] == "2"
+        assert citrix.upload(a_bundle(SERIALS), OF_SERIALS).json["successCount"] == "2"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_kept_is_an_empty_list(door, path):
-    answer = door.get(path)
+def test_nothing_kept_is_an_empty_list(citrix, path):
+    answer = citrix.get(path)
 
     assert answer.mimetype == "application/json"
     assert answer.json["status"] == 0
@@ -28,8 +28,8 @@ def test_nothing_kept_is_an_empty_list(door, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_device_certificates_and_each_chain_certificate_are_listed_once(door, kept, path):
-    entries = door.get(path).json["certificate"]
+def test_device_certificates_and_each_chain_certificate_are_listed_once(citrix, kept, path):
+    entries = citrix.get(path).json["certificate"]
 
     devices = [entry for entry in entries if entry["type"] == "entity"]
     [chain] = [entry for entry in entries if entry["type"] == "chain"]
@@ -45,22 +45,22 @@ def test_device_certificates_and_each_chain_certificate_are_listed_once(door, ke
 
 
 @pytest.mark.parametrize("body", [b"null", b"", b"{}", b"{", b"\x00"])
-def test_a_body_on_get_is_ignored(door, body):
-    answer = door.get("/certificates", data=body, content_type="application/json")
+def test_a_body_on_get_is_ignored(citrix, body):
+    answer = citrix.get("/certificates", data=body, content_type="application/json")
 
     assert answer.json["status"] == 0
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_list_needs_its_scope(app, service, path):
-    without = a_door(app, service, set(Scope) - {Scope.CERTIFICATES_READ})
+    without = a_citrix_caller(app, service, set(Scope) - {Scope.CERTIFICATES_READ})
 
     assert refusal_of(without.get(path)) == (403, "insufficient_scope")
-    assert a_door(app, service, {Scope.CERTIFICATES_READ}).get(path).status_code == 200
+    assert a_citrix_caller(app, service, {Scope.CERTIFICATES_READ}).get(path).status_code == 200
 
 
-def test_a_head_request_has_no_body(door, kept):
-    answer = door.open("HEAD", "/certificates")
+def test_a_head_request_has_no_body(citrix, kept):
+    answer = citrix.open("HEAD", "/certificates")
 
     assert (answer.status_code, answer.data) == (200, b"")
 
@@ -83,19 +83,19 @@ def break_after(monkeypatch, service, number, error):
     ],
 )
 def test_an_error_before_the_first_piece_has_its_own_status(
-    door, service, kept, monkeypatch, error, expected
+    citrix, service, kept, monkeypatch, error, expected
 ):
     break_after(monkeypatch, service, 10, error)
 
-    answer = door.get("/certificates")
+    answer = citrix.get("/certificates")
 
     assert refusal_of(answer) == expected
     assert "secret" not in answer.text
 
 
-def test_a_list_that_breaks_off_ends_as_no_document(door, service, kept, monkeypatch):
+def test_a_list_that_breaks_off_ends_as_no_document(citrix, service, kept, monkeypatch):
     break_after(monkeypatch, service, 250, Unavailable("The database does not answer."))
-    answer = door.client.get(BASE + "/certificates", headers={"Auth_token": door.token}, buffered=False)
+    answer = citrix.client.get(BASE + "/certificates", headers={"Auth_token": citrix.token}, buffered=False)
 
     written = b""
     with pytest.raises(Unavailable):

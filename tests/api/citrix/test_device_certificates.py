@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
-from tests.api.citrix.conftest import BOUNDARY, a_body, a_door, a_field, a_file, refusal_of
+from tests.api.citrix.conftest import BOUNDARY, a_body, a_citrix_caller, a_field, a_file, refusal_of
 from tests.api.conftest import a_worker, an_app
 from tests.builders import a_bundle, a_pkcs12, a_zip
 
@@ -44,9 +44,9 @@ def working(worker):
 
 
 @pytest.fixture
-def keep(door, working):
+def keep(citrix, working):
     def keep(*identities, bundle=None, members=OF_SERIALS):
-        answer = door.upload(bundle or a_bundle(identities), members)
+        answer = citrix.upload(bundle or a_bundle(identities), members)
         assert answer.status_code == 200
         return answer.json
 
@@ -57,8 +57,8 @@ def counts(answer):
     return tuple(answer.json[name] for name in ("status", "successCount", "failedCount", "skipCount"))
 
 
-def listed(door):
-    entries = door.get("/certificates").json["certificate"]
+def listed(citrix):
+    entries = citrix.get("/certificates").json["certificate"]
     return sorted(entry["deviceIdentity"] for entry in entries if entry["type"] == "entity")
 
 
@@ -66,19 +66,19 @@ def listed(door):
 
 
 @pytest.mark.parametrize("members", [*typed_variants(PRINTED_IMPORT), PLAIN_IMPORT, OF_SERIALS])
-def test_the_printed_import_body_is_accepted(door, working, members):
-    answer = door.upload(a_bundle(SERIALS[:1]), members)
+def test_the_printed_import_body_is_accepted(citrix, working, members):
+    answer = citrix.upload(a_bundle(SERIALS[:1]), members)
 
     assert answer.status_code == 200
     assert counts(answer) == (0, "1", "0", "0")
     assert answer.json["message"] == "Success"
-    assert listed(door) == [SERIALS[0]]
+    assert listed(citrix) == [SERIALS[0]]
 
 
-def test_the_same_bundle_again_is_skipped_and_another_certificate_replaces(door, working):
+def test_the_same_bundle_again_is_skipped_and_another_certificate_replaces(citrix, working):
     bundle = a_bundle(SERIALS)
-    first, again = door.upload(bundle, OF_SERIALS), door.upload(bundle, OF_SERIALS)
-    renewed = door.upload(a_bundle(SERIALS), OF_SERIALS)
+    first, again = citrix.upload(bundle, OF_SERIALS), citrix.upload(bundle, OF_SERIALS)
+    renewed = citrix.upload(a_bundle(SERIALS), OF_SERIALS)
 
     assert [counts(answer) for answer in (first, again, renewed)] == [
         (0, "3", "0", "0"),
@@ -88,10 +88,10 @@ def test_the_same_bundle_again_is_skipped_and_another_certificate_replaces(door,
     assert len({answer.json["importId"] for answer in (first, again, renewed)}) == 3
 
 
-def test_failures_are_counted_and_named_and_the_rest_goes_on(door, working):
+def test_failures_are_counted_and_named_and_the_rest_goes_on(citrix, working):
     files = {SERIALS[1]: a_pkcs12(SERIALS[1], "another password"), SERIALS[2]: b"not a PKCS#12"}
 
-    answer = door.upload(a_bundle([*SERIALS, "short"], files=files, extra={".DS_Store": b""}), OF_SERIALS)
+    answer = citrix.upload(a_bundle([*SERIALS, "short"], files=files, extra={".DS_Store": b""}), OF_SERIALS)
 
     assert counts(answer) == (0, "1", "3", "0")
     assert answer.json["message"] == "3 of 4 failed: see failures"
@@ -106,17 +106,17 @@ def test_failures_are_counted_and_named_and_the_rest_goes_on(door, working):
     assert "password1!" not in answer.text
 
 
-def test_a_bundle_of_which_everything_fails_has_status_1(door, working):
-    answer = door.upload(a_bundle(SERIALS[:1], files={SERIALS[0]: b"x"}), OF_SERIALS)
+def test_a_bundle_of_which_everything_fails_has_status_1(citrix, working):
+    answer = citrix.upload(a_bundle(SERIALS[:1], files={SERIALS[0]: b"x"}), OF_SERIALS)
 
     assert answer.status_code == 200
     assert counts(answer) == (1, "0", "1", "0")
 
 
-def test_a_hundred_failures_are_named(door, working):
+def test_a_hundred_failures_are_named(citrix, working):
     names = [f"{number}.p12" for number in range(120)]
 
-    answer = door.upload(a_bundle([], extra=dict.fromkeys(names, b"x")), OF_SERIALS)
+    answer = citrix.upload(a_bundle([], extra=dict.fromkeys(names, b"x")), OF_SERIALS)
 
     assert answer.json["failedCount"] == "120"
     assert len(answer.json["failures"]) == 100
@@ -126,19 +126,19 @@ def test_a_hundred_failures_are_named(door, working):
     ("identity_type", "identity"),
     [("IMEI", "490154203237518"), ("MEID", "A0000000000001"), (" imei ", "490154203237518")],
 )
-def test_devices_may_be_named_by_imei_and_meid(door, working, identity_type, identity):
-    answer = door.upload(a_bundle([identity]), json.dumps({"identityType": identity_type}))
+def test_devices_may_be_named_by_imei_and_meid(citrix, working, identity_type, identity):
+    answer = citrix.upload(a_bundle([identity]), json.dumps({"identityType": identity_type}))
 
     assert counts(answer) == (0, "1", "0", "0")
-    assert listed(door) == [identity]
+    assert listed(citrix) == [identity]
 
 
-def test_the_credentials_file_may_be_named(door, working):
+def test_the_credentials_file_may_be_named(citrix, working):
     bundle = a_bundle(
         SERIALS[:1], credentials_file="passwords.csv", extra={"credential.txt": b"A12BC3D4EFGH=no\n"}
     )
 
-    answer = door.upload(bundle, '{"identityType":"SERIAL_NUMBER","credentialFileName":"passwords.csv"}')
+    answer = citrix.upload(bundle, '{"identityType":"SERIAL_NUMBER","credentialFileName":"passwords.csv"}')
 
     assert counts(answer) == (0, "1", "0", "0")
 
@@ -151,8 +151,8 @@ def test_the_credentials_file_may_be_named(door, working):
         '{"password":"x","description":"y","identityType":"SERIAL_NUMBER"}',
     ],
 )
-def test_members_are_read_liberally(door, working, members):
-    assert counts(door.upload(a_bundle(SERIALS[:1]), members)) == (0, "1", "0", "0")
+def test_members_are_read_liberally(citrix, working, members):
+    assert counts(citrix.upload(a_bundle(SERIALS[:1]), members)) == (0, "1", "0", "0")
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_members_are_read_liberally(door, working, members):
         ('{"identityType":"SERIAL_NUMBER"}' + " " * 70_000, "malformed_request"),
     ],
 )
-def test_an_import_body_that_cannot_be_used_is_400(door, members, code):
-    assert refusal_of(door.upload(a_bundle(SERIALS[:1]), members)) == (400, code)
+def test_an_import_body_that_cannot_be_used_is_400(citrix, members, code):
+    assert refusal_of(citrix.upload(a_bundle(SERIALS[:1]), members)) == (400, code)
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_an_import_body_that_cannot_be_used_is_400(door, members, code):
         (a_zip({"A12BC3D4EFGH.p12": b"x", "a.txt": b"\xff\xfe\x00"}), "undecodable_credentials_file"),
     ],
 )
-def test_a_bundle_that_cannot_be_used_is_400(door, bundle, code):
-    assert refusal_of(door.upload(bundle, OF_SERIALS)) == (400, code)
+def test_a_bundle_that_cannot_be_used_is_400(citrix, bundle, code):
+    assert refusal_of(citrix.upload(bundle, OF_SERIALS)) == (400, code)
 
 
 def test_a_bundle_over_the_limit_is_400(new_service):
@@ -201,15 +201,15 @@ def test_a_bundle_over_the_limit_is_400(new_service):
     limits = type(service.limits)(bundle_bytes=10_000)
     app = an_app(type(service)(**vars(service) | {"limits": limits}))
 
-    answer = a_door(app, service).upload(b"\x00" * 20_000, OF_SERIALS)
+    answer = a_citrix_caller(app, service).upload(b"\x00" * 20_000, OF_SERIALS)
 
     assert refusal_of(answer) == (400, "bundle_too_large")
 
 
 @pytest.mark.parametrize("path", [IMPORT, REMOVE])
 @pytest.mark.parametrize("content_type", ["application/json", "application/zip", "text/plain", ""])
-def test_another_content_type_is_400(door, path, content_type):
-    answer = door.open("POST", path, data=b"{}", content_type=content_type)
+def test_another_content_type_is_400(citrix, path, content_type):
+    answer = citrix.open("POST", path, data=b"{}", content_type=content_type)
 
     assert refusal_of(answer) == (400, "unsupported_media_type")
 
@@ -236,12 +236,12 @@ FIELD, FILE = b"certImportData", b"uploadFile"
         ("'()+_,-./:=? x", 'multipart/form-data; boundary="\'()+_,-./:=? x"'),
     ],
 )
-def test_odd_boundaries_are_read(door, working, boundary, content_type):
+def test_odd_boundaries_are_read(citrix, working, boundary, content_type):
     body = a_body(
         a_field("certImportData", OF_SERIALS), a_file("uploadFile", a_bundle(SERIALS[:1])), boundary=boundary
     )
 
-    answer = door.open("POST", IMPORT, data=body, content_type=content_type)
+    answer = citrix.open("POST", IMPORT, data=body, content_type=content_type)
 
     assert counts(answer) == (0, "1", "0", "0")
 
@@ -259,18 +259,18 @@ def test_odd_boundaries_are_read(door, working, boundary, content_type):
     ],
 )
 @pytest.mark.parametrize("file_first", [True, False])
-def test_the_json_part_may_be_sent_in_many_ways(door, working, head, file_first):
+def test_the_json_part_may_be_sent_in_many_ways(citrix, working, head, file_first):
     parts = [head + b"\r\n\r\n" + PRINTED_IMPORT.encode(), a_file("uploadFile", a_bundle(SERIALS[:1]))]
 
-    answer = door.post_form(IMPORT, *reversed(parts) if file_first else parts)
+    answer = citrix.post_form(IMPORT, *reversed(parts) if file_first else parts)
 
     assert counts(answer) == (0, "1", "0", "0")
 
 
-def test_a_json_part_saved_by_powershell_is_read(door, working):
+def test_a_json_part_saved_by_powershell_is_read(citrix, working):
     part = a_file("certImportData", PRINTED_IMPORT.encode("utf-16"), "body.json")
 
-    answer = door.post_form(IMPORT, part, a_file("uploadFile", a_bundle(SERIALS[:1])))
+    answer = citrix.post_form(IMPORT, part, a_file("uploadFile", a_bundle(SERIALS[:1])))
 
     assert counts(answer) == (0, "1", "0", "0")
 
@@ -287,8 +287,8 @@ def test_a_json_part_saved_by_powershell_is_read(door, working):
         b'Content-Disposition: form-data; name="uploadFile"; filename="b.zip"\r\nContent-Transfer-Encoding: binary',
     ],
 )
-def test_the_file_part_may_be_sent_in_many_ways(door, working, head):
-    answer = door.post_form(
+def test_the_file_part_may_be_sent_in_many_ways(citrix, working, head):
+    answer = citrix.post_form(
         IMPORT, head + b"\r\n\r\n" + a_bundle(SERIALS[:1]), a_field("certImportData", OF_SERIALS)
     )
 
@@ -298,8 +298,8 @@ def test_the_file_part_may_be_sent_in_many_ways(door, working, head):
 @pytest.mark.parametrize(
     ("alias", "ignored"), [('"cert1"', ["alias"]), ("cert1", ["alias"]), ('""', None), ("null", None)]
 )
-def test_an_alias_has_no_effect_and_the_answer_says_so(door, working, alias, ignored):
-    answer = door.upload(
+def test_an_alias_has_no_effect_and_the_answer_says_so(citrix, working, alias, ignored):
+    answer = citrix.upload(
         a_bundle(SERIALS[:1]), f"{{'type':cert,'alias':{alias},'identityType':SERIAL_NUMBER}}"
     )
 
@@ -307,14 +307,14 @@ def test_an_alias_has_no_effect_and_the_answer_says_so(door, working, alias, ign
     assert answer.json.get("ignored") == ignored
 
 
-def test_parts_of_other_names_are_ignored(door, working):
+def test_parts_of_other_names_are_ignored(citrix, working):
     parts = [
         a_field("alias", "x"),
         a_field("certImportData", OF_SERIALS),
         a_file("uploadFile", a_bundle(SERIALS[:1])),
     ]
 
-    assert counts(door.post_form(IMPORT, *parts)) == (0, "1", "0", "0")
+    assert counts(citrix.post_form(IMPORT, *parts)) == (0, "1", "0", "0")
 
 
 @pytest.mark.parametrize(
@@ -334,8 +334,8 @@ def test_parts_of_other_names_are_ignored(door, working):
         [a_file("certImportData", b"\x00\xff" * 600_000), a_file("uploadFile", b"")],
     ],
 )
-def test_a_form_without_its_two_parts_is_400(door, parts):
-    assert refusal_of(door.post_form(IMPORT, *parts)) == (400, "malformed_request")
+def test_a_form_without_its_two_parts_is_400(citrix, parts):
+    assert refusal_of(citrix.post_form(IMPORT, *parts)) == (400, "malformed_request")
 
 
 @pytest.mark.parametrize(
@@ -347,17 +347,17 @@ def test_a_form_without_its_two_parts_is_400(door, parts):
         "multipart/form-data; boundary=é",
     ],
 )
-def test_a_form_without_its_boundary_is_400(door, content_type):
-    answer = door.post_form(IMPORT, a_field("certImportData", OF_SERIALS), content_type=content_type)
+def test_a_form_without_its_boundary_is_400(citrix, content_type):
+    answer = citrix.post_form(IMPORT, a_field("certImportData", OF_SERIALS), content_type=content_type)
 
     assert refusal_of(answer) == (400, "malformed_request")
 
 
 @pytest.mark.parametrize("missing", [1, 2, 4, len(BOUNDARY) + 4, 400])
-def test_a_form_that_breaks_off_is_400(door, missing):
+def test_a_form_that_breaks_off_is_400(citrix, missing):
     body = a_body(a_field("certImportData", OF_SERIALS), a_file("uploadFile", a_bundle(SERIALS[:1])))
 
-    answer = door.open(
+    answer = citrix.open(
         "POST", IMPORT, data=body[: -missing - 2], content_type=f"multipart/form-data; boundary={BOUNDARY}"
     )
 
@@ -373,24 +373,24 @@ def impatient(new_service):
 
 
 def test_past_the_wait_the_import_is_named_and_the_same_bundle_joins_it(impatient):
-    door = a_door(an_app(impatient), impatient)
+    citrix = a_citrix_caller(an_app(impatient), impatient)
     bundle = a_bundle(SERIALS)
     late, joined = (
-        door.upload(bundle, OF_SERIALS),
-        door.upload(bundle, PRINTED_IMPORT.replace("credential.txt", "")),
+        citrix.upload(bundle, OF_SERIALS),
+        citrix.upload(bundle, PRINTED_IMPORT.replace("credential.txt", "")),
     )
 
     assert refusal_of(late) == (503, "still_running")
     assert late.json["importId"] == joined.json["importId"]
     assert int(late.headers["Retry-After"]) > 0
     a_worker(impatient).work()
-    assert door.upload(bundle, OF_SERIALS).json["importId"] != late.json["importId"]
+    assert citrix.upload(bundle, OF_SERIALS).json["importId"] != late.json["importId"]
 
 
 def test_another_bundle_joins_nothing(impatient):
-    door = a_door(an_app(impatient), impatient)
+    citrix = a_citrix_caller(an_app(impatient), impatient)
 
-    answers = [door.upload(a_bundle(SERIALS[:1]), OF_SERIALS) for _ in range(2)]
+    answers = [citrix.upload(a_bundle(SERIALS[:1]), OF_SERIALS) for _ in range(2)]
 
     assert len({answer.json["importId"] for answer in answers}) == 2
 
@@ -398,10 +398,10 @@ def test_another_bundle_joins_nothing(impatient):
 def test_two_who_send_the_same_bundle_wait_for_one_import(app, service, worker):
     bundle = a_bundle(SERIALS)
     answers = []
-    doors = [a_door(app, service) for _ in range(2)]
+    callers = [a_citrix_caller(app, service) for _ in range(2)]
     threads = [
-        threading.Thread(target=lambda door=door: answers.append(door.upload(bundle, OF_SERIALS)))
-        for door in doors
+        threading.Thread(target=lambda citrix=citrix: answers.append(citrix.upload(bundle, OF_SERIALS)))
+        for citrix in callers
     ]
     threads[0].start()
     _until(lambda: service.requests.page("import", 10, None).items)
@@ -432,16 +432,16 @@ def _until(claim):
         "{“identityType”=“device_identity_value”,} # all of them",
     ],
 )
-def test_the_printed_removal_bodies_are_accepted(door, keep, members):
+def test_the_printed_removal_bodies_are_accepted(citrix, keep, members):
     keep(*SERIALS)
 
-    answer = door.remove(f"{SERIALS[0]}\n{SERIALS[1]}\nZ12BC3D4EFGH\n".encode(), members)
+    answer = citrix.remove(f"{SERIALS[0]}\n{SERIALS[1]}\nZ12BC3D4EFGH\n".encode(), members)
 
     assert answer.status_code == 200
     assert counts(answer) == (0, "2", "0", "1")
     assert answer.json["message"] == "Success"
     assert answer.json["deletionId"]
-    assert listed(door) == [SERIALS[2]]
+    assert listed(citrix) == [SERIALS[2]]
 
 
 @pytest.mark.parametrize(
@@ -453,27 +453,27 @@ def test_the_printed_removal_bodies_are_accepted(door, keep, members):
         a_zip({f"{SERIALS[0]}.p12": b"", f"folder/{SERIALS[1]}.p12": b"whatever"}),
     ],
 )
-def test_a_removal_list_is_a_text_a_zip_of_one_or_a_zip_of_files(door, keep, upload):
+def test_a_removal_list_is_a_text_a_zip_of_one_or_a_zip_of_files(citrix, keep, upload):
     keep(*SERIALS)
 
-    assert counts(door.remove(upload, OF_SERIALS)) == (0, "2", "0", "0")
-    assert listed(door) == [SERIALS[2]]
+    assert counts(citrix.remove(upload, OF_SERIALS)) == (0, "2", "0", "0")
+    assert listed(citrix) == [SERIALS[2]]
 
 
-def test_any_type_means_every_type(door, keep):
+def test_any_type_means_every_type(citrix, keep):
     keep(SERIALS[0])
     keep("490154203237518", members='{"identityType":"IMEI"}')
 
-    answer = door.remove(f"{SERIALS[0]}\n49-015420-323751-8\n".encode(), PRINTED_REMOVAL)
+    answer = citrix.remove(f"{SERIALS[0]}\n49-015420-323751-8\n".encode(), PRINTED_REMOVAL)
 
     assert counts(answer) == (0, "2", "0", "0")
-    assert listed(door) == []
+    assert listed(citrix) == []
 
 
-def test_lines_that_name_no_device_fail_and_the_rest_goes_on(door, keep):
+def test_lines_that_name_no_device_fail_and_the_rest_goes_on(citrix, keep):
     keep(SERIALS[0])
 
-    answer = door.remove(f"{SERIALS[0]}\nshort\n".encode(), OF_SERIALS)
+    answer = citrix.remove(f"{SERIALS[0]}\nshort\n".encode(), OF_SERIALS)
 
     assert counts(answer) == (0, "1", "1", "0")
     assert answer.json["message"] == "1 of 2 failed: see failures"
@@ -481,8 +481,8 @@ def test_lines_that_name_no_device_fail_and_the_rest_goes_on(door, keep):
     assert (failure["file"], failure["identity"], failure["code"]) == (None, "short", "invalid_identity")
 
 
-def test_a_list_of_which_every_line_fails_has_status_1(door):
-    assert counts(door.remove(b"short\n", OF_SERIALS)) == (1, "0", "1", "0")
+def test_a_list_of_which_every_line_fails_has_status_1(citrix):
+    assert counts(citrix.remove(b"short\n", OF_SERIALS)) == (1, "0", "1", "0")
 
 
 @pytest.mark.parametrize(
@@ -496,8 +496,8 @@ def test_a_list_of_which_every_line_fails_has_status_1(door):
         (b"A12BC3D4EFGH", '{"identityType":"SERIAL_NUMBER"', "malformed_request"),
     ],
 )
-def test_a_removal_that_cannot_be_used_is_400(door, upload, members, code):
-    assert refusal_of(door.remove(upload, members)) == (400, code)
+def test_a_removal_that_cannot_be_used_is_400(citrix, upload, members, code):
+    assert refusal_of(citrix.remove(upload, members)) == (400, code)
 
 
 # --- access -----------------------------------------------------------------------------------------
@@ -507,15 +507,17 @@ def test_a_removal_that_cannot_be_used_is_400(door, upload, members, code):
     ("path", "scope"), [(IMPORT, Scope.IMPORTS_WRITE), (REMOVE, Scope.CERTIFICATES_DELETE)]
 )
 def test_each_path_needs_its_scope(app, service, path, scope):
-    without = a_door(app, service, set(Scope) - {scope})
-    only = a_door(app, service, {scope})
+    without = a_citrix_caller(app, service, set(Scope) - {scope})
+    only = a_citrix_caller(app, service, {scope})
 
     assert refusal_of(without.post_form(path)) == (403, "insufficient_scope")
     assert refusal_of(only.post_form(path)) == (400, "malformed_request")
 
 
 def test_an_operator_may_import_and_remove_and_an_auditor_may_not(app, service, working):
-    operator, auditor = (a_door(app, service, SCOPES_OF[role]) for role in (Role.OPERATOR, Role.AUDITOR))
+    operator, auditor = (
+        a_citrix_caller(app, service, SCOPES_OF[role]) for role in (Role.OPERATOR, Role.AUDITOR)
+    )
 
     assert counts(operator.upload(a_bundle(SERIALS), OF_SERIALS))[0] == 0
     assert refusal_of(auditor.upload(a_bundle(SERIALS), OF_SERIALS)) == (403, "insufficient_scope")
@@ -530,9 +532,9 @@ def test_without_a_token_no_upload_is_read(stranger, path):
 
 
 def test_the_log_line_of_an_import_has_its_id(impatient):
-    door = a_door(an_app(impatient), impatient)
+    citrix = a_citrix_caller(an_app(impatient), impatient)
     with capture_logs() as log:
-        answer = door.upload(a_bundle(SERIALS), OF_SERIALS)
+        answer = citrix.upload(a_bundle(SERIALS), OF_SERIALS)
 
     [line] = [line for line in log if line["event"] == "request"]
     assert line["import_id"] == answer.json["importId"]

@@ -133,7 +133,7 @@ def test_a_refusal_says_what_was_wrong_and_what_to_do():
     }
 
 
-def test_a_missing_token_points_to_the_login_of_this_door():
+def test_a_missing_token_points_to_the_login_of_this_api():
     envelope = refusal_envelope(errors.Unauthenticated("There is no token."), 401)
 
     assert "/xenmobile/api/v1/authentication/login" in envelope["message"]

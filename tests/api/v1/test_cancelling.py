@@ -16,7 +16,7 @@ from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.vault import Vault
 from bulkcert.wiring.service import Service
-from tests.api.citrix.conftest import a_door
+from tests.api.citrix.conftest import a_citrix_caller
 from tests.api.conftest import ApiCaller, NewService, Worker, a_worker, an_api_caller, an_app
 from tests.api.v1.test_deletions import delete
 from tests.api.v1.test_imports import FIRST, SECOND, counts, imported, items_of, upload
@@ -170,10 +170,12 @@ def test_a_cancelled_import_may_be_sent_again(caller: ApiCaller, worker: Worker)
     assert imported(caller, worker, bundle)["counts"] == counts(total=1, done=1, created=1)
 
 
-def test_at_door_one_a_cancelled_import_is_a_report_of_failures(new_service: NewService) -> None:
-    """Somebody cancels through door two while a client waits at door one."""
+def test_at_the_citrix_compatible_api_a_cancelled_import_is_a_report_of_failures(
+    new_service: NewService,
+) -> None:
+    """Somebody cancels through `/api/v1` while a client waits at the Citrix-compatible API."""
     service = new_service(citrix_wait_seconds=60)
-    door, caller = a_door(an_app(service), service), an_api_caller(service)
+    citrix, caller = a_citrix_caller(an_app(service), service), an_api_caller(service)
     wait = service.importer.wait
 
     def wait_cancelled(request_id: str, seconds: float) -> Any:
@@ -182,8 +184,8 @@ def test_at_door_one_a_cancelled_import_is_a_report_of_failures(new_service: New
 
     service.importer.wait = wait_cancelled  # type: ignore[method-assign]
     app = an_app(service)
-    door = a_door(app, service)
-    answer = door.upload(a_bundle([FIRST, SECOND]), '{"identityType":"SERIAL_NUMBER"}')
+    citrix = a_citrix_caller(app, service)
+    answer = citrix.upload(a_bundle([FIRST, SECOND]), '{"identityType":"SERIAL_NUMBER"}')
     a_worker(service).work()
 
     assert answer.status_code == 200

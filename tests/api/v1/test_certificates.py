@@ -1,4 +1,4 @@
-"""What is kept, as door two shows it."""
+"""What is kept, as `/api/v1` shows it."""
 
 import dataclasses
 from datetime import UTC, datetime

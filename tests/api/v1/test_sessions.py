@@ -40,7 +40,7 @@ def test_a_login_is_exchanged_for_a_token(client: Client) -> None:
     assert ApiCaller(client, answer.json["access_token"]).get("/api/v1/limits").status_code == 200
 
 
-def test_a_login_may_be_written_in_any_case_at_both_doors(client: Client) -> None:
+def test_a_login_may_be_written_in_any_case_at_both_apis(client: Client) -> None:
     assert log_in(client, "ADMINISTRATOR")
     order = {"login": "Administrator", "password": PASSWORD}
     assert client.post("/xenmobile/api/v1/authentication/login", json=order).status_code == 200

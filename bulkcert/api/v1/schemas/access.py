@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401, ARG002 - these are the signatures of marshmallow
-"""What the paths of users, clients, tokens, sessions and releases read and write."""
+"""Schemas of users, clients, tokens, sessions and key releases."""
 
 import base64
 from typing import Any
@@ -17,7 +17,7 @@ DEFAULT_OVERLAP_SECONDS = 24 * 3600
 
 
 class ShownSecret(fields.Field[Secret]):
-    """A secret that the answer is there to show: its text, or base64 of its bytes."""
+    """A secret that an answer reveals on purpose: its text, or base64 of its bytes."""
 
     def __init__(self, *, as_base64: bool = False, **rest: Any) -> None:
         super().__init__(**rest)
@@ -118,7 +118,7 @@ class Rotation(Schema):
 
 
 class SessionsQuery(PageQuery):
-    """Which sessions to give."""
+    """Query parameters of GET /sessions."""
 
     all = fields.String(validate=validate.OneOf(("true", "false")), load_default="false")
 
@@ -177,7 +177,7 @@ class IssuedClient(Schema):
 
 
 class Session(Schema):
-    """A live token as the database knows it, from `principals.Session`. Its id is the token's `jti`."""
+    """A live token in the database, from `principals.Session`. Its id is the token's `jti`."""
 
     id = fields.String(attribute="token_id")
     login = fields.String()

@@ -1,4 +1,4 @@
-"""What the paths of certificates read and write."""
+"""Schemas of device certificates."""
 
 from marshmallow import Schema, fields
 
@@ -11,7 +11,7 @@ MOST_IN_NAME = 1024
 
 
 class CertificatesQuery(PageQuery):
-    """Which certificates to give."""
+    """Query parameters of GET /certificates."""
 
     identity_type = IdentityTypeName(load_default=None)
     identity = Text(load_default=None)

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401, ARG002 - these are the signatures of marshmallow
-"""What the paths of VPN policies and deployments read and write; rules as in `schemas`."""
+"""Schemas of VPN policies and deployments."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,11 +25,11 @@ _MEMBERS_OF = {
     DeploymentState.REMOVED: set[str](),
     DeploymentState.FAILED: {"code", "detail"},
 }
-"""What stands beside `lease` and `state` in a report, by its state."""
+"""The members of a report beside `lease` and `state`, by its state."""
 
 
 class IdText(fields.String):
-    """The id of something, as this service writes it. Becomes a number."""
+    """An id as this service writes it. Becomes a number."""
 
     def __init__(self, **rest: Any) -> None:
         is_id = validate.Regexp(r"\A[1-9][0-9]{0,17}\Z", error="It is not an id of this service.")
@@ -38,13 +38,13 @@ class IdText(fields.String):
     def deserialize(
         self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **rest: Any
     ) -> Any:
-        """Validate the text, then give its number."""
+        """Validate the text, and return its number."""
         read = super().deserialize(value, attr, data, **rest)
         return int(read) if isinstance(read, str) else read
 
 
 class LeaseSeconds(fields.Integer):
-    """How long a lease lasts."""
+    """The duration of a lease in seconds."""
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(strict=True, validate=validate.Range(*LEASE_SECONDS), **rest)
@@ -54,16 +54,16 @@ class LeaseSeconds(fields.Integer):
 
 
 class PolicyDocument(Schema):
-    """The body of POST and PUT /vpn-policies: `VpnPolicy.from_document` knows the members."""
+    """The body of POST and PUT /vpn-policies; `VpnPolicy.from_document` checks its members."""
 
     class Meta:
-        """All of them, as they stand."""
+        """All members pass unchanged."""
 
         unknown = INCLUDE
 
 
 class RemovalQuery(Schema):
-    """What becomes of profiles on devices that a policy does not serve any more."""
+    """Query parameters of PUT and DELETE /vpn-policies: whether to remove profiles from devices."""
 
     remove_profiles = Switch(as_text=True)
 
@@ -75,7 +75,7 @@ class ProfileOrder(Schema):
 
 
 class DeploymentsQuery(PageQuery):
-    """Which deployments to give."""
+    """Query parameters of GET /deployments."""
 
     state = fields.Enum(DeploymentState, by_value=fields.String, load_default=None)
     policy_id = IdText(load_default=None)
@@ -110,7 +110,7 @@ class Report(HeldLease):
 
     @validates_schema
     def hold_members_to_their_state(self, report: dict[str, Any], **_: Any) -> None:
-        """Refuse members of another state, and an installation that does not say of what."""
+        """Check that only members of the state are present, and the fingerprint if it is installed."""
         state = report["state"]
         others = report.keys() - {"lease", "state"} - _MEMBERS_OF[state]
         wrong = {name: [f"It does not belong to the state {state}."] for name in others}
@@ -132,7 +132,7 @@ class Document(fields.Field[VpnPolicy]):
 
 
 class KeptPolicy(Schema):
-    """A VPN policy, from `policies.deployments.KeptPolicy`."""
+    """A VPN policy, from `deployments.KeptPolicy`."""
 
     id = fields.String()
     version = fields.Integer()
@@ -157,7 +157,7 @@ class ErrorOrNone(fields.Field[Deployment]):
 
 
 class DeploymentReport(Schema):
-    """A deployment, from `policies.deployments.Deployment`."""
+    """A deployment, from `deployments.Deployment`."""
 
     id = fields.String()
     policy_id = fields.String()
@@ -179,7 +179,7 @@ class DeploymentReport(Schema):
 
 
 class LeaseReport(Schema):
-    """A lease, from `policies.deployments.Lease`; `deployments` adds the members about the profile."""
+    """A lease, from `deployments.Lease`; `write_lease` adds the members about the profile."""
 
     action = fields.String()
     lease = fields.String(attribute="token")
@@ -190,6 +190,6 @@ class LeaseReport(Schema):
 
 
 def write_lease(lease: Lease, profile: str | None, profile_identifier: str) -> dict[str, Any]:
-    """Write a lease. profile: where its profile is to be had; None where there is nothing to install."""
+    """Return the members of a lease. profile: the path of its profile, None if nothing is to be installed."""
     written: dict[str, Any] = LeaseReport().dump(lease)
     return written | {"profile": profile, "profile_identifier": profile_identifier}

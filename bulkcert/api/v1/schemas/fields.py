@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401, ARG002 - these are the signatures of marshmallow
-"""Marshmallow fields that read strictly: no numbers for strings, no surprises of Unicode, one spelling."""
+"""Strict marshmallow fields: no numbers for strings, and one spelling for each value."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _LIMIT = re.compile(r"[1-9][0-9]{0,3}")
 
 
 class Text(fields.String):
-    """A string of `least` to `most` characters, without the NUL that not every database keeps."""
+    """A string of `least` to `most` characters without NUL, which PostgreSQL cannot store."""
 
     def __init__(self, *, least: int = 1, most: int = 255, **rest: Any) -> None:
         no_nul = validate.ContainsNoneOf("\x00", error="It holds a NUL.")
@@ -30,7 +30,7 @@ class Text(fields.String):
 
 
 class Password(fields.String):
-    """A string that becomes a `Secret` before anybody can print it."""
+    """A string that becomes a `Secret`, which never prints."""
 
     def _deserialize(  # type: ignore[override]
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
@@ -39,7 +39,7 @@ class Password(fields.String):
 
 
 class IdentityTypeName(fields.String):
-    """The name of an identity type; an unknown one is `UnknownIdentityType`, whatever else is wrong."""
+    """The name of an identity type. Raises `UnknownIdentityType` instead of a fault of validation."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
@@ -48,7 +48,7 @@ class IdentityTypeName(fields.String):
 
 
 class PageLimit(fields.String):
-    """How many of a list to give: 1 to 1,000 in plain digits."""
+    """The size of a page: 1 to 1,000 in plain digits."""
 
     def _deserialize(  # type: ignore[override]
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any
@@ -60,7 +60,7 @@ class PageLimit(fields.String):
 
 
 class Switch(fields.Field[bool]):
-    """On or off, and off where it is not named: a boolean of JSON, or a word where `as_text`."""
+    """A switch, off by default: a JSON boolean, or the text true or false if `as_text`."""
 
     def __init__(self, *, as_text: bool = False, **rest: Any) -> None:
         super().__init__(load_default=False, **rest)
@@ -74,14 +74,14 @@ class Switch(fields.Field[bool]):
 
 
 class Timestamp(fields.Field[datetime]):
-    """A moment, written as RFC 3339 in UTC."""
+    """A point in time, written in UTC as RFC 3339."""
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class RateByNow(fields.Field[float]):
-    """So many in a second, to one decimal; the attribute is a method that takes the time."""
+    """A rate per second with one decimal; the attribute is a method that takes the current time."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> float | None:
         rate: float | None = value(context.service().now())
@@ -89,17 +89,17 @@ class RateByNow(fields.Field[float]):
 
 
 class EstimateByNow(Timestamp):
-    """A moment to come; the attribute is a method that takes the time."""
+    """A point in the future; the attribute is a method that takes the current time."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
         estimate: datetime | None = None
-        with suppress(OverflowError):  # at this rate, after the year 9999
+        with suppress(OverflowError):  # the estimate lies after the year 9999
             estimate = value(context.service().now())
         return super()._serialize(estimate, attr, obj, **rest)
 
 
 class Names(fields.Field[list[str]]):
-    """A list of texts of at most 4,096 characters each; of a million that are none, the first are told."""
+    """A list of texts of at most 4,096 characters each; only the first `MOST_FAULTS` faults are reported."""
 
     _MOST = 4096
     _WRONG = "Not a text of at most 4096 characters without a NUL."

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401 - these are the signatures of marshmallow
-"""Marshmallow fields for the filters of listings and reports: what is not of its form is refused."""
+"""Marshmallow fields for the filters of lists and reports."""
 
 import re
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ ITEM_CODES = tuple(
         if isinstance(kind, type) and issubclass(kind, ItemRefusal) and kind is not ItemRefusal
     )
 )
-"""The code of every way in which an item fails."""
+"""The codes of all reasons why an item can fail."""
 
-# RFC 3339 §5.6: a date-time, or a full-date alone; `fromisoformat` reads much besides.
+# RFC 3339 §5.6: a date-time, or a full-date alone; `fromisoformat` accepts many other forms.
 _MOMENT = re.compile(
     r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
     r"(?:[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2}))?"
@@ -29,7 +29,7 @@ _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31
 
 
 class ItemCode(fields.String):
-    """The code of an item that failed; one that no item can have is refused, for it is a slip."""
+    """The code of a failed item. An unknown code is refused, since it is probably misspelt."""
 
     def __init__(self, **rest: Any) -> None:
         known = validate.OneOf(ITEM_CODES, error="It is no code that an item can have.")
@@ -37,7 +37,7 @@ class ItemCode(fields.String):
 
 
 class Moment(fields.String):
-    """An RFC 3339 date-time, or a date, which means its beginning in UTC. Becomes a datetime in UTC."""
+    """An RFC 3339 date-time, or a date for its midnight in UTC. Becomes a datetime in UTC."""
 
     def _deserialize(  # type: ignore[override]
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **rest: Any

@@ -1,4 +1,4 @@
-"""What imports and deletions read, and what their reports hold. Members are written in this order."""
+"""Schemas of imports and deletions, and of their items."""
 
 from marshmallow import Schema, fields, validate
 
@@ -23,7 +23,7 @@ _DELETION_OUTCOMES = (Outcome.DELETED, Outcome.NOT_FOUND, Outcome.FAILED)
 
 
 class ImportOrder(Schema):
-    """What an import asks for besides its bundle."""
+    """The fields of POST /imports besides the bundle."""
 
     identity_type = IdentityTypeName(required=True)
     credentials_file = Text(load_default=None)
@@ -32,7 +32,7 @@ class ImportOrder(Schema):
 
 
 class DeletionOrder(Schema):
-    """What a deletion asks for besides its list."""
+    """The fields of POST /deletions besides the list."""
 
     identity_type = IdentityTypeName(required=True)
     validate_only = Switch(as_text=True)
@@ -40,7 +40,7 @@ class DeletionOrder(Schema):
 
 
 class Deletion(DeletionOrder):
-    """The JSON body of POST /deletions. A name that is no identity is an item that fails, however long."""
+    """The JSON body of POST /deletions. A name that is no identity becomes a failed item."""
 
     identities = Names(required=True)
     validate_only = Switch()
@@ -48,7 +48,7 @@ class Deletion(DeletionOrder):
 
 
 class ImportItemsQuery(PageQuery):
-    """Which items of an import to give."""
+    """Query parameters for the items of an import."""
 
     outcome = fields.Enum(
         Outcome, by_value=fields.String, load_default=None, validate=validate.OneOf(_IMPORT_OUTCOMES)
@@ -57,7 +57,7 @@ class ImportItemsQuery(PageQuery):
 
 
 class DeletionItemsQuery(PageQuery):
-    """Which items of a deletion to give."""
+    """Query parameters for the items of a deletion."""
 
     outcome = fields.Enum(
         Outcome, by_value=fields.String, load_default=None, validate=validate.OneOf(_DELETION_OUTCOMES)
@@ -69,14 +69,14 @@ class DeletionItemsQuery(PageQuery):
 
 
 class Counts(Schema):
-    """Counts that imports and deletions share."""
+    """The counts that imports and deletions share."""
 
     total = fields.Integer()
     done = fields.Integer()
 
 
 class ImportCounts(Counts):
-    """How many items of an import came to which outcome."""
+    """The number of items of an import by outcome."""
 
     created = fields.Integer()
     replaced = fields.Integer()
@@ -86,7 +86,7 @@ class ImportCounts(Counts):
 
 
 class DeletionCounts(Counts):
-    """How many items of a deletion came to which outcome."""
+    """The number of items of a deletion by outcome."""
 
     deleted = fields.Integer()
     not_found = fields.Integer()
@@ -128,7 +128,7 @@ class DeletionReport(Schema):
 
 
 class Item(Schema):
-    """One device in an import or deletion, from `reports.Item`; null where its turn has not come."""
+    """One device in an import or deletion, from `reports.Item`; its result is null until it is done."""
 
     position = fields.Integer()
     file = fields.String()

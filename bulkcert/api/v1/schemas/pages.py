@@ -1,4 +1,4 @@
-"""What lists read: no parameters, or which page of them."""
+"""Query parameters of lists, and of paths that take none."""
 
 from marshmallow import Schema
 
@@ -8,15 +8,15 @@ MOST_CURSOR = 512
 
 
 class Nothing(Schema):
-    """Where a path takes no parameters."""
+    """No parameters."""
 
 
 class PageQuery(Schema):
-    """Which part of a list to give."""
+    """Query parameters of a list: size and start of the page."""
 
     limit = PageLimit(load_default=100)
     cursor = Text(most=MOST_CURSOR, load_default=None)
 
 
 PAGE_PARAMETERS = tuple(PageQuery().fields)
-"""What a report that is given whole does not know."""
+"""Parameters that a report without pages refuses."""

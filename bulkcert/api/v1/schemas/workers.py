@@ -1,4 +1,4 @@
-"""What the path of workers writes."""
+"""Schema of workers."""
 
 from marshmallow import Schema, fields
 
