@@ -12,7 +12,6 @@ from datetime import datetime
 from bulkcert.errors import InvalidIdentity
 from bulkcert.store.certificates.certificates import Standing
 from bulkcert.store.sql.locks import KEEPING
-from bulkcert.store.sql.portions import portions
 from bulkcert.store.sql.topics import topic
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
@@ -141,8 +140,7 @@ class Deleting:
         for identity_type, values in devices.values():
             self._tx.device_keys.delete_of(identity_type, values)
             self._tx.planning.plan_devices(identity_type, values, self._now, removes=self._removes)
-        for some in portions(standings):
-            self._tx.events.append(*map(self._deleted, some))
+        self._tx.events.append(*map(self._deleted, standings))
         for import_id, number in sorted(failed.items()):
             self._count_failed(import_id, number)
         return Gone(gone | _ids(standings))

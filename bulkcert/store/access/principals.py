@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import LimitReached, NotFound
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.access import client_secrets, principals
 from bulkcert.values.logins import key_of
 from bulkcert.values.pages import Page
@@ -256,13 +257,4 @@ def _principal(row: Row[Any]) -> Principal:
     # An altered row is listed too, so that it can be disabled; an unknown role or scope grants nothing.
     role = Role(row.role) if row.role in _ROLES else None
     scopes = SCOPES_OF[role] if role else known_scopes(row.scopes or "")
-    return Principal(
-        id=row.id,
-        kind=PrincipalKind(row.kind),
-        login=row.login,
-        name=row.name,
-        role=role,
-        scopes=scopes,
-        is_disabled=row.is_disabled,
-        created_at=row.created_at,
-    )
+    return value_of(Principal, row, kind=PrincipalKind(row.kind), role=role, scopes=scopes)

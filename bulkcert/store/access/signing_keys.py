@@ -1,11 +1,12 @@
 """Signing keys, and the sealed check of the master key."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.access import signing_keys
 from bulkcert.store.tables.schema import vault_checks
 
@@ -30,19 +31,12 @@ class Keys:
 
     def insert_signing_key(self, key: KeptSigningKey, now: datetime) -> None:
         """Insert a signing key."""
-        self._connection.execute(
-            sa.insert(signing_keys).values(
-                id=key.id,
-                public_pem=key.public_pem,
-                sealed_private_pem=key.sealed_private_pem,
-                created_at=now,
-            )
-        )
+        self._connection.execute(sa.insert(signing_keys).values(asdict(key) | {"created_at": now}))
 
     def signing_keys(self) -> tuple[KeptSigningKey, ...]:
         """Return all signing keys, newest first."""
         rows = self._connection.execute(sa.select(signing_keys).order_by(signing_keys.c.created_at.desc()))
-        return tuple(KeptSigningKey(row.id, row.public_pem, row.sealed_private_pem) for row in rows)
+        return tuple(value_of(KeptSigningKey, row) for row in rows)
 
     def insert_check(self, check_id: str, sealed: bytes) -> None:
         """Insert a sealed value that only the right master key opens."""

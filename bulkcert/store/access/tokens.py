@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.access.signatures import Signatures
 from bulkcert.store.sql import cursors
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.access import principals, tokens
 from bulkcert.values.pages import Page
 from bulkcert.values.principals import Session, known_scopes
@@ -112,11 +113,4 @@ def _valid(now: datetime, used_after: datetime | None) -> sa.Select[Any]:
 
 
 def _session(row: Row[Any]) -> Session:
-    return Session(
-        token_id=row.id,
-        principal_id=row.principal_id,
-        login=row.login,
-        scopes=known_scopes(row.scopes),
-        issued_at=row.issued_at,
-        expires_at=row.expires_at,
-    )
+    return value_of(Session, row, token_id=row.id, scopes=known_scopes(row.scopes))

@@ -14,7 +14,7 @@ from bulkcert.store.certificates.facts import LISTED, read_facts, write_columns,
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
 from bulkcert.store.sql.lists import numbers, texts
-from bulkcert.store.sql.portions import portions
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.store.traces import Traces
 from bulkcert.values.certificates import (
@@ -92,15 +92,15 @@ class Certificates:
 
     def chain_ids(self, fingerprints: Iterable[str]) -> dict[str, int]:
         """Return the ids of the chain certificates with these fingerprints, by fingerprint."""
-        found: dict[str, int] = {}
-        for some in portions(sorted(set(fingerprints))):
-            rows = self._connection.execute(
-                sa.select(certificates.c.fingerprint_sha256, certificates.c.id).where(
-                    certificates.c.kind == _CHAIN, certificates.c.fingerprint_sha256.in_(some)
-                )
+        column = certificates.c
+        wanted = texts(self._connection, sorted(set(fingerprints)))
+        # No condition on the kind: with it SQLite would walk all chain certificates.
+        rows = self._connection.execute(
+            sa.select(column.fingerprint_sha256, column.id, column.kind).where(
+                column.fingerprint_sha256.in_(wanted)
             )
-            found |= {row.fingerprint_sha256: row.id for row in rows}
-        return found
+        )
+        return {row.fingerprint_sha256: row.id for row in rows if row.kind == _CHAIN}
 
     def insert_chain(self, new: Mapping[int, Certificate], now: datetime) -> None:
         """Insert certificates of chains, each under its new id."""
@@ -247,14 +247,14 @@ class Certificates:
 
     def _with_chains(self, listed: Sequence[_Listed]) -> list[DeviceCertificate]:
         chains: dict[int, list[int]] = {}
-        for some in portions([row.id for row, _ in listed]):
-            links = self._connection.execute(
-                sa.select(certificate_chains)
-                .where(certificate_chains.c.certificate_id.in_(some))
-                .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
-            )
-            for link in links:
-                chains.setdefault(link.certificate_id, []).append(link.chain_id)
+        wanted = numbers(self._connection, [row.id for row, _ in listed])
+        links = self._connection.execute(
+            sa.select(certificate_chains)
+            .where(certificate_chains.c.certificate_id.in_(wanted))
+            .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
+        )
+        for link in links:
+            chains.setdefault(link.certificate_id, []).append(link.chain_id)
         found = (
             readable(_device_certificate, row, facts, tuple(chains.get(row.id, ()))) for row, facts in listed
         )
@@ -292,9 +292,7 @@ def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 @refuse_unknown("certificate")
 def _standing(row: Row[Any], identity_type: IdentityType) -> Standing:
     identity = DeviceIdentity(identity_type, row.identity)
-    return Standing(
-        row.id, identity, CertificateState(row.state), row.fingerprint_sha256, row.public_key_sha256
-    )
+    return value_of(Standing, row, identity=identity, state=CertificateState(row.state))
 
 
 @refuse_unknown("certificate")
@@ -306,14 +304,6 @@ def _facts(row: Row[Any], names: str) -> CertificateFacts:
 def _device_certificate(
     row: Row[Any], facts: CertificateFacts, chain_ids: tuple[int, ...]
 ) -> DeviceCertificate:  # fmt: skip
-    return DeviceCertificate(
-        id=row.id,
-        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
-        state=CertificateState(row.state),
-        facts=facts,
-        chain_ids=chain_ids,
-        import_id=row.import_id,
-        created_at=row.created_at,
-        superseded_at=row.superseded_at,
-        deleted_at=row.deleted_at,
-    )
+    identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
+    state = CertificateState(row.state)
+    return value_of(DeviceCertificate, row, identity=identity, state=state, facts=facts, chain_ids=chain_ids)

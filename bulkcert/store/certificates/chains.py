@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.sql import lists
-from bulkcert.store.sql.portions import portions
 from bulkcert.store.tables.certificates import certificate_chains, certificates
 from bulkcert.values.chain_rank import ChainLink
 
@@ -21,22 +20,21 @@ class Chains:
         """Return the chain of each of these device certificates, issuer first; empty without a chain."""
         column = certificates.c
         found: dict[int, list[ChainLink]] = {each: [] for each in certificate_ids}
-        for some in portions(certificate_ids):
-            rows = self._connection.execute(
-                sa.select(
-                    certificate_chains.c.certificate_id,
-                    column.id,
-                    column.not_before,
-                    column.not_after,
-                    (column.subject == column.issuer).label("is_root"),
-                )
-                .join(certificate_chains, certificate_chains.c.chain_id == column.id)
-                .where(certificate_chains.c.certificate_id.in_(some))
-                .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
+        rows = self._connection.execute(
+            sa.select(
+                certificate_chains.c.certificate_id,
+                column.id,
+                column.not_before,
+                column.not_after,
+                (column.subject == column.issuer).label("is_root"),
             )
-            for row in rows:
-                link = ChainLink(row.id, row.not_before, row.not_after, bool(row.is_root))
-                found[row.certificate_id].append(link)
+            .join(certificate_chains, certificate_chains.c.chain_id == column.id)
+            .where(certificate_chains.c.certificate_id.in_(lists.numbers(self._connection, certificate_ids)))
+            .order_by(certificate_chains.c.certificate_id, certificate_chains.c.position)
+        )
+        for row in rows:
+            link = ChainLink(row.id, row.not_before, row.not_after, bool(row.is_root))
+            found[row.certificate_id].append(link)
         return found
 
     def replace(self, certificate_id: int, chain_ids: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from bulkcert.store.certificates.certificates import DEVICE
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import lists
 from bulkcert.store.sql.lists import texts
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.certificates import certificate_chains, certificates, device_keys
 from bulkcert.values.certificates import CertificateState
 from bulkcert.values.identities import DeviceIdentity, IdentityType
@@ -132,12 +133,5 @@ class DeviceKeys:
 @refuse_unknown("certificate")
 def kept_key(row: Row[Any], chain: tuple[bytes, ...]) -> KeptKey:
     """Return the key in a row of `certificates`, or raise `ForgedRows`."""
-    return KeptKey(
-        id=row.id,
-        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
-        fingerprint_sha256=row.fingerprint_sha256,
-        public_key_sha256=row.public_key_sha256,
-        sealed_private_key=row.sealed_private_key,
-        der=row.der,
-        chain=chain,
-    )
+    identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
+    return value_of(KeptKey, row, identity=identity, chain=chain)

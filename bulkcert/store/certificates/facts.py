@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.certificates import certificates
 from bulkcert.values.certificates import Certificate, CertificateFacts, KeyType, Name, show_in_part
 
@@ -56,18 +57,13 @@ def write_names(facts: CertificateFacts) -> str:
 def read_facts(row: Row[Any], names: str) -> CertificateFacts:
     """Return the facts of a row of `LISTED`, in part. names: its column `names`, whole."""
     read = json.loads(names)
-    facts = CertificateFacts(
-        fingerprint_sha256=row.fingerprint_sha256,
-        public_key_sha256=row.public_key_sha256,
-        serial_number=row.serial_number,
+    facts = value_of(
+        CertificateFacts,
+        row,
         subject=Name(**read["subject"]),
         issuer=Name(**read["issuer"]),
         subject_alternative_names=tuple(read["subject_alternative_names"]),
-        not_before=row.not_before,
-        not_after=row.not_after,
         key_type=KeyType(row.key_type),
-        key_size=row.key_size,
-        signature_algorithm=row.signature_algorithm,
         names_left_out=read.get("names_left_out", 0),
         is_cut=read.get("is_cut", False),
     )

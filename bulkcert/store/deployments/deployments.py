@@ -13,6 +13,7 @@ from bulkcert.errors.policies import LeaseLost
 from bulkcert.store.mdm.leases import is_contested, is_reachable
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.deployment_states import ENDED_LEASE, IS_LEAVING, NO_ERROR, READY
 from bulkcert.store.tables.deployments import deployments, vpn_policies
 from bulkcert.values.deployments import Action, Deployment, DeploymentFilter, Lease
@@ -285,23 +286,5 @@ def _conditions(wanted: DeploymentFilter) -> list[sa.ColumnElement[bool]]:
 
 @refuse_unknown("deployment")
 def _deployment(row: Row[Any]) -> Deployment:
-    return Deployment(
-        id=row.id,
-        policy_id=row.policy_id,
-        policy_name=row.policy_name,
-        identity=DeviceIdentity(IdentityType(row.identity_type), row.identity),
-        state=DeploymentState(row.state),
-        certificate_id=row.certificate_id,
-        installed_certificate_id=row.installed_certificate_id,
-        attempts=row.attempts,
-        not_before=row.not_before,
-        leased_until=row.leased_until,
-        leased_by=row.leased_by,
-        error_code=row.error_code,
-        error_detail=row.error_detail,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        delivered_at=row.delivered_at,
-        installed_at=row.installed_at,
-        handed_at=row.handed_at,
-    )
+    identity = DeviceIdentity(IdentityType(row.identity_type), row.identity)
+    return value_of(Deployment, row, identity=identity, state=DeploymentState(row.state))

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import AlreadyExists, NotFound
 from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import cursors
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.deployments import vpn_policies
 from bulkcert.values.deployments import KeptPolicy
 from bulkcert.values.pages import Page
@@ -106,4 +107,4 @@ def _found(row: Row[Any] | None) -> Row[Any]:
 @refuse_unknown("VPN policy")
 def _kept(row: Row[Any]) -> KeptPolicy:
     policy = VpnPolicy.from_document(json.loads(row.document))
-    return KeptPolicy(row.id, row.version, policy, row.created_by, row.created_at, row.updated_at)
+    return value_of(KeptPolicy, row, policy=policy)

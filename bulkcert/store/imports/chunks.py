@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bulkcert.store.imports.turns import in_turn
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.imports import bulk_requests, chunks
 from bulkcert.store.traces import Traces
 from bulkcert.values.budgets import Cost
@@ -91,16 +92,7 @@ class Chunks:
             )
             .returning(*chunks.c)
         ).one()
-        return Chunk(
-            id=row.id,
-            request_id=row.request_id,
-            first_position=row.first_position,
-            last_position=row.last_position,
-            turn=row.turn,
-            token=row.token,
-            attempts=row.attempts,
-            sealed_entries=row.sealed_entries,
-        )
+        return value_of(Chunk, row)
 
     def _first_free(self, now: datetime, unpaid: Cost | None) -> int | None:
         free = _free(now)

@@ -14,6 +14,7 @@ from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
 from bulkcert.store.readable import all_readable, readable, refuse_unknown
 from bulkcert.store.sql import cursors, lists
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.imports import bulk_requests, items
 from bulkcert.values.bulk_requests import Item, Outcome, RequestKind, Result
 from bulkcert.values.certificates import WarningCode
@@ -198,15 +199,8 @@ def _item(row: Row[Any]) -> Item:
     if row.outcome is None:
         return Item(row.position, row.file, row.identity, line=row.line)
     warnings = tuple(WarningCode(word) for word in json.loads(row.warnings)) if row.warnings else ()
-    result = Result(
-        outcome=Outcome(row.outcome),
-        code=row.code,
-        detail=row.detail,
-        warnings=warnings,
-        certificate_id=row.certificate_id,
-        fingerprint_sha256=row.fingerprint_sha256,
-        found=FileKind(row.found) if row.found else None,
-    )
+    found = FileKind(row.found) if row.found else None
+    result = value_of(Result, row, outcome=Outcome(row.outcome), warnings=warnings, found=found)
     return Item(row.position, row.file, row.identity, result, row.line)
 
 

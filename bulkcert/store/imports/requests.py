@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import NotFound
 from bulkcert.store.readable import readable, refuse_unknown
 from bulkcert.store.sql import cursors
-from bulkcert.store.tables.imports import COUNTS, bulk_requests, items
+from bulkcert.store.sql.rows import value_of
+from bulkcert.store.tables.imports import bulk_requests, items
 from bulkcert.values.bulk_requests import BulkRequest, Counts, OnConflict, RequestKind, RequestState
 from bulkcert.values.identities import IdentityType
 from bulkcert.values.pages import Page
@@ -173,17 +174,12 @@ class Requests:
 
 @refuse_unknown("bulk request")
 def _request(row: Row[Any]) -> BulkRequest:
-    return BulkRequest(
-        id=row.id,
+    return value_of(
+        BulkRequest,
+        row,
         kind=RequestKind(row.kind),
         identity_type=IdentityType(row.identity_type) if row.identity_type else None,
         state=RequestState(row.state),
-        counts=Counts(**{name: getattr(row, name) for name in COUNTS}),
+        counts=value_of(Counts, row),
         on_conflict=OnConflict(row.on_conflict) if row.on_conflict else None,
-        requested_by=row.requested_by,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        validate_only=row.validate_only,
-        report_pruned_at=row.report_pruned_at,
     )

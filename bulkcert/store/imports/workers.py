@@ -1,6 +1,7 @@
 """Worker processes: their states, and the time when each was last seen."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.imports import chunks, workers
 from bulkcert.values.workers import Worker, WorkerState
 
@@ -20,18 +22,7 @@ class Workers:
 
     def insert(self, worker: Worker) -> None:
         """Insert a worker."""
-        self._connection.execute(
-            sa.insert(workers).values(
-                id=worker.id,
-                host=worker.host,
-                process_id=worker.process_id,
-                version=worker.version,
-                state=worker.state,
-                started_at=worker.started_at,
-                last_seen_at=worker.last_seen_at,
-                items_done=worker.items_done,
-            )
-        )
+        self._connection.execute(sa.insert(workers).values(asdict(worker)))
 
     def see(self, worker_id: str, now: datetime, items_done: int = 0) -> bool:
         """Record that a worker is alive, and its finished items; return False if it counts as lost."""
@@ -96,14 +87,4 @@ class Workers:
 
 @refuse_unknown("worker")
 def _worker(row: Row[Any]) -> Worker:
-    return Worker(
-        id=row.id,
-        host=row.host,
-        process_id=row.process_id,
-        version=row.version,
-        state=WorkerState(row.state),
-        started_at=row.started_at,
-        last_seen_at=row.last_seen_at,
-        ended_at=row.ended_at,
-        items_done=row.items_done,
-    )
+    return value_of(Worker, row, state=WorkerState(row.state))

@@ -5,6 +5,7 @@ under the same UUID, which an MDM server accepts once.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bulkcert.store.readable import all_readable, refuse_unknown
+from bulkcert.store.sql.rows import value_of
 from bulkcert.store.sql.upserts import insert_if_absent
 from bulkcert.store.tables.deployments import deployments
 from bulkcert.store.tables.mdm import mdm_commands
@@ -35,16 +37,7 @@ class MdmCommands:
 
     def record(self, command: MdmCommand) -> bool:
         """Insert a command; return False if its UUID is in use."""
-        row = {
-            "uuid": command.uuid,
-            "udid": command.udid,
-            "request_type": command.request_type,
-            "deployment_id": command.deployment_id,
-            "lease": command.lease,
-            "enqueued_at": command.enqueued_at,
-            "status": command.status,
-        }
-        return insert_if_absent(self._connection, mdm_commands, row, _COLUMN.uuid)
+        return insert_if_absent(self._connection, mdm_commands, asdict(command), _COLUMN.uuid)
 
     def find(self, uuid: str) -> MdmCommand | None:
         """Return a command; None if there is none."""
@@ -132,12 +125,5 @@ def _is_to_send(stale_before: datetime) -> sa.ColumnElement[bool]:
 
 @refuse_unknown("MDM command")
 def _command(row: Row[Any]) -> MdmCommand:
-    return MdmCommand(
-        uuid=row.uuid,
-        udid=row.udid,
-        request_type=RequestType(row.request_type),
-        deployment_id=row.deployment_id,
-        lease=row.lease,
-        enqueued_at=row.enqueued_at,
-        status=CommandStatus(row.status),
-    )
+    request_type, status = RequestType(row.request_type), CommandStatus(row.status)
+    return value_of(MdmCommand, row, request_type=request_type, status=status)
