@@ -143,7 +143,7 @@ def faults_logged(event: str) -> Iterator[None]:
     except Refusal as refusal:
         log_refusal(event, refusal)
         raise SystemExit(1) from None
-    except Exception as fault:  # noqa: BLE001 - the door of a process
+    except Exception as fault:  # noqa: BLE001 - the outermost call of a process
         _log_last(event, **describe_fault(fault))
         raise SystemExit(1) from None
 

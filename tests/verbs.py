@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.formats.pkcs12 import opening as pkcs12
-from bulkcert.imports.chunk_work import Keeper
-from bulkcert.imports.intake import Importer
+from bulkcert.imports.chunk_work import ChunkWorker
+from bulkcert.imports.intake import ImportIntake
 from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.deletions import Deletions
 from bulkcert.store.store import Store
@@ -45,10 +45,10 @@ class Verbs:
     store: Store
     vault: Vault
     clock: Clock
-    importer: Importer
+    intake: ImportIntake
     inventory: Inventory
     deletions: Deletions
-    keeper: Keeper
+    chunk_worker: ChunkWorker
     caller: Caller
 
     def accept(
@@ -59,10 +59,10 @@ class Verbs:
         validate_only: bool = False,
     ) -> BulkRequest:
         order = ImportOrder(identity_type, None, on_conflict, validate_only)
-        return self.importer.accept(io.BytesIO(bundle), order, self.caller)
+        return self.intake.accept(io.BytesIO(bundle), order, self.caller)
 
     def work(self) -> None:
-        while self.keeper.work_once():
+        while self.chunk_worker.work_once():
             pass
 
     def import_bundle(
@@ -74,7 +74,7 @@ class Verbs:
     ) -> BulkRequest:
         request = self.accept(bundle, identity_type, on_conflict, validate_only)
         self.work()
-        return self.importer.wait(request.id, 0)
+        return self.intake.wait(request.id, 0)
 
     def items(self, request: BulkRequest) -> list[Item]:
         with self.store.reading() as tx:
@@ -94,9 +94,9 @@ def make_verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verb
         store=store,
         vault=vault,
         clock=clock,
-        importer=Importer(store, vault, limits, clock),
+        intake=ImportIntake(store, vault, limits, clock),
         inventory=Inventory(store),
         deletions=Deletions(store, vault, limits, clock),
-        keeper=Keeper(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
+        chunk_worker=ChunkWorker(store, vault, InProcessOpener(), clock, timedelta(seconds=60)),
         caller=caller,
     )

@@ -18,7 +18,7 @@ CITRIX_PATHS = "/xenmobile/"
 def keep(app: Flask, service: Service) -> None:
     """Set the service of an app, and create its waiting room."""
     app.extensions["bulkcert"] = service
-    app.extensions["bulkcert.waiting"] = WaitingRoom(service.importer.wait, service.limits.waiting_requests)
+    app.extensions["bulkcert.waiting"] = WaitingRoom(service.intake.wait, service.limits.waiting_requests)
 
 
 def service() -> Service:

@@ -14,7 +14,7 @@ Wait = Callable[[str, float], BulkRequest]
 
 
 class WaitingRoom:
-    """Slots for `most` requests. wait: `Importer.wait`, from request id and seconds to the state by then."""
+    """Slots for `most` requests. wait: `ImportIntake.wait`, from an id and seconds to the state by then."""
 
     def __init__(self, wait: Wait, most: int) -> None:
         self._wait = wait

@@ -58,7 +58,7 @@ def release(
         return
     password = read_password(password_file, stdin=password_stdin, prompt=password_prompt)
     with local_service() as service, _new_file(out) as file:
-        released = service.releaser.release(
+        released = service.key_release.release(
             certificate_id,
             ReleaseFormat(release_format or ReleaseFormat.PKCS12),
             Encryption(encryption or Encryption.AES256),

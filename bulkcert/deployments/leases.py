@@ -8,7 +8,7 @@ another token, or too late, is refused, so that two deployers never undo each ot
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from bulkcert.deployments.outcomes import Outcomes, facts_of
+from bulkcert.deployments.outcomes import DeploymentOutcomes, facts_of
 from bulkcert.errors.policies import LeaseLost, NotReleased, OtherCertificate
 from bulkcert.store.store import Store
 from bulkcert.values.deployments import Deployment, Lease
@@ -25,7 +25,7 @@ class Leases:
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        self._outcomes = Outcomes(now)
+        self._outcomes = DeploymentOutcomes(now)
 
     def lease(
         self,

@@ -19,7 +19,7 @@ _LONGEST_PAUSE = timedelta(hours=6)
 _EARLY_PAUSE = timedelta(hours=1)
 
 
-class Outcomes:
+class DeploymentOutcomes:
     """Notes outcomes. now: what events are dated with; leases and pauses go by the database's clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from bulkcert.deployments.outcomes import Outcomes, facts_of
+from bulkcert.deployments.outcomes import DeploymentOutcomes, facts_of
 from bulkcert.deployments.profiles.profile import DeviceChain, ProfileMaker
 from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertificate
@@ -49,7 +49,7 @@ class ProfileRelease:
         self._keys = KeyOpener(store, vault)
         self._maker = maker
         self._now = now
-        self._outcomes = Outcomes(now)
+        self._outcomes = DeploymentOutcomes(now)
 
     def export(self, policy_id: int, certificate_id: int, actor: str) -> Export:
         """Make the profile of a device certificate under a policy, record its release, and give it out.

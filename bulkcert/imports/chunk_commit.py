@@ -32,7 +32,7 @@ from bulkcert.vault.places import KeyOwner, key_place
 from bulkcert.vault.vault import Vault
 
 
-class Keeping:
+class ChunkCommit:
     """Writes what was decided of one chunk of an import."""
 
     def __init__(self, tx: Transaction, vault: Vault, request: BulkRequest, now: datetime) -> None:
@@ -53,13 +53,13 @@ class Keeping:
         """
         assert self._request.identity_type is not None
         identities = [item.identity for at, item in waiting.items() if at in opened and item.identity]
-        standings = self._tx.certificates.standings(self._request.identity_type, identities)
+        summaries = self._tx.certificates.summaries(self._request.identity_type, identities)
         came = {found.leaf.facts.fingerprint_sha256 for found in opened.values()}
         keys = [found.leaf.facts.public_key_sha256 for found in opened.values()]
         return Known(
             items=waiting,
-            standings=standings,
-            chains=self._tx.chains.find([s.id for s in standings if s.fingerprint_sha256 in came]),
+            summaries=summaries,
+            chains=self._tx.chains.find([s.id for s in summaries if s.fingerprint_sha256 in came]),
             owners=self._tx.device_keys.owners(keys),
             twins=self._tx.items.of_keys(self._request.id, keys),
             chain_ids=self._keep_chains(opened),

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from bulkcert.errors import DuplicateKey, ItemRefusal, WrongPassword
 from bulkcert.imports.chunk_results import Judged
-from bulkcert.store.certificates.certificates import Standing
+from bulkcert.store.certificates.certificates import CertificateSummary
 from bulkcert.store.imports.items import KeptItem
 from bulkcert.values.bulk_events import failure
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, Outcome, Result
@@ -45,7 +45,7 @@ class Known:
     """
 
     items: Mapping[int, Item]
-    standings: Sequence[Standing] = ()
+    summaries: Sequence[CertificateSummary] = ()
     owners: Mapping[str, DeviceIdentity] | None = None
     twins: Sequence[KeptItem] = ()
     chain_ids: Mapping[str, int] | None = None
@@ -140,9 +140,9 @@ class _Deciding:
         self._chain_ids = known.chain_ids or {}
         self._chains = dict(known.chains or {})
         self._ids: Iterator[int] = iter(known.new_ids)
-        self._standings: dict[DeviceIdentity, list[Standing]] = {}
-        for standing in known.standings:
-            self._standings.setdefault(standing.identity, []).append(standing)
+        self._summaries: dict[DeviceIdentity, list[CertificateSummary]] = {}
+        for summary in known.summaries:
+            self._summaries.setdefault(summary.identity, []).append(summary)
         self._twins: dict[str, list[KeptItem]] = {}
         for twin in known.twins:
             self._twins.setdefault(twin.public_key_sha256 or "", []).append(twin)
@@ -225,7 +225,7 @@ class _Deciding:
         self._steps.append(self._kept(outcome, identity, result))
         self._end(position, result, facts.public_key_sha256, current.id if current else None)
 
-    def _improve_chain(self, same: Standing, opened: OpenedCertificate) -> bool:
+    def _improve_chain(self, same: CertificateSummary, opened: OpenedCertificate) -> bool:
         """Give a certificate that came again the chain of this file where that is better; return whether."""
         new = [_link(self._chain_ids, certificate.facts) for certificate in opened.chain]
         if same.id not in self._chains or not is_better_chain(new, self._chains[same.id], self._now):
@@ -235,7 +235,7 @@ class _Deciding:
         return True
 
     def _make_current(
-        self, identity: DeviceIdentity, same: Standing | None, opened: OpenedCertificate
+        self, identity: DeviceIdentity, same: CertificateSummary | None, opened: OpenedCertificate
     ) -> int:
         if same is not None:
             self._steps.append(Restore(same.id))
@@ -247,8 +247,8 @@ class _Deciding:
         self._owners.setdefault(facts.public_key_sha256, identity)
         chain_ids = tuple(self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain)
         self._steps.append(Create(certificate_id, identity, opened, chain_ids, takes_key))
-        self._standings.setdefault(identity, []).append(
-            Standing(
+        self._summaries.setdefault(identity, []).append(
+            CertificateSummary(
                 certificate_id,
                 identity,
                 CertificateState.CURRENT,
@@ -307,17 +307,17 @@ class _Deciding:
             },
         )
 
-    def _current(self, identity: DeviceIdentity) -> Standing | None:
-        standings = self._standings.get(identity, ())
-        return next((each for each in standings if each.state is CertificateState.CURRENT), None)
+    def _current(self, identity: DeviceIdentity) -> CertificateSummary | None:
+        summaries = self._summaries.get(identity, ())
+        return next((each for each in summaries if each.state is CertificateState.CURRENT), None)
 
-    def _find(self, identity: DeviceIdentity, fingerprint: str) -> Standing | None:
-        standings = self._standings.get(identity, ())
-        return next((each for each in standings if each.fingerprint_sha256 == fingerprint), None)
+    def _find(self, identity: DeviceIdentity, fingerprint: str) -> CertificateSummary | None:
+        summaries = self._summaries.get(identity, ())
+        return next((each for each in summaries if each.fingerprint_sha256 == fingerprint), None)
 
-    def _set_state(self, standing: Standing, state: CertificateState) -> None:
-        standings = self._standings[standing.identity]
-        standings[standings.index(standing)] = replace(standing, state=state)
+    def _set_state(self, summary: CertificateSummary, state: CertificateState) -> None:
+        summaries = self._summaries[summary.identity]
+        summaries[summaries.index(summary)] = replace(summary, state=state)
 
 
 def _warnings(judged: Judged, identity: DeviceIdentity) -> tuple[WarningCode, ...]:
@@ -329,7 +329,7 @@ def _warnings(judged: Judged, identity: DeviceIdentity) -> tuple[WarningCode, ..
     return warnings
 
 
-def _left_alone(result: Result, current: Standing) -> Result:
+def _left_alone(result: Result, current: CertificateSummary) -> Result:
     return replace(
         result,
         detail="The device has another certificate already, which was kept.",

@@ -28,7 +28,7 @@ from bulkcert.errors import (
     TooCostly,
     Unavailable,
 )
-from bulkcert.imports.chunk_commit import Keeping
+from bulkcert.imports.chunk_commit import ChunkCommit
 from bulkcert.imports.chunk_decisions import decide
 from bulkcert.imports.chunk_results import Judged, Opened, judge
 from bulkcert.imports.intake import CANCELLED
@@ -88,7 +88,7 @@ class Claimed:
     refusal: ItemRefusal | None = None
 
 
-class Keeper:
+class ChunkWorker:
     """Does the work that imports left in the database."""
 
     def __init__(
@@ -309,7 +309,7 @@ class Keeper:
         if not is_held:
             return
         request = tx.requests.find(chunk.request_id)
-        commit = Keeping(tx, self._vault, request, now)
+        commit = ChunkCommit(tx, self._vault, request, now)
         # Lock the items before the savepoint: rolling it back releases the locks taken inside it.
         waiting = tx.items.waiting(chunk.request_id, list(answers))
         found = {at: answer.opened for at, answer in answers.items() if isinstance(answer, Judged)}

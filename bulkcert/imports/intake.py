@@ -1,7 +1,7 @@
 """Accept an import: check the whole bundle, and keep it as work in one transaction.
 
-Nothing of a bundle is opened here. What is accepted waits in the database, sealed, for the keeper
-(`keeper.py`) in a worker process; both doors wait for the end on `wait`.
+Nothing of a bundle is opened here. What is accepted waits in the database, sealed, for the chunk
+worker (`chunk_work.py`) in a worker process; both APIs wait for the end on `wait`.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ CANCELLED = "The import was cancelled before this device's turn came."
 
 
 @dataclass(frozen=True)
-class _Demand:
+class _ImportRequest:
     """An order, whose it is, and how it is recognised when it comes again.
 
     digest: joins an unfinished import of the same bundle. key: gives what the key was first answered with.
@@ -85,7 +85,7 @@ class _Portion:
             yield Item(item.position, item.file, identity, self.failed.get(item.position), item.line)
 
 
-class Importer:
+class ImportIntake:
     """Takes bundles in. new_spool makes a place for a login's sealed entries that are not kept yet."""
 
     def __init__(
@@ -117,20 +117,20 @@ class Importer:
         `TooManyRequests` where the caller, or everybody, has too much work waiting already.
         """
         if idempotency_key is None:
-            return self._accept(bundle, _Demand(order, caller))
+            return self._accept(bundle, _ImportRequest(order, caller))
         digest = self._digest(bundle, order, caller)
         key = IdempotencyKey(caller.principal_id, "imports", idempotency_key, digest)
         with self._store.reading() as tx:
             if (known := tx.idempotency.find(key, self._now())) is not None:
                 return tx.requests.find(known)
-        return self._accept(bundle, _Demand(order, caller, key=key))
+        return self._accept(bundle, _ImportRequest(order, caller, key=key))
 
     def join_or_accept(self, bundle: BinaryIO, order: ImportOrder, caller: Caller) -> BulkRequest:
         """Find this caller's unfinished import of the same bundle, or accept it as a new one."""
         digest = self._digest(bundle, order, caller)
         with self._store.reading() as tx:
             running = tx.requests.find_active(digest)
-        return running or self._accept(bundle, _Demand(order, caller, digest=digest))
+        return running or self._accept(bundle, _ImportRequest(order, caller, digest=digest))
 
     def wait(self, request_id: str, seconds: float) -> BulkRequest:
         """Return an import when it is finished, or as it stands when time is over or the service stops."""
@@ -175,13 +175,13 @@ class Importer:
             tx.events.append(import_finished(finished, now))
         tx.notify(topic(request.id))
 
-    def _accept(self, file: BinaryIO, demand: _Demand) -> BulkRequest:
+    def _accept(self, file: BinaryIO, demand: _ImportRequest) -> BulkRequest:
         with self._store.reading() as tx:
             self._check_load(tx, demand.caller)
         with self._checks.hold(demand.caller):
             return self._check_and_accept(file, demand)
 
-    def _check_and_accept(self, file: BinaryIO, demand: _Demand) -> BulkRequest:
+    def _check_and_accept(self, file: BinaryIO, demand: _ImportRequest) -> BulkRequest:
         order = demand.order
         bundle = read_bundle(file, order.identity_type, order.credentials_file, self._limits)
         now = self._now()
@@ -274,7 +274,7 @@ class Importer:
         return self._vault.digest(content.digest() + "\x00".join(words).encode(), "bundle")
 
 
-def _find_known(tx: Transaction, demand: _Demand, now: datetime) -> BulkRequest | None:
+def _find_known(tx: Transaction, demand: _ImportRequest, now: datetime) -> BulkRequest | None:
     if demand.digest is not None:
         tx.lock(f"bundle {demand.digest}")
         return tx.requests.find_active(demand.digest)
@@ -285,7 +285,7 @@ def _find_known(tx: Transaction, demand: _Demand, now: datetime) -> BulkRequest 
     return None
 
 
-def _new_request(demand: _Demand, bundle: Bundle, now: datetime) -> BulkRequest:
+def _new_request(demand: _ImportRequest, bundle: Bundle, now: datetime) -> BulkRequest:
     return BulkRequest(
         id=new_request_id(now),
         kind=RequestKind.IMPORT,

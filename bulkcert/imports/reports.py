@@ -1,4 +1,4 @@
-"""Read imports and deletions and their items, as both doors show them."""
+"""Read imports and deletions and their items, as both APIs show them."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from bulkcert.values.pages import Page
 _PAGE = 1000
 
 
-class BulkRequests:
+class Reports:
     """Imports and deletions that were accepted."""
 
     def __init__(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The roll of workers: who joined, who left, who fell silent.
+"""The registry of workers: who joined, who left, who fell silent.
 
 A worker is seen whenever it commits or renews a lease, and by `beat` while it is idle. One that was not seen
 for the time of a lease is lost: whatever it held is free by then, and is given back at once.
@@ -20,8 +20,8 @@ from bulkcert.values.workers import Worker, WorkerState
 _BEATS_IN_LEASE = 4
 
 
-class Roll:
-    """Keeps the roll. lease: how long a worker holds a chunk without a sign of life."""
+class WorkerRegistry:
+    """Keeps the registry. lease: how long a worker holds a chunk without a sign of life."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], lease: timedelta) -> None:
         self._store = store

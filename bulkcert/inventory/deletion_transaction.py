@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bulkcert.errors import InvalidIdentity
-from bulkcert.store.certificates.certificates import Standing
+from bulkcert.store.certificates.certificates import CertificateSummary
 from bulkcert.store.sql.locks import KEEPING
 from bulkcert.store.sql.topics import topic
 from bulkcert.store.transaction import Transaction
@@ -106,7 +106,7 @@ def _read(written: str, types: Sequence[IdentityType], show: Callable[[str], str
     return Line(show(written), (), refusal)
 
 
-class Deleting:
+class DeletionTransaction:
     """One deletion in a transaction. actor: the login in whose name it is.
 
     removes: what VPN policies put on the devices is to be taken off, not only from here.
@@ -118,14 +118,14 @@ class Deleting:
         self._actor = actor
         self._now = now
 
-    def foresee(self, devices: DeviceList) -> Gone:
+    def preview(self, devices: DeviceList) -> Gone:
         """Tell what `delete` would find, and change nothing."""
         gone: dict[DeviceIdentity, int | None] = {}
         for identity_type, values in devices.values():
             for value in self._tx.items.waiting_of(identity_type, values):
                 gone[DeviceIdentity(identity_type, value)] = None
         for identity_type, values in devices.values():
-            gone |= _ids(self._tx.certificates.standings(identity_type, values))
+            gone |= _ids(self._tx.certificates.summaries(identity_type, values))
         return Gone(gone)
 
     def delete(self, devices: DeviceList) -> Gone:
@@ -133,17 +133,17 @@ class Deleting:
         self._tx.lock(KEEPING)
         # First what waits: whoever holds those items commits before the next statements read what is kept.
         gone, failed = self._fail_waiting(devices)
-        standings: list[Standing] = []
+        summaries: list[CertificateSummary] = []
         for identity_type, values in devices.values():
-            standings += self._tx.certificates.standings(identity_type, values, lock=True)
-        self._tx.certificates.delete([standing.id for standing in standings], self._now)
+            summaries += self._tx.certificates.summaries(identity_type, values, lock=True)
+        self._tx.certificates.delete([summary.id for summary in summaries], self._now)
         for identity_type, values in devices.values():
             self._tx.device_keys.delete_of(identity_type, values)
             self._tx.planning.plan_devices(identity_type, values, self._now, removes=self._removes)
-        self._tx.events.append(*map(self._deleted, standings))
+        self._tx.events.append(*map(self._deleted, summaries))
         for import_id, number in sorted(failed.items()):
             self._count_failed(import_id, number)
-        return Gone(gone | _ids(standings))
+        return Gone(gone | _ids(summaries))
 
     def _fail_waiting(self, devices: DeviceList) -> tuple[dict[DeviceIdentity, int | None], Counter[str]]:
         waited: dict[DeviceIdentity, int | None] = {}
@@ -162,19 +162,19 @@ class Deleting:
             self._tx.events.append(import_finished(finished, self._now))
             self._tx.notify(topic(import_id))
 
-    def _deleted(self, standing: Standing) -> Event:
+    def _deleted(self, summary: CertificateSummary) -> Event:
         facts = {
-            "certificate_id": standing.id,
-            "identity_type": standing.identity.type,
-            "identity": standing.identity.value,
-            "fingerprint_sha256": standing.fingerprint_sha256,
+            "certificate_id": summary.id,
+            "identity_type": summary.identity.type,
+            "identity": summary.identity.value,
+            "fingerprint_sha256": summary.fingerprint_sha256,
         }
         return Event(EventType.CERTIFICATE_DELETED, self._now, self._actor, facts)
 
 
-def _ids(standings: Sequence[Standing]) -> dict[DeviceIdentity, int]:
+def _ids(summaries: Sequence[CertificateSummary]) -> dict[DeviceIdentity, int]:
     """Name one certificate for each device: the current one, else the one that came last."""
-    last = {standing.identity: standing.id for standing in standings}
+    last = {summary.identity: summary.id for summary in summaries}
     return last | {
-        standing.identity: standing.id for standing in standings if standing.state is CertificateState.CURRENT
+        summary.identity: summary.id for summary in summaries if summary.state is CertificateState.CURRENT
     }

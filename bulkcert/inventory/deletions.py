@@ -11,7 +11,7 @@ from bulkcert.capacity.bundle_checks import BundleChecks
 from bulkcert.errors import Contended, EmptyList, TooManyEntries
 from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.formats.bundle.identity_list import read_identity_list
-from bulkcert.inventory.deletion_transaction import Deleting, DeviceList, read_devices
+from bulkcert.inventory.deletion_transaction import DeletionTransaction, DeviceList, read_devices
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_requests import BulkRequest, RequestKind, count, new_request_id
@@ -133,8 +133,8 @@ class Deletions:
                 return known
         request_id = new_request_id(now)
         tx.events.append(_accepted(request_id, order, now))
-        deleting = Deleting(tx, order.caller.login, now, removes=order.removes)
-        act = deleting.foresee if order.validate_only else deleting.delete
+        deleting = DeletionTransaction(tx, order.caller.login, now, removes=order.removes)
+        act = deleting.preview if order.validate_only else deleting.delete
         gone = act(order.devices)
         counts = count((item.result for item in gone.items(order.devices)), order.devices.ignored)
         request = BulkRequest(

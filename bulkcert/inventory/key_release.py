@@ -20,7 +20,7 @@ from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
 
 
-class Releaser:
+class KeyRelease:
     """Opens sealed keys for whoever may have them."""
 
     def __init__(self, store: Store, vault: Vault, now: Callable[[], datetime]) -> None:

@@ -21,7 +21,7 @@ _MDM_COMMANDS_KEPT = timedelta(days=30)
 log = structlog.get_logger()
 
 
-class Upkeep:
+class Retention:
     """Deletes expired rows. reports_kept: how long reports stay after the end of their request."""
 
     def __init__(self, store: Store, now: Callable[[], datetime], reports_kept: timedelta) -> None:

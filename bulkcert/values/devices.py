@@ -1,4 +1,4 @@
-"""Devices as the Citrix-compatible door lists them: a device identity, and how its deployments stand."""
+"""Devices as the Citrix-compatible API lists them: a device identity, and how its deployments stand."""
 
 import enum
 from collections.abc import Mapping

@@ -19,13 +19,13 @@ from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.errors import (
     Unavailable,
 )
-from bulkcert.imports.intake import Importer
-from bulkcert.imports.reports import BulkRequests
-from bulkcert.imports.worker_registry import Roll
+from bulkcert.imports.intake import ImportIntake
+from bulkcert.imports.reports import Reports
+from bulkcert.imports.worker_registry import WorkerRegistry
 from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.deletions import Deletions
 from bulkcert.inventory.devices import Devices
-from bulkcert.inventory.key_release import Releaser
+from bulkcert.inventory.key_release import KeyRelease
 from bulkcert.store.store import Store
 from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import Spool, SpoolRoom
@@ -38,19 +38,19 @@ from bulkcert.wiring.installation import (
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that a door needs."""
+    """Everything that the APIs and commands need."""
 
     config: Config
     limits: Limits
     now: Clock
     access: Access
     accounts: Accounts
-    releaser: Releaser
-    importer: Importer
+    key_release: KeyRelease
+    intake: ImportIntake
     inventory: Inventory
     deletions: Deletions
-    requests: BulkRequests
-    workers: Roll
+    reports: Reports
+    workers: WorkerRegistry
     vpn_policies: VpnPolicies
     deployments: Deployments
     leases: Leases
@@ -106,12 +106,12 @@ def connect(
         now=now,
         access=Access(store, vault, passwords, rules, now),
         accounts=Accounts(store, passwords, rules.inactivity, now),
-        releaser=Releaser(store, vault, now),
-        importer=Importer(store, vault, limits, now, is_stopping, new_spool, checks),
+        key_release=KeyRelease(store, vault, now),
+        intake=ImportIntake(store, vault, limits, now, is_stopping, new_spool, checks),
         inventory=Inventory(store),
         deletions=Deletions(store, vault, limits, now, checks),
-        requests=BulkRequests(store),
-        workers=Roll(store, now, timedelta(seconds=config.lease_seconds)),
+        reports=Reports(store),
+        workers=WorkerRegistry(store, now, timedelta(seconds=config.lease_seconds)),
         vpn_policies=VpnPolicies(store, now, limits.policies),
         deployments=Deployments(store, profiles),
         leases=Leases(store, now),

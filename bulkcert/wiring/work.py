@@ -9,10 +9,10 @@ from bulkcert.errors import (
     StorageFull,
     Unavailable,
 )
-from bulkcert.imports.chunk_work import Keeper
-from bulkcert.imports.worker_registry import Roll
+from bulkcert.imports.chunk_work import ChunkWorker
+from bulkcert.imports.worker_registry import WorkerRegistry
 from bulkcert.opening.opener import Opener
-from bulkcert.store.retention import Upkeep
+from bulkcert.store.retention import Retention
 from bulkcert.store.sql.notifications import Watch
 from bulkcert.store.sql.topics import WORK
 from bulkcert.store.store import Store
@@ -28,9 +28,9 @@ class Work:
     """What a worker process does, over and over."""
 
     worker_id: str
-    keeper: Keeper
-    roll: Roll
-    upkeep: Upkeep
+    chunk_worker: ChunkWorker
+    registry: WorkerRegistry
+    retention: Retention
     opener: Opener
     store: Store
     watching: ExitStack
@@ -38,12 +38,12 @@ class Work:
 
     def work_once(self) -> bool:
         """Do one chunk of work; False where there is none."""
-        self.roll.beat(self.worker_id)
-        self.upkeep.scrub_if_due(is_idle=False)
-        if self.keeper.work_once():
+        self.registry.beat(self.worker_id)
+        self.retention.scrub_if_due(is_idle=False)
+        if self.chunk_worker.work_once():
             return True
-        self.upkeep.scrub_if_due(is_idle=True)
-        self.upkeep.do_if_due()
+        self.retention.scrub_if_due(is_idle=True)
+        self.retention.do_if_due()
         return False
 
     def rest(self, seconds: float) -> None:
@@ -56,11 +56,11 @@ class Work:
     def close(self) -> None:
         """Finish what is in hand, leave, and close what is open; raises the fault of the last commit."""
         try:
-            self.keeper.close()
+            self.chunk_worker.close()
         finally:
             self.opener.close()
             with suppress(Unavailable, StorageFull):
-                self.roll.leave(self.worker_id)
+                self.registry.leave(self.worker_id)
             self.watching.close()
             self.store.close()
 
@@ -71,10 +71,10 @@ def make_work(config: Config, now: Clock | None = None) -> Work:
     now = now or utc_now
     opener = Opener(config.limits, now)
     lease = timedelta(seconds=config.lease_seconds)
-    roll = Roll(store, now, lease)
+    registry = WorkerRegistry(store, now, lease)
     try:
         fill_login_keys(store)
-        worker_id = roll.join()
+        worker_id = registry.join()
     except BaseException:
         store.close()
         raise
@@ -83,9 +83,11 @@ def make_work(config: Config, now: Clock | None = None) -> Work:
         watching=watching,
         watch=watching.enter_context(store.watch(WORK)),
         worker_id=worker_id,
-        keeper=Keeper(store, vault, opener, now, lease, worker_id, works_ahead=True, limits=config.limits),
-        roll=roll,
-        upkeep=Upkeep(store, now, timedelta(days=config.report_days)),
+        chunk_worker=ChunkWorker(
+            store, vault, opener, now, lease, worker_id, works_ahead=True, limits=config.limits
+        ),
+        registry=registry,
+        retention=Retention(store, now, timedelta(days=config.report_days)),
         opener=opener,
         store=store,
     )

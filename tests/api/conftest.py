@@ -23,7 +23,7 @@ from werkzeug.test import Client, TestResponse
 from bulkcert.api import tokens
 from bulkcert.api.app import create_app
 from bulkcert.config import Config
-from bulkcert.imports.chunk_work import Keeper
+from bulkcert.imports.chunk_work import ChunkWorker
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
@@ -216,10 +216,10 @@ def a_token(app: Flask, service: Service, scopes: Iterable[Scope] = tuple(Scope)
 class Worker:
     """Does in this process what a worker process does."""
 
-    keeper: Keeper
+    chunk_worker: ChunkWorker
 
     def work(self) -> None:
-        while self.keeper.work_once():
+        while self.chunk_worker.work_once():
             pass
 
     @contextlib.contextmanager
@@ -248,4 +248,4 @@ def worker(service: Service) -> Worker:
 def a_worker(service: Service) -> Worker:
     assert service.config.master_key_file is not None
     vault = Vault(read_key_file(service.config.master_key_file))
-    return Worker(Keeper(service.store, vault, InProcessOpener(), service.now, timedelta(seconds=60)))
+    return Worker(ChunkWorker(service.store, vault, InProcessOpener(), service.now, timedelta(seconds=60)))

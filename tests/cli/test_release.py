@@ -30,7 +30,7 @@ DEVICE = "A12BC3D4EFGH"
 def certificate_id(service: Service) -> str:
     caller = Caller(1, "administrator", "0" * 32, SCOPES_OF[Role.OWNER])
     bundle = io.BytesIO(a_bundle([DEVICE]))
-    service.importer.accept(bundle, ImportOrder(IdentityType.SERIAL_NUMBER), caller)
+    service.intake.accept(bundle, ImportOrder(IdentityType.SERIAL_NUMBER), caller)
     a_worker(service).work()
     return str(next(service.inventory.current_certificates()).id)
 

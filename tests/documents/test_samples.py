@@ -32,9 +32,9 @@ def send(verbs: Verbs, name: str, request: str, identity_type: str, credentials_
         if request == "deletion":
             return verbs.deletions.delete_listed(file, kind, verbs.caller)
         content = io.BytesIO(file.read())
-    accepted = verbs.importer.accept(content, ImportOrder(kind, credentials_file or None), verbs.caller)
+    accepted = verbs.intake.accept(content, ImportOrder(kind, credentials_file or None), verbs.caller)
     verbs.work()
-    return verbs.importer.wait(accepted.id, 0)
+    return verbs.intake.wait(accepted.id, 0)
 
 
 @pytest.mark.parametrize("row", REQUESTS, ids=lambda row: row[0])

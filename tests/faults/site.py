@@ -193,7 +193,7 @@ class Site:
         return found.finished_at is not None
 
     def worker(self, worker_id: str) -> Any:
-        """The row of a worker on the roll."""
+        """The row of a worker in the registry."""
         [found] = self.rows(sa.select(workers_table).where(workers_table.c.id == worker_id))
         return found
 

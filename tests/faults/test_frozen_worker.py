@@ -79,7 +79,7 @@ def finish_without(site: Site, frozen_one: Claim, import_id: str) -> dict[str, A
 
 
 def prove_that_it_was_refused(site: Site, claim: Claim, before: Any) -> None:
-    """It is on the roll again, and its result is not counted."""
+    """It is in the registry again, and its result is not counted."""
     wait_until(lambda: site.worker(claim.worker_id).state == "running", 60)
     assert site.worker(claim.worker_id).items_done == before.items_done
     assert site.events_of(claim.worker_id) == [JOINED, LOST, JOINED]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bulkcert.errors import Crashed, WrongPassword
 from bulkcert.imports.chunk_decisions import Create, Known, Restore, Supersede, Withdraw, decide
 from bulkcert.imports.chunk_results import Judged
-from bulkcert.store.certificates.certificates import Standing
+from bulkcert.store.certificates.certificates import CertificateSummary
 from bulkcert.store.imports.items import KeptItem
 from bulkcert.values.bulk_requests import (
     BulkRequest,
@@ -65,7 +65,7 @@ def identity_of(device: str) -> DeviceIdentity:
 class World:
     """What a store would hold, changed by steps as the commit of a chunk changes it."""
 
-    certificates: dict[int, Standing] = field(default_factory=dict)
+    certificates: dict[int, CertificateSummary] = field(default_factory=dict)
     of_import: set[int] = field(default_factory=set)
     owners: dict[str, DeviceIdentity] = field(default_factory=dict)
     results: dict[int, KeptItem] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class World:
         keys = {found.leaf.facts.public_key_sha256 for found in opened.values()}
         return Known(
             items={item.position: item for item in items if item.position not in self.results},
-            standings=[
+            summaries=[
                 each for each in self.certificates.values() if each.state is not CertificateState.DELETED
             ],
             owners={key: owner for key, owner in self.owners.items() if key in keys},
@@ -97,7 +97,7 @@ class World:
                         assert facts.public_key_sha256 not in self.owners
                         self.owners[facts.public_key_sha256] = step.identity
                     assert self.owners[facts.public_key_sha256] == step.identity
-                    self.certificates[step.certificate_id] = Standing(
+                    self.certificates[step.certificate_id] = CertificateSummary(
                         step.certificate_id, step.identity, CertificateState.CURRENT,
                         facts.fingerprint_sha256, facts.public_key_sha256,
                     )  # fmt: skip

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bulkcert.errors import AlreadyFinished, Crashed, ItemRefusal, NotStorable, Unavailable
 from bulkcert.errors.file_kinds import FileKind
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
-from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, Keeper
+from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGETHER, ChunkWorker
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store import migration
 from bulkcert.store.certificates.certificates import Certificates
@@ -381,8 +381,8 @@ class DyingOpener:
         raise KeyboardInterrupt
 
 
-def a_keeper(verbs: Verbs, opener: object) -> Keeper:
-    return Keeper(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))  # type: ignore[arg-type]
+def a_keeper(verbs: Verbs, opener: object) -> ChunkWorker:
+    return ChunkWorker(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))  # type: ignore[arg-type]
 
 
 def test_a_chunk_of_a_dead_worker_is_done_by_another_after_its_lease(verbs: Verbs) -> None:
@@ -390,9 +390,9 @@ def test_a_chunk_of_a_dead_worker_is_done_by_another_after_its_lease(verbs: Verb
     with pytest.raises(KeyboardInterrupt):
         a_keeper(verbs, DyingOpener()).work_once()
 
-    assert verbs.keeper.work_once() is False
+    assert verbs.chunk_worker.work_once() is False
     verbs.clock.pass_by(seconds=61)
-    assert verbs.keeper.work_once() is True
+    assert verbs.chunk_worker.work_once() is True
     assert verbs.codes(request) == {A: "created", B: "created"}
 
 
@@ -405,11 +405,13 @@ def test_a_worker_that_outlived_its_lease_changes_nothing(verbs: Verbs) -> None:
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             opened = list(super().open_all(files))
             verbs.clock.pass_by(seconds=61)
-            assert verbs.keeper.work_once() is True  # another worker took the chunk over and finished it
+            assert (
+                verbs.chunk_worker.work_once() is True
+            )  # another worker took the chunk over and finished it
             yield from opened
 
     a_keeper(verbs, SlowOpener()).work_once()
-    finished = verbs.importer.wait(request.id, 0)
+    finished = verbs.intake.wait(request.id, 0)
     assert (finished.counts.created, finished.counts.done, finished.counts.total) == (2, 2, 2)
     assert verbs.codes(request) == {A: "created", B: "created"}
 
@@ -424,7 +426,7 @@ def test_a_lease_is_renewed_while_a_slow_chunk_is_opened(verbs: Verbs) -> None:
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
             for answer in super().open_all(files):
                 verbs.clock.pass_by(seconds=50)
-                others.append(verbs.keeper.work_once())
+                others.append(verbs.chunk_worker.work_once())
                 yield answer
 
     a_keeper(verbs, SlowOpener()).work_once()
@@ -451,11 +453,11 @@ def test_of_a_chunk_that_kills_its_workers_only_the_poisonous_entry_fails(any_ve
     verbs, poison = any_verbs, a_pkcs12(B)
     request = verbs.accept(a_bundle([A, B, C], files={B: poison}))
     opener = PoisonedOpener(poison)
-    keeper = a_keeper(verbs, opener)
+    chunk_worker = a_keeper(verbs, opener)
     working = True
     while working:
         try:
-            working = keeper.work_once()
+            working = chunk_worker.work_once()
         except KeyboardInterrupt:
             expire_leases(verbs)
 
@@ -493,7 +495,7 @@ def test_a_fault_of_the_worker_gives_its_chunk_back_at_once(verbs: Verbs) -> Non
 
     with pytest.raises(RuntimeError):
         a_keeper(verbs, NoOpener()).work_once()
-    assert verbs.keeper.work_once() is True
+    assert verbs.chunk_worker.work_once() is True
     assert verbs.codes(request) == {A: "created"}
 
 
@@ -519,7 +521,7 @@ def test_what_a_deletion_took_out_is_not_opened_any_more(verbs: Verbs) -> None:
 def test_cancelling_stops_what_has_not_begun(any_verbs: Verbs) -> None:
     verbs = any_verbs
     request = verbs.accept(a_bundle([A, B]))
-    cancelled = verbs.importer.cancel(request.id, verbs.caller)
+    cancelled = verbs.intake.cancel(request.id, verbs.caller)
     verbs.work()
 
     assert cancelled.state is RequestState.CANCELLED
@@ -533,7 +535,7 @@ def test_cancelling_stops_what_has_not_begun(any_verbs: Verbs) -> None:
             EventType.IMPORT_CANCELLED,
             EventType.IMPORT_FINISHED,
         ]
-    assert verbs.importer.cancel(request.id, verbs.caller) == cancelled
+    assert verbs.intake.cancel(request.id, verbs.caller) == cancelled
 
 
 def test_what_a_worker_has_in_hand_is_finished_when_the_rest_is_cancelled(any_verbs: Verbs) -> None:
@@ -546,11 +548,11 @@ def test_what_a_worker_has_in_hand_is_finished_when_the_rest_is_cancelled(any_ve
         def open_all(
             self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
         ) -> Iterator[OpenedCertificate | ItemRefusal]:
-            states.append(verbs.importer.cancel(request.id, verbs.caller).state)
+            states.append(verbs.intake.cancel(request.id, verbs.caller).state)
             return super().open_all(files)
 
     assert a_keeper(verbs, Cancelling()).work_once() is True
-    ended = verbs.importer.wait(request.id, 0)
+    ended = verbs.intake.wait(request.id, 0)
     assert states == [RequestState.RUNNING]
     assert ended.state is RequestState.CANCELLED
     assert (ended.counts.created, ended.counts.failed, ended.counts.done) == (50, 10, 60)
@@ -560,11 +562,11 @@ def test_a_chunk_of_a_cancelled_import_whose_worker_died_is_not_opened_again(ver
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
     with pytest.raises(KeyboardInterrupt):
         a_keeper(verbs, DyingOpener()).work_once()
-    verbs.importer.cancel(request.id, verbs.caller)
+    verbs.intake.cancel(request.id, verbs.caller)
     verbs.clock.pass_by(seconds=61)
     verbs.work()
 
-    ended = verbs.importer.wait(request.id, 0)
+    ended = verbs.intake.wait(request.id, 0)
     assert (ended.state, ended.counts.failed) == (RequestState.CANCELLED, 60)
     assert set(verbs.codes(request).values()) == {"cancelled"}
 
@@ -573,7 +575,7 @@ def test_an_import_that_has_ended_cannot_be_cancelled(verbs: Verbs) -> None:
     request = verbs.import_bundle(a_bundle([A]))
 
     with pytest.raises(AlreadyFinished):
-        verbs.importer.cancel(request.id, verbs.caller)
+        verbs.intake.cancel(request.id, verbs.caller)
 
 
 # --- validating ---
@@ -618,43 +620,43 @@ def test_validating_finds_the_same_key_twice_however_far_apart(verbs: Verbs, apa
 # --- working ahead ---
 
 
-def a_keeper_that_works_ahead(verbs: Verbs) -> Keeper:
+def a_keeper_that_works_ahead(verbs: Verbs) -> ChunkWorker:
     lease = timedelta(seconds=60)
-    return Keeper(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, lease, works_ahead=True)
+    return ChunkWorker(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, lease, works_ahead=True)
 
 
 @pytest.mark.slow
 def test_what_is_committed_while_the_next_chunk_is_opened_is_all_there_at_the_end(any_verbs: Verbs) -> None:
     verbs = any_verbs
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(220)]))
-    keeper = a_keeper_that_works_ahead(verbs)
-    while keeper.work_once():
+    chunk_worker = a_keeper_that_works_ahead(verbs)
+    while chunk_worker.work_once():
         pass
 
-    ended = verbs.importer.wait(request.id, 0)
+    ended = verbs.intake.wait(request.id, 0)
     assert (ended.state, ended.counts.created) == (RequestState.SUCCEEDED, 220)
-    keeper.close()
+    chunk_worker.close()
 
 
 def test_a_commit_that_fails_behind_the_work_gives_its_chunk_back_and_is_told(
     verbs: Verbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
-    keeper = a_keeper_that_works_ahead(verbs)
+    chunk_worker = a_keeper_that_works_ahead(verbs)
 
     def refuse(*_: object) -> None:
         raise Unavailable("The database went away.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(keeper, "_commit", refuse)
-        assert keeper.work_once() is True
+        broken.setattr(chunk_worker, "_commit", refuse)
+        assert chunk_worker.work_once() is True
         with pytest.raises(Unavailable):
-            keeper.work_once()
-    while keeper.work_once():
+            chunk_worker.work_once()
+    while chunk_worker.work_once():
         pass
 
-    assert verbs.importer.wait(request.id, 0).counts.created == 60
-    keeper.close()
+    assert verbs.intake.wait(request.id, 0).counts.created == 60
+    chunk_worker.close()
 
 
 def test_a_commit_that_fails_is_charged_to_its_own_chunk(
@@ -662,19 +664,19 @@ def test_a_commit_that_fails_is_charged_to_its_own_chunk(
 ) -> None:
     """Whatever chunk is opened meanwhile, it is committed, and the fault is raised after that."""
     faulty, good = verbs.accept(a_bundle([A])), verbs.accept(a_bundle([B]))
-    commit = Keeper._commit
+    commit = ChunkWorker._commit
 
-    def refuse(keeper: Keeper, chunk, opened) -> None:
+    def refuse(chunk_worker: ChunkWorker, chunk, opened) -> None:
         is_given_up = any(isinstance(answer, Crashed) for answer in opened.answers.values())
         if chunk.request_id == faulty.id and not is_given_up:
             raise RuntimeError
-        commit(keeper, chunk, opened)
+        commit(chunk_worker, chunk, opened)
 
-    monkeypatch.setattr(Keeper, "_commit", refuse)
+    monkeypatch.setattr(ChunkWorker, "_commit", refuse)
     for _ in range(2 * MOST_ATTEMPTS_ALONE):  # the worker ends each time, and another one is started
-        keeper = a_keeper_that_works_ahead(verbs)
-        with suppress(RuntimeError), closing(keeper):
-            while keeper.work_once():
+        chunk_worker = a_keeper_that_works_ahead(verbs)
+        with suppress(RuntimeError), closing(chunk_worker):
+            while chunk_worker.work_once():
                 pass
 
     assert verbs.codes(good) == {B: "created"}
@@ -692,15 +694,15 @@ def test_closing_raises_the_fault_of_the_last_commit_unless_it_was_an_outage(
     expectation: AbstractContextManager[object],
 ) -> None:
     request = verbs.accept(a_bundle([A]))
-    keeper = a_keeper_that_works_ahead(verbs)
+    chunk_worker = a_keeper_that_works_ahead(verbs)
 
     def refuse(*_: object) -> None:
         raise fault("no")
 
-    monkeypatch.setattr(keeper, "_commit", refuse)
-    keeper.work_once()
+    monkeypatch.setattr(chunk_worker, "_commit", refuse)
+    chunk_worker.work_once()
     with expectation:
-        keeper.close()
+        chunk_worker.close()
     verbs.work()
 
     assert verbs.codes(request) == {A: "created"}
@@ -711,7 +713,7 @@ def test_an_outage_that_lasts_is_not_charged_to_the_files(
 ) -> None:
     """A chunk that cannot be returned while the database is away is returned when it is there again."""
     request = verbs.accept(a_bundle([A]))
-    keeper = a_keeper(verbs, InProcessOpener())
+    chunk_worker = a_keeper(verbs, InProcessOpener())
 
     def refuse(*_: object) -> None:
         raise Unavailable("The database went away.")
@@ -723,9 +725,9 @@ def test_an_outage_that_lasts_is_not_charged_to_the_files(
                 away.setattr(Store, "writing", refuse)
                 refuse()
 
-            away.setattr(keeper, "_open", lose_the_database)
-            keeper.work_once()
-    while keeper.work_once():
+            away.setattr(chunk_worker, "_open", lose_the_database)
+            chunk_worker.work_once()
+    while chunk_worker.work_once():
         pass
 
     assert verbs.codes(request) == {A: "created"}
@@ -753,9 +755,9 @@ def test_a_value_that_the_database_refuses_fails_its_item_alone(
 
 def test_closing_commits_what_is_opened(verbs: Verbs) -> None:
     request = verbs.accept(a_bundle([A]))
-    keeper = a_keeper_that_works_ahead(verbs)
-    keeper.work_once()
-    keeper.close()
+    chunk_worker = a_keeper_that_works_ahead(verbs)
+    chunk_worker.work_once()
+    chunk_worker.close()
 
     assert verbs.codes(request) == {A: "created"}
 
@@ -775,21 +777,23 @@ def test_the_next_chunk_is_opened_while_one_is_being_written(verbs: Verbs, monke
                 second.set()
             return super().open_all(files)
 
-    keeper = Keeper(verbs.store, verbs.vault, Opener(), verbs.clock, timedelta(seconds=60), works_ahead=True)
-    commit, came_meanwhile = keeper._commit, []
+    chunk_worker = ChunkWorker(
+        verbs.store, verbs.vault, Opener(), verbs.clock, timedelta(seconds=60), works_ahead=True
+    )
+    commit, came_meanwhile = chunk_worker._commit, []
 
     def commit_slowly(chunk, answers) -> None:
         with verbs.store.writing():
             came_meanwhile.append(second.wait(10))
         commit(chunk, answers)
 
-    monkeypatch.setattr(keeper, "_commit", commit_slowly)
-    while keeper.work_once():
+    monkeypatch.setattr(chunk_worker, "_commit", commit_slowly)
+    while chunk_worker.work_once():
         pass
 
     assert opened == [50, 10]
     assert came_meanwhile == [True, True]
-    keeper.close()
+    chunk_worker.close()
 
 
 def test_a_chunk_that_took_longer_than_its_lease_is_not_claimed_from_oneself(
@@ -810,24 +814,24 @@ def test_a_chunk_that_took_longer_than_its_lease_is_not_claimed_from_oneself(
             return iter(answers)
 
     lease = timedelta(seconds=60)
-    keeper = Keeper(verbs.store, verbs.vault, Opener(), verbs.clock, lease, works_ahead=True)
-    monkeypatch.setattr(keeper, "_renew", lambda _chunk: True)  # it came too late
-    while keeper.work_once():
+    chunk_worker = ChunkWorker(verbs.store, verbs.vault, Opener(), verbs.clock, lease, works_ahead=True)
+    monkeypatch.setattr(chunk_worker, "_renew", lambda _chunk: True)  # it came too late
+    while chunk_worker.work_once():
         pass
 
     assert opened == [50, 10]
-    assert verbs.importer.wait(request.id, 0).counts.created == 60
-    keeper.close()
+    assert verbs.intake.wait(request.id, 0).counts.created == 60
+    chunk_worker.close()
 
 
 def test_closing_gives_back_what_was_claimed_ahead(verbs: Verbs) -> None:
     request = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(60)]))
-    keeper = a_keeper_that_works_ahead(verbs)
-    keeper.work_once()
-    keeper.close()
+    chunk_worker = a_keeper_that_works_ahead(verbs)
+    chunk_worker.work_once()
+    chunk_worker.close()
 
-    assert verbs.keeper.work_once() is True
-    assert verbs.importer.wait(request.id, 0).counts.created == 60
+    assert verbs.chunk_worker.work_once() is True
+    assert verbs.intake.wait(request.id, 0).counts.created == 60
 
 
 # --- several workers at once ---
@@ -856,7 +860,7 @@ def test_workers_that_meet_at_the_same_rows_try_again(any_verbs: Verbs) -> None:
     for worker in workers:
         worker.join(60)
 
-    ended = verbs.importer.wait(request.id, 0)
+    ended = verbs.intake.wait(request.id, 0)
     codes = {item.identity: item.result and item.result.code for item in every_item(verbs, request)}
     assert (codes[A], codes[B]) == ("duplicate_key", "duplicate_key")
     assert (ended.counts.created, ended.counts.failed, ended.counts.done) == (198, 2, 200)
@@ -872,13 +876,13 @@ def every_item(verbs: Verbs, request: BulkRequest) -> list[Item]:
 def test_imports_share_the_workers_in_turns(verbs: Verbs) -> None:
     large = verbs.accept(a_bundle([f"SERIAL{number:06}" for number in range(500)]))
     for _ in range(3):
-        verbs.keeper.work_once()
+        verbs.chunk_worker.work_once()
     small = verbs.accept(a_bundle([A]))
-    verbs.keeper.work_once()
-    verbs.keeper.work_once()
+    verbs.chunk_worker.work_once()
+    verbs.chunk_worker.work_once()
 
-    assert verbs.importer.wait(small.id, 0).state.is_finished
-    assert not verbs.importer.wait(large.id, 0).state.is_finished
+    assert verbs.intake.wait(small.id, 0).state.is_finished
+    assert not verbs.intake.wait(large.id, 0).state.is_finished
 
 
 # --- counting, whatever comes ---

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
-from bulkcert.imports.chunk_work import MOST_ATTEMPTS_TOGETHER, Keeper
+from bulkcert.imports.chunk_work import MOST_ATTEMPTS_TOGETHER, ChunkWorker
 from bulkcert.opening.opener import Opener
 from bulkcert.store.imports.requests import Load
 from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
@@ -60,7 +60,7 @@ class Site:
 
     verbs: Verbs
     opener: SimulatedOpener
-    keeper: Keeper
+    chunk_worker: ChunkWorker
 
     def accept(self, content: bytes, files: int, login: str = "administrator") -> BulkRequest:
         names = [f"SERIAL{number:06}" for number in range(files)]
@@ -69,13 +69,13 @@ class Site:
         return verbs.accept(a_bundle(names, files=dict.fromkeys(names, content)))
 
     def find(self, request: BulkRequest) -> BulkRequest:
-        return self.verbs.importer.wait(request.id, 0)
+        return self.verbs.intake.wait(request.id, 0)
 
     def work_until_finished(self, request: BulkRequest) -> float:
         """Work until an import is finished; returns the seconds that it took."""
         start = self.opener.elapsed
         while not self.find(request).state.is_finished:
-            assert self.keeper.work_once()
+            assert self.chunk_worker.work_once()
         return self.opener.elapsed - start
 
     def codes(self, request: BulkRequest) -> list[str | None]:
@@ -86,11 +86,11 @@ class Site:
 
 def a_site(verbs: Verbs, *, works_ahead: bool = False, **limits: int) -> Site:
     opener = SimulatedOpener()
-    keeper = Keeper(
+    chunk_worker = ChunkWorker(
         verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60),
         works_ahead=works_ahead, limits=Limits(**limits), elapsed=lambda: opener.elapsed,
     )  # fmt: skip
-    return Site(verbs, opener, keeper)
+    return Site(verbs, opener, chunk_worker)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def site(any_verbs: Verbs) -> Site:
 
 def test_a_chunk_that_takes_long_is_given_back_with_what_is_done_committed(site: Site) -> None:
     request = site.accept(SLOW, 10)
-    site.keeper.work_once()
+    site.chunk_worker.work_once()
 
     assert site.opener.elapsed == 2.0
     assert site.find(request).counts.done == 4
@@ -121,10 +121,10 @@ def test_a_chunk_that_takes_long_is_given_back_with_what_is_done_committed(site:
 def test_a_chunk_that_is_given_back_is_no_failed_attempt_and_ends_exactly(site: Site) -> None:
     request = site.accept(COSTLY, 3 * MOST_ATTEMPTS_TOGETHER)
     for done in range(1, 3 * MOST_ATTEMPTS_TOGETHER + 1):
-        assert site.keeper.work_once()
+        assert site.chunk_worker.work_once()
         assert site.find(request).counts.done == done
 
-    assert site.keeper.work_once() is False
+    assert site.chunk_worker.work_once() is False
     assert set(site.codes(request)) == {"not_pkcs12"}
     with site.verbs.store.reading() as tx:
         assert tx.requests.load() == Load(0, 0)
@@ -132,25 +132,25 @@ def test_a_chunk_that_is_given_back_is_no_failed_attempt_and_ends_exactly(site: 
 
 def test_a_chunk_is_given_back_before_a_file_that_would_make_it_late(site: Site) -> None:
     request = site.accept(NEARLY_A_SLICE, 10)
-    site.keeper.work_once()
+    site.chunk_worker.work_once()
 
     assert site.find(request).counts.done == 1
 
 
 def test_a_chunk_that_was_given_back_can_be_cancelled(site: Site) -> None:
     request = site.accept(COSTLY, 5)
-    site.keeper.work_once()
+    site.chunk_worker.work_once()
 
-    ended = site.verbs.importer.cancel(request.id, site.verbs.caller)
+    ended = site.verbs.intake.cancel(request.id, site.verbs.caller)
     assert ended.state is RequestState.CANCELLED
     assert site.codes(request) == ["not_pkcs12"] + ["cancelled"] * 4
-    assert site.keeper.work_once() is False
+    assert site.chunk_worker.work_once() is False
 
 
 def test_opening_that_only_waits_is_charged_half_of_the_time(site: Site) -> None:
     request = site.accept(COSTLY, 5)
     site.opener.idle = True
-    site.keeper.work_once()
+    site.chunk_worker.work_once()
 
     with site.verbs.store.reading() as tx:
         assert tx.turns.account(request.id).used_seconds == pytest.approx(1.6)
@@ -161,11 +161,11 @@ def test_a_worker_that_works_ahead_takes_up_again_what_its_own_commit_gave_back(
     """Nothing waits then but what it holds itself, and it must not take that for the end of the work."""
     site = a_site(any_verbs, works_ahead=True)
     request = site.accept(COSTLY, 10)
-    while site.keeper.work_once():
+    while site.chunk_worker.work_once():
         pass
 
     assert site.codes(request) == ["not_pkcs12"] * 10
-    site.keeper.close()
+    site.chunk_worker.close()
 
 
 def test_a_chunk_that_confined_children_opened_in_part_is_no_failed_attempt(
@@ -173,13 +173,13 @@ def test_a_chunk_that_confined_children_opened_in_part_is_no_failed_attempt(
 ) -> None:
     """The child works ahead, so it ends with the slice; nothing of that counts against the files."""
     monkeypatch.setattr("bulkcert.imports.chunk_work.SLICE_SECONDS", 0.0)
-    keeper = Keeper(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))
+    chunk_worker = ChunkWorker(verbs.store, verbs.vault, opener, verbs.clock, timedelta(seconds=60))
     names = [f"SERIAL{number:06}" for number in range(2 * MOST_ATTEMPTS_TOGETHER)]
     file = a_pkcs12(names[0], "another password")
     request = verbs.accept(a_bundle(names, files=dict.fromkeys(names, file)))
     for done in range(1, len(names) + 1):
-        assert keeper.work_once()
-        assert verbs.importer.wait(request.id, 0).counts.done == done
+        assert chunk_worker.work_once()
+        assert verbs.intake.wait(request.id, 0).counts.done == done
         with verbs.store.engine.connect() as connection:
             attempts = connection.exec_driver_sql("SELECT attempts FROM chunks").scalars().all()
         assert attempts == ([0] if done < len(names) else [])
@@ -202,7 +202,7 @@ def test_who_used_least_is_next_each_time(site: Site) -> None:
     served = ""
     for _ in range(15):
         before = {login: site.find(request).counts.done for login, request in requests.items()}
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
         served += "".join(
             login for login, request in requests.items() if site.find(request).counts.done > before[login]
         )
@@ -222,10 +222,10 @@ def test_an_honest_import_is_done_soon_whatever_waits(
     for login in hostile:
         site.accept(COSTLY, 40, login)
     for _ in range(slices_before):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
     honest = site.accept(CHEAP, 100, "colleague")
     seconds = site.work_until_finished(honest)
-    site.keeper.close()
+    site.chunk_worker.close()
 
     slices_of_others = 2 if hostile[0] == "one" else 12
     assert seconds <= slices_of_others * SECONDS[COSTLY] + 100 * SECONDS[CHEAP] + 0.001
@@ -235,7 +235,7 @@ def test_principals_have_equal_shares_however_many_imports_they_have(site: Site)
     many = [site.accept(SLOW, 40, "many") for _ in range(5)]
     one = site.accept(SLOW, 40, "one")
     for _ in range(10):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
 
     assert site.find(one).counts.done == 20
     assert [site.find(request).counts.done for request in many] == [4] * 5
@@ -259,10 +259,10 @@ def test_workers_that_claim_at_the_same_time_serve_different_principals(site: Si
 def test_nobody_saves_up_by_waiting(site: Site) -> None:
     site.accept(SLOW, 100, "early")
     for _ in range(10):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
     late = site.accept(SLOW, 100, "late")
     for _ in range(4):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
 
     assert site.find(late).counts.done == 8
 
@@ -272,7 +272,7 @@ def test_nobody_pays_for_time_that_no_other_wanted(site: Site) -> None:
     site.accept(SLOW, 100, "late")
     again = site.accept(SLOW, 100, "early")
     for _ in range(4):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
 
     assert site.find(again).counts.done == 8
 
@@ -313,7 +313,7 @@ def test_files_that_take_too_long_send_their_import_to_the_end_of_the_queue_and_
 ) -> None:
     hostile = site.accept(ENDLESS, 60, "hostile")
     for _ in range(MOST_TOO_COSTLY_IN_TURN):
-        site.keeper.work_once()
+        site.chunk_worker.work_once()
     site.work_until_finished(site.accept(SLOW, 60, "colleague"))
     assert site.find(hostile).counts.done == MOST_TOO_COSTLY_IN_TURN
 

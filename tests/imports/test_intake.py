@@ -18,7 +18,7 @@ from bulkcert.errors import (
     TooManyRequests,
 )
 from bulkcert.imports import intake
-from bulkcert.imports.intake import Importer
+from bulkcert.imports.intake import ImportIntake
 from bulkcert.values.bulk_requests import ImportOrder, OnConflict, RequestKind, RequestState, new_request_id
 from bulkcert.values.events import EventType
 from bulkcert.values.identities import IdentityType
@@ -99,7 +99,7 @@ def test_items_that_cannot_be_opened_fail_at_once_and_the_rest_wait(verbs: Verbs
         "D12BC3D4EFGH": "too_large",
         "E12BC3D4EFGH": "no_pkcs12",
     }
-    assert (request.counts.total, verbs.importer.wait(request.id, 0).counts.failed) == (4, 3)
+    assert (request.counts.total, verbs.intake.wait(request.id, 0).counts.failed) == (4, 3)
 
 
 def test_an_import_whose_items_all_failed_at_once_is_finished(verbs: Verbs) -> None:
@@ -120,7 +120,7 @@ def test_the_same_bundle_joins_the_import_that_still_runs(verbs: Verbs) -> None:
 
     def join(content: bytes, conflict: OnConflict = OnConflict.REPLACE) -> str:
         order = ImportOrder(IdentityType.SERIAL_NUMBER, None, conflict)
-        return verbs.importer.join_or_accept(io.BytesIO(content), order, verbs.caller).id
+        return verbs.intake.join_or_accept(io.BytesIO(content), order, verbs.caller).id
 
     first = join(bundle)
     assert join(bundle) == first
@@ -133,9 +133,9 @@ def test_the_same_bundle_joins_the_import_that_still_runs(verbs: Verbs) -> None:
 def test_waiting_ends_when_the_import_does_or_the_time_is_over(verbs: Verbs) -> None:
     request = verbs.accept(a_bundle(SERIALS[:1]))
 
-    assert verbs.importer.wait(request.id, 0.01).state is RequestState.PENDING
+    assert verbs.intake.wait(request.id, 0.01).state is RequestState.PENDING
     verbs.work()
-    assert verbs.importer.wait(request.id, 60).state is RequestState.SUCCEEDED
+    assert verbs.intake.wait(request.id, 60).state is RequestState.SUCCEEDED
 
 
 def test_many_items_wait_in_several_chunks(verbs: Verbs) -> None:
@@ -170,9 +170,9 @@ def test_request_ids_sort_by_time(verbs: Verbs) -> None:
 def test_a_bundle_sent_again_after_a_deletion_is_a_new_import(verbs: Verbs) -> None:
     bundle = a_bundle(SERIALS)
     order = ImportOrder(IdentityType.SERIAL_NUMBER)
-    first = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
+    first = verbs.intake.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
     verbs.deletions.delete(SERIALS[:2], IdentityType.SERIAL_NUMBER, verbs.caller)
-    second = verbs.importer.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
+    second = verbs.intake.join_or_accept(io.BytesIO(bundle), order, verbs.caller)
     verbs.work()
 
     assert second.id != first.id
@@ -202,7 +202,7 @@ def test_the_same_key_with_the_same_bundle_is_one_import_for_a_day(any_verbs: Ve
     order = ImportOrder(IdentityType.SERIAL_NUMBER)
 
     def send(key: str, content: bytes = bundle, order: ImportOrder = order) -> str:
-        return verbs.importer.accept(io.BytesIO(content), order, verbs.caller, key).id
+        return verbs.intake.accept(io.BytesIO(content), order, verbs.caller, key).id
 
     first = send("a")
     assert send("a") == first
@@ -220,10 +220,10 @@ def test_the_same_key_with_the_same_bundle_is_one_import_for_a_day(any_verbs: Ve
 
 def test_a_key_belongs_to_its_caller(verbs: Verbs) -> None:
     bundle, order = a_bundle(SERIALS), ImportOrder(IdentityType.SERIAL_NUMBER)
-    first = verbs.importer.accept(io.BytesIO(bundle), order, verbs.caller, "a")
+    first = verbs.intake.accept(io.BytesIO(bundle), order, verbs.caller, "a")
     other = replace(verbs.caller, principal_id=2, login="other")
 
-    assert verbs.importer.accept(io.BytesIO(bundle), order, other, "a").id != first.id
+    assert verbs.intake.accept(io.BytesIO(bundle), order, other, "a").id != first.id
 
 
 def test_a_key_that_comes_many_times_at_once_is_one_import(any_verbs: Verbs) -> None:
@@ -233,7 +233,7 @@ def test_a_key_that_comes_many_times_at_once_is_one_import(any_verbs: Verbs) -> 
 
     def send(_: int) -> str:
         together.wait(30)
-        return verbs.importer.accept(io.BytesIO(bundle), order, verbs.caller, "a").id
+        return verbs.intake.accept(io.BytesIO(bundle), order, verbs.caller, "a").id
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(send, range(8)))) == 1
@@ -256,7 +256,7 @@ def test_a_key_that_comes_many_times_at_once_is_one_import(any_verbs: Verbs) -> 
 def test_more_work_than_may_wait_is_refused_until_some_is_done(
     verbs: Verbs, limits: Limits, other_is_refused: bool
 ) -> None:
-    intake = Importer(verbs.store, verbs.vault, limits, verbs.clock)
+    intake = ImportIntake(verbs.store, verbs.vault, limits, verbs.clock)
     order = ImportOrder(IdentityType.SERIAL_NUMBER)
     other = replace(verbs.caller, principal_id=2, login="other")
 
@@ -282,7 +282,7 @@ def test_a_bundle_is_checked_when_its_turn_comes_and_refused_when_it_does_not(
 ) -> None:
     monkeypatch.setattr("bulkcert.capacity.bundle_checks.WAIT_SECONDS", 0.05)
     checks = BundleChecks(most=2, most_of_principal=1)
-    accept = Importer(verbs.store, verbs.vault, Limits(), verbs.clock, checks=checks).accept
+    accept = ImportIntake(verbs.store, verbs.vault, Limits(), verbs.clock, checks=checks).accept
     order = ImportOrder(IdentityType.SERIAL_NUMBER, None, OnConflict.REPLACE)
 
     with checks.hold(verbs.caller), pytest.raises(TooManyChecks):

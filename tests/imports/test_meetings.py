@@ -8,7 +8,7 @@ import pytest
 
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.errors import StorageFull, Unavailable
-from bulkcert.inventory.deletion_transaction import Deleting, read_devices
+from bulkcert.inventory.deletion_transaction import DeletionTransaction, read_devices
 from bulkcert.opening.opener import ChildDoesNotStart
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.deployments.planning import Planning
@@ -94,7 +94,7 @@ def test_a_deletion_leaves_the_owner_of_a_key_that_comes_meanwhile(
 
     monkeypatch.setattr(DeviceKeys, "delete_of", delete_of)
     with verbs.store.writing() as tx:
-        Deleting(tx, "somebody", verbs.clock()).delete(read_devices([A], SERIAL))
+        DeletionTransaction(tx, "somebody", verbs.clock()).delete(read_devices([A], SERIAL))
     begun[0].join()
     other = verbs.import_bundle(a_bundle([B], files={B: a_pkcs12(B, key=key)}))
 
@@ -120,10 +120,10 @@ def test_an_outage_however_long_fails_no_file(
         raise fault
 
     with pytest.MonkeyPatch.context() as outage:
-        outage.setattr(verbs.keeper, where, break_off)
+        outage.setattr(verbs.chunk_worker, where, break_off)
         for _ in range(12):
             with pytest.raises(type(fault)):
-                verbs.keeper.work_once()
+                verbs.chunk_worker.work_once()
     verbs.work()
 
     assert verbs.codes(request) == {A: "created"}

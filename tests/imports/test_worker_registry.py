@@ -1,11 +1,11 @@
-"""The roll of workers: who joined, left, or fell silent, with an event for each."""
+"""The registry of workers: who joined, left, or fell silent, with an event for each."""
 
 from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from bulkcert.imports.chunk_work import Keeper
-from bulkcert.imports.worker_registry import Roll
+from bulkcert.imports.chunk_work import ChunkWorker
+from bulkcert.imports.worker_registry import WorkerRegistry
 from bulkcert.values.events import EventType
 from bulkcert.values.workers import WorkerState
 from tests.builders import a_bundle
@@ -15,8 +15,8 @@ LEASE = timedelta(seconds=20)
 A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"
 
 
-def a_roll(verbs: Verbs) -> Roll:
-    return Roll(verbs.store, verbs.clock, LEASE)
+def a_roll(verbs: Verbs) -> WorkerRegistry:
+    return WorkerRegistry(verbs.store, verbs.clock, LEASE)
 
 
 def states(verbs: Verbs) -> dict[str, WorkerState]:
@@ -54,7 +54,7 @@ def test_a_worker_that_falls_silent_is_lost_and_its_chunk_is_free(verbs: Verbs) 
         ("worker lost", "warning", silent)
     ]
     assert states(verbs) == {silent: WorkerState.LOST, alive: WorkerState.RUNNING}
-    assert verbs.keeper.work_once() is True
+    assert verbs.chunk_worker.work_once() is True
 
 
 def test_a_worker_that_was_thought_lost_and_lives_joins_again(verbs: Verbs) -> None:
@@ -69,8 +69,8 @@ def test_a_worker_that_was_thought_lost_and_lives_joins_again(verbs: Verbs) -> N
 
 def test_a_worker_counts_the_devices_that_it_did(verbs: Verbs) -> None:
     worker = a_roll(verbs).join()
-    keeper = Keeper(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, LEASE, worker)
+    chunk_worker = ChunkWorker(verbs.store, verbs.vault, InProcessOpener(), verbs.clock, LEASE, worker)
     verbs.accept(a_bundle([A, B]))
-    keeper.work_once()
+    chunk_worker.work_once()
 
     assert [found.items_done for found in a_roll(verbs).list(10)] == [2]

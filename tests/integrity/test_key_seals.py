@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bulkcert.errors import BrokenSeal
 from bulkcert.integrity.demand import CHECK, Demand, demands_binding, seal_check
 from bulkcert.integrity.key_seals import KeyOpener, bind_key, is_bound
-from bulkcert.inventory.key_release import Releaser
+from bulkcert.inventory.key_release import KeyRelease
 from bulkcert.store.store import Store
 from bulkcert.store.tables.certificates import certificates
 from bulkcert.store.tables.schema import vault_checks
@@ -35,7 +35,7 @@ def ids(verbs: Verbs) -> dict[str, int]:
 
 
 def release(verbs: Verbs, certificate_id: int) -> None:
-    Releaser(verbs.store, verbs.vault, verbs.clock).release(
+    KeyRelease(verbs.store, verbs.vault, verbs.clock).release(
         certificate_id, password=PASSWORD, actor="administrator", **RELEASED
     )
 

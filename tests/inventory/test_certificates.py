@@ -103,7 +103,7 @@ def test_a_deletion_wins_over_what_an_earlier_import_has_not_done_yet(any_verbs:
     assert verbs.codes(request) == {A: "deleted"}
     assert verbs.codes(waiting) == {A: "deleted_meanwhile", B: "created"}
     assert current(verbs) == {B}
-    finished = verbs.importer.wait(waiting.id, 0)
+    finished = verbs.intake.wait(waiting.id, 0)
     assert (finished.counts.done, finished.counts.created, finished.counts.failed) == (2, 1, 1)
 
 
@@ -112,7 +112,7 @@ def test_a_deletion_of_all_that_an_import_still_waits_for_finishes_it(any_verbs:
     waiting = verbs.accept(a_bundle([A, B]))
     verbs.deletions.delete([A, B], SERIAL, verbs.caller)
 
-    assert verbs.importer.wait(waiting.id, 0).state is RequestState.FAILED
+    assert verbs.intake.wait(waiting.id, 0).state is RequestState.FAILED
     verbs.work()
     assert current(verbs) == set()
 
@@ -372,4 +372,4 @@ def test_a_list_longer_than_one_statement_takes_is_deleted_whole(verbs: Verbs) -
     request = verbs.deletions.delete(serials, SERIAL, verbs.caller)
 
     assert (request.counts.deleted, request.counts.not_found) == (1100, 100)
-    assert verbs.importer.wait(waiting.id, 0).counts.failed == 1100
+    assert verbs.intake.wait(waiting.id, 0).counts.failed == 1100

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bulkcert.errors import Contended, IdempotencyKeyReused
-from bulkcert.imports.chunk_commit import Keeping
+from bulkcert.imports.chunk_commit import ChunkCommit
 from bulkcert.store.imports.items import Items
 from bulkcert.store.store import Store
 from bulkcert.store.tables.certificates import certificates, device_keys
@@ -269,11 +269,11 @@ def test_what_a_worker_is_keeping_when_a_deletion_comes_is_deleted(
 ) -> None:
     verbs = postgres_verbs
     waiting = verbs.accept(a_bundle([A, B]))
-    kept, finish = threading.Event(), Keeping.finish
+    kept, finish = threading.Event(), ChunkCommit.finish
 
     with somebody_waits(verbs.store) as wait:
 
-        def finish_late(keeping: Keeping, *given: Any) -> Any:
+        def finish_late(keeping: ChunkCommit, *given: Any) -> Any:
             kept.set()
             wait()
             return finish(keeping, *given)
@@ -282,7 +282,7 @@ def test_what_a_worker_is_keeping_when_a_deletion_comes_is_deleted(
             assert kept.wait(LONG)
             return verbs.deletions.delete([A], SERIAL, verbs.caller)
 
-        monkeypatch.setattr(Keeping, "finish", finish_late)
+        monkeypatch.setattr(ChunkCommit, "finish", finish_late)
         _, deletion = at_once(verbs.work, delete)
 
     assert verbs.codes(waiting) == {A: "created", B: "created"}
@@ -308,7 +308,7 @@ def test_deletions_and_workers_at_once_leave_nothing_half_done(postgres_verbs: V
         lambda: delete(serials[:200]), lambda: delete(serials[199::-1]), verbs.work, verbs.work, verbs.work
     )
 
-    request = verbs.importer.wait(waiting.id, 0)
+    request = verbs.intake.wait(waiting.id, 0)
     assert request.state.is_finished
     assert request.counts.done == 300
     codes = verbs.codes(request)
@@ -349,7 +349,7 @@ def test_a_long_list_is_deleted_whole(any_verbs: Verbs) -> None:
     request = any_verbs.deletions.delete(serials, SERIAL, any_verbs.caller)
 
     assert (request.counts.deleted, request.counts.not_found) == (1100, 4901)
-    assert any_verbs.importer.wait(waiting.id, 0).counts.failed == 1100
+    assert any_verbs.intake.wait(waiting.id, 0).counts.failed == 1100
     with any_verbs.store.reading() as tx:
         assert tx.items.page(request.id, None, 9, "NTk5OQ").items[-1].identity == serials[-1]  # after 5999
 

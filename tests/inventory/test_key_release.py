@@ -9,7 +9,7 @@ import pytest
 from bulkcert.errors import BrokenSeal, MalformedRequest, NotFound, Unavailable, WeakPassword
 from bulkcert.formats.pkcs12.opening import open as open_pkcs12
 from bulkcert.inventory import key_release as module
-from bulkcert.inventory.key_release import Releaser
+from bulkcert.inventory.key_release import KeyRelease
 from bulkcert.store.events import Events
 from bulkcert.store.store import Store
 from bulkcert.values.certificates import CertificateState
@@ -27,8 +27,8 @@ PASSWORD = Secret(b"correct horse battery")
 
 
 @pytest.fixture
-def releaser(store: Store, vault: Vault, clock: Clock) -> Releaser:
-    return Releaser(store, vault, clock)
+def key_release(store: Store, vault: Vault, clock: Clock) -> KeyRelease:
+    return KeyRelease(store, vault, clock)
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ def certificate_id(verbs: Verbs) -> int:
     return item.result.certificate_id
 
 
-def release(releaser: Releaser, certificate_id: int, **differing: object) -> module.Released:
+def release(key_release: KeyRelease, certificate_id: int, **differing: object) -> module.Released:
     order = {
         "release_format": ReleaseFormat.PKCS12,
         "encryption": Encryption.AES256,
         "password": PASSWORD,
         "actor": "olga",
     }
-    return releaser.release(certificate_id, **(order | differing))  # type: ignore[arg-type]
+    return key_release.release(certificate_id, **(order | differing))  # type: ignore[arg-type]
 
 
 def releases(store: Store) -> list[Event]:
@@ -56,9 +56,9 @@ def releases(store: Store) -> list[Event]:
 
 
 def test_a_release_is_recorded_with_who_what_and_how(
-    releaser: Releaser, store: Store, certificate_id: int
+    key_release: KeyRelease, store: Store, certificate_id: int
 ) -> None:
-    released = release(releaser, certificate_id)
+    released = release(key_release, certificate_id)
 
     [event] = releases(store)
     assert event.actor == "olga"
@@ -73,15 +73,15 @@ def test_a_release_is_recorded_with_who_what_and_how(
 
 
 def test_the_encryption_of_a_pem_is_not_told_as_that_of_a_pkcs12(
-    releaser: Releaser, store: Store, certificate_id: int
+    key_release: KeyRelease, store: Store, certificate_id: int
 ) -> None:
-    release(releaser, certificate_id, release_format=ReleaseFormat.PEM)
+    release(key_release, certificate_id, release_format=ReleaseFormat.PEM)
 
     assert releases(store)[0].facts["encryption"] is None
 
 
 def test_the_event_is_in_the_file_before_anything_is_returned(
-    releaser: Releaser,
+    key_release: KeyRelease,
     certificate_id: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,13 +97,13 @@ def test_the_event_is_in_the_file_before_anything_is_returned(
         return values
 
     monkeypatch.setattr(module, "Released", made)
-    release(releaser, certificate_id)
+    release(key_release, certificate_id)
 
     assert found == [1]
 
 
 def test_nothing_is_released_where_the_event_cannot_be_written(
-    releaser: Releaser, store: Store, certificate_id: int, monkeypatch: pytest.MonkeyPatch
+    key_release: KeyRelease, store: Store, certificate_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise Unavailable("The database is busy.")
@@ -111,13 +111,13 @@ def test_nothing_is_released_where_the_event_cannot_be_written(
     with monkeypatch.context() as patched:
         patched.setattr(Events, "append", fail)
         with pytest.raises(Unavailable):
-            release(releaser, certificate_id)
+            release(key_release, certificate_id)
 
     assert releases(store) == []
 
 
 def test_nothing_is_released_where_the_database_refuses_the_event(
-    releaser: Releaser, store: Store, certificate_id: int
+    key_release: KeyRelease, store: Store, certificate_id: int
 ) -> None:
     with store.engine.connect() as connection:
         connection.exec_driver_sql(
@@ -126,31 +126,33 @@ def test_nothing_is_released_where_the_database_refuses_the_event(
         connection.commit()
 
     with pytest.raises(Exception, match="full"):
-        release(releaser, certificate_id)
+        release(key_release, certificate_id)
     assert releases(store) == []
 
 
-def test_a_superseded_certificate_is_released(releaser: Releaser, verbs: Verbs, certificate_id: int) -> None:
+def test_a_superseded_certificate_is_released(
+    key_release: KeyRelease, verbs: Verbs, certificate_id: int
+) -> None:
     verbs.import_bundle(a_bundle([DEVICE]))
     with verbs.store.reading() as tx:
         assert tx.certificates.find(certificate_id).state is CertificateState.SUPERSEDED
 
-    opened = open_pkcs12(release(releaser, certificate_id).content.reveal(), PASSWORD)
+    opened = open_pkcs12(release(key_release, certificate_id).content.reveal(), PASSWORD)
     assert opened.leaf.facts.subject.common_name == DEVICE
 
 
 def test_a_deleted_certificate_is_not_there(
-    releaser: Releaser, store: Store, verbs: Verbs, certificate_id: int
+    key_release: KeyRelease, store: Store, verbs: Verbs, certificate_id: int
 ) -> None:
     verbs.deletions.delete([DEVICE], None, verbs.caller)
 
     with pytest.raises(NotFound):
-        release(releaser, certificate_id)
+        release(key_release, certificate_id)
     assert releases(store) == []
 
 
 def test_one_that_is_deleted_while_its_file_is_made_is_not_released(
-    releaser: Releaser,
+    key_release: KeyRelease,
     store: Store,
     verbs: Verbs,
     certificate_id: int,
@@ -165,14 +167,14 @@ def test_one_that_is_deleted_while_its_file_is_made_is_not_released(
     monkeypatch.setattr(module, "make_pkcs12", make_slowly)
 
     with pytest.raises(NotFound):
-        release(releaser, certificate_id)
+        release(key_release, certificate_id)
     assert releases(store) == []
 
 
 @pytest.mark.parametrize("certificate_id", [0, -1, 10**17])
-def test_an_unknown_one_is_not_there(releaser: Releaser, certificate_id: int) -> None:
+def test_an_unknown_one_is_not_there(key_release: KeyRelease, certificate_id: int) -> None:
     with pytest.raises(NotFound):
-        release(releaser, certificate_id)
+        release(key_release, certificate_id)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_an_unknown_one_is_not_there(releaser: Releaser, certificate_id: int) ->
 def test_a_password_that_does_not_protect_is_refused_before_a_key_is_opened(
     store: Store, clock: Clock, certificate_id: int, password: bytes, refusal: type[Exception]
 ) -> None:
-    blind = Releaser(store, Vault((MasterKey(Secret(b"another master key, of 32 bytes.")),)), clock)
+    blind = KeyRelease(store, Vault((MasterKey(Secret(b"another master key, of 32 bytes.")),)), clock)
 
     with pytest.raises(refusal):
         release(blind, certificate_id, password=Secret(password))
@@ -201,10 +203,12 @@ def test_a_password_that_does_not_protect_is_refused_before_a_key_is_opened(
 
 
 def test_a_generated_password_passes_its_own_rule_and_is_never_the_same(
-    releaser: Releaser, certificate_id: int
+    key_release: KeyRelease, certificate_id: int
 ) -> None:
     passwords = {
-        release(releaser, certificate_id, password=None, release_format=ReleaseFormat.PEM).password.reveal()
+        release(
+            key_release, certificate_id, password=None, release_format=ReleaseFormat.PEM
+        ).password.reveal()
         for _ in range(20)
     }
 
@@ -212,8 +216,8 @@ def test_a_generated_password_passes_its_own_rule_and_is_never_the_same(
     assert {len(password) for password in passwords} == {24}
 
 
-def test_what_is_released_does_not_print(releaser: Releaser, certificate_id: int) -> None:
-    released = release(releaser, certificate_id)
+def test_what_is_released_does_not_print(key_release: KeyRelease, certificate_id: int) -> None:
+    released = release(key_release, certificate_id)
 
     assert "correct horse" not in repr(released)
     assert repr(released.content) == "Secret(***)"

@@ -1,4 +1,4 @@
-"""The main job on the shipped service, over HTTPS, through both doors. Reads like the manual."""
+"""The main job on the shipped service, over HTTPS, through both APIs. Reads like the manual."""
 
 import json
 import os
@@ -27,7 +27,7 @@ CITRIX_IMPORT = {
 
 
 class Client:
-    """What an administrator's script does, in both doors."""
+    """What an administrator's script does, in both APIs."""
 
     def __init__(self, service: LiveService) -> None:
         self.service = service

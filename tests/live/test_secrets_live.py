@@ -1,6 +1,6 @@
 """Promise P9: what is secret in a bundle is nowhere to be found, whatever becomes of the bundle.
 
-One run sends canary passwords and keys through both doors, good and bad, kills a worker on the way, and looks at
+One run sends canary passwords and keys through both APIs, good and bad, kills a worker on the way, and looks at
 files, processes, log and answers meanwhile. That the searching finds something is shown at the end, on canaries
 that are planted.
 """
@@ -129,7 +129,7 @@ class Bundles:
 
 
 class Talker:
-    """Talks to both doors, and keeps every answer."""
+    """Talks to both APIs, and keeps every answer."""
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
@@ -230,7 +230,7 @@ def send_all(
 ) -> tuple[dict[str, dict[str, int]], dict[str, str], dict[str, str]]:  # fmt: skip
     slowly = talker.upload_slowly(bundles.good(20, rsa_keys=True)).json()
     in_form = talker.upload(bundles.good(5)).json()
-    first_door = talker.citrix_import(bundles.good(10)).json()
+    citrix = talker.citrix_import(bundles.good(10)).json()
     killed = talker.upload(bundles.good(12, plain=200), prefer="respond-async").json()
     os.kill(talker.service.worker_pids[0], signal.SIGKILL)
     assert talker.call("GET", f"/api/v1/imports/{killed['id']}").json()["finished_at"] is None, (
@@ -244,7 +244,7 @@ def send_all(
     counts = {
         "slowly": slowly["counts"],
         "in a form": in_form["counts"],
-        "door one": {"created": int(first_door["successCount"])},
+        "Citrix API": {"created": int(citrix["successCount"])},
         "worker killed": talker.finished(killed["id"])["counts"],
     }
     return counts, expected_codes, talker.codes(failed["id"])
@@ -339,7 +339,7 @@ def searched(content: bytes, evidence: Aftermath) -> set[str]:
 def test_the_run_did_what_it_claims(aftermath: Aftermath) -> None:
     assert len(aftermath.bundles.passwords) > 100
     assert {name: counts["created"] for name, counts in aftermath.counts.items()} == {
-        "slowly": 20, "in a form": 5, "door one": 10, "worker killed": 212,
+        "slowly": 20, "in a form": 5, "Citrix API": 10, "worker killed": 212,
     }  # fmt: skip
     assert {name: aftermath.codes[name] for name in aftermath.expected_codes} == aftermath.expected_codes
     assert all(aftermath.watch.looked[kind] > 10 for kind in ("command lines", "environments", "files"))

@@ -93,7 +93,7 @@ def whole(read: Callable[[Transaction, str | None], Page[Any]]) -> Callable[[Tra
 ALL = DeploymentFilter()
 LISTS: dict[str, Callable[[Transaction], Sequence[Any]]] = {
     "certificates": whole(lambda tx, cursor: tx.certificates.page(CertificateFilter(), 1, cursor)),
-    "standings": lambda tx: tx.certificates.standings(IdentityType.SERIAL_NUMBER, DEVICES),
+    "standings": lambda tx: tx.certificates.summaries(IdentityType.SERIAL_NUMBER, DEVICES),
     "chains": whole(lambda tx, cursor: tx.certificates.chain_page(1, cursor)),
     "imports": whole(lambda tx, cursor: tx.requests.page(RequestKind.IMPORT, 1, cursor)),
     "deployments": whole(lambda tx, cursor: tx.deployments.page(ALL, 1, cursor)),
@@ -226,7 +226,7 @@ def test_p32_an_import_that_nobody_can_read_delays_no_other(verbs: Verbs, values
     other = verbs.accept(a_bundle(["C12BC3D4EFGH"]))
     verbs.work()
 
-    assert verbs.importer.wait(other.id, 0).state.is_finished
+    assert verbs.intake.wait(other.id, 0).state.is_finished
 
 
 def test_p32_a_policy_that_nobody_can_read_stops_no_import(verbs: Verbs) -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bulkcert.store.retention import Upkeep
+from bulkcert.store.retention import Retention
 from bulkcert.store.store import Store
 from bulkcert.store.tables.certificates import certificates
 from bulkcert.values.identities import IdentityType
@@ -36,7 +36,7 @@ def is_in_files(store: Store, secret: bytes) -> bool:
 
 def test_a_deletion_waits_for_no_reader_and_destroys_the_key_once_it_has_gone(verbs: Verbs) -> None:
     verbs.import_bundle(a_bundle([A]))
-    upkeep = Upkeep(verbs.store, verbs.clock, DAYS)
+    retention = Retention(verbs.store, verbs.clock, DAYS)
     with verbs.store.engine.connect() as reader:
         sealed = sealed_key(reader)  # its view lasts until the block ends
         began = time.monotonic()
@@ -45,7 +45,7 @@ def test_a_deletion_waits_for_no_reader_and_destroys_the_key_once_it_has_gone(ve
         assert not verbs.store.remove_traces(is_idle=True)
         assert is_in_files(verbs.store, sealed)
 
-    upkeep.scrub_if_due(is_idle=False)
+    retention.scrub_if_due(is_idle=False)
 
     assert not is_in_files(verbs.store, sealed)
     with verbs.store.reading() as tx:
@@ -68,7 +68,7 @@ def test_a_trace_outlives_the_process_that_left_it(verbs: Verbs) -> None:
         verbs.deletions.delete([A], IdentityType.SERIAL_NUMBER, verbs.caller)
 
     other = Store(str(verbs.store.engine.url))
-    Upkeep(other, verbs.clock, DAYS).scrub_if_due(is_idle=True)
+    Retention(other, verbs.clock, DAYS).scrub_if_due(is_idle=True)
     assert not is_in_files(other, sealed)
     other.close()
 

@@ -27,7 +27,7 @@ def import_device_certificates() -> Response:
     service = context.service()
     credentials_file = form.members.text("credentialFileName").strip() or None
     order = ImportOrder(_identity_type(form.members), credentials_file)
-    accepted = service.importer.join_or_accept(form.file, order, context.caller())
+    accepted = service.intake.join_or_accept(form.file, order, context.caller())
     context.note_import(accepted.id)
     finished = context.waiting_room().wait(accepted, service.config.citrix_wait_seconds)
     if not finished.state.is_finished:
@@ -49,5 +49,5 @@ def _identity_type(members: Members) -> IdentityType:
 
 
 def _report(request: BulkRequest, ignored: tuple[str, ...] = ()) -> Response:
-    failures = context.service().requests.failures(request.id, FAILURES_NAMED)
+    failures = context.service().reports.failures(request.id, FAILURES_NAMED)
     return answer(bulk_envelope(request, failures, ignored))

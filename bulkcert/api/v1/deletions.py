@@ -39,7 +39,7 @@ def create() -> Response:
 @answers(imports.DeletionReport)
 def index(query: Values) -> Page[BulkRequest]:
     """List deletions, the newest first."""
-    return context.service().requests.page(RequestKind.DELETION, **query)
+    return context.service().reports.page(RequestKind.DELETION, **query)
 
 
 @blueprint.get("/<deletion_id>")
@@ -48,7 +48,7 @@ def index(query: Values) -> Page[BulkRequest]:
 @answers(imports.DeletionReport)
 def show(deletion_id: str) -> BulkRequest:
     """Show a deletion and its counts."""
-    return context.service().requests.find(RequestKind.DELETION, deletion_id)
+    return context.service().reports.find(RequestKind.DELETION, deletion_id)
 
 
 @blueprint.get("/<deletion_id>/items")

@@ -45,7 +45,7 @@ def create_from_body() -> Response:
 @answers(imports.Import)
 def index(query: Values) -> Page[BulkRequest]:
     """List imports, the newest first."""
-    return context.service().requests.page(RequestKind.IMPORT, **query)
+    return context.service().reports.page(RequestKind.IMPORT, **query)
 
 
 @blueprint.get("/<id_except('raw'):import_id>")
@@ -54,7 +54,7 @@ def index(query: Values) -> Page[BulkRequest]:
 @answers(imports.Import)
 def show(import_id: str) -> BulkRequest:
     """Show the state of an import."""
-    return context.service().requests.find(RequestKind.IMPORT, import_id)
+    return context.service().reports.find(RequestKind.IMPORT, import_id)
 
 
 @blueprint.get("/<import_id>/items")
@@ -80,7 +80,7 @@ def retry_list(import_id: str) -> Response:
 @answers(imports.Import)
 def cancel(import_id: str) -> BulkRequest:
     """Cancel the items of an import that have not started, and show its state."""
-    return context.service().importer.cancel(import_id, context.caller())
+    return context.service().intake.cancel(import_id, context.caller())
 
 
 def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
@@ -88,7 +88,7 @@ def _create(read_order: Callable[[], tuple[ImportOrder, BinaryIO]]) -> Response:
     config = context.service().config
     wait = Wait.from_request(config.default_wait_seconds, config.longest_wait_seconds)
     order, bundle = read_order()
-    accepted = context.service().importer.accept(bundle, order, context.caller(), key)
+    accepted = context.service().intake.accept(bundle, order, context.caller(), key)
     context.note_import(accepted.id)
     return _answer(context.waiting_room().wait(accepted, wait.seconds), wait)
 

@@ -22,7 +22,7 @@ def create(order: Values, certificate_id: str) -> Released:
     if order["format"] is ReleaseFormat.PEM and order["encryption"] is not None:
         fault = Fault("encryption", "PEM has one of its own: leave this out.")
         raise MalformedRequest("The request is not of the form that the contract says.", (fault,))
-    return context.service().releaser.release(
+    return context.service().key_release.release(
         parse_id(certificate_id),
         order["format"],
         order["encryption"] or Encryption.AES256,

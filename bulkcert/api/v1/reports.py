@@ -50,7 +50,7 @@ def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> R
     query: the schema of filters and page. CSV and NDJSON have no pages, so they refuse its page parameters.
     """
     wanted = negotiation.media_type()
-    requests = context.service().requests
+    requests = context.service().reports
     if wanted == JSON:
         page = requests.items(kind, request_id, **read_query(query()))
         return _varying(jsonify(dump_page(page, _ITEM)))
@@ -61,7 +61,7 @@ def items(kind: RequestKind, request_id: str, query: type[pages.PageQuery]) -> R
 
 def retry_list(import_id: str) -> Response:
     """Return the failed items of an import as a credentials file without passwords."""
-    failed = context.service().requests.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
+    failed = context.service().reports.report(RequestKind.IMPORT, import_id, Outcome.FAILED)
     return _download(retry_lines(failed), TEXT, f"import-{import_id}-retry-list.txt")
 
 

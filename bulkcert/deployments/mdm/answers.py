@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.deployments.mdm.commands import hold, latest, record_next
-from bulkcert.deployments.outcomes import Outcomes
+from bulkcert.deployments.outcomes import DeploymentOutcomes
 from bulkcert.deployments.profiles.profile import NAMESPACE, profile_identifier, profile_uuid
 from bulkcert.formats.mdm.answers import read_identity_fingerprints, read_profiles, read_reason
 from bulkcert.formats.mdm.events import MdmEvent
@@ -41,7 +41,7 @@ class Answers:
         self._now = now
         self._wait = wait
         self._namespace = namespace
-        self._outcomes = Outcomes(now)
+        self._outcomes = DeploymentOutcomes(now)
 
     def take(self, tx: Transaction, event: MdmEvent, udid: str) -> None:
         """Take the answer of a device; one to a command that is not ours, or not its own, is nothing."""

@@ -1,4 +1,4 @@
-"""The parts of the built-in deployer, put together: what doors need of it, and the carrier."""
+"""The parts of the built-in deployer, put together: what the APIs need of it, and the carrier."""
 
 import ssl
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class MdmRules:
 
 @dataclass(frozen=True)
 class Mdm:
-    """What doors need: the server's settings, the devices, and who takes webhooks."""
+    """What the APIs and commands need: the server's settings, the devices, and the webhook."""
 
     servers: MdmServers
     devices: MdmDevices
@@ -48,7 +48,7 @@ class Mdm:
 
 
 def make_mdm(store: Store, vault: Vault, now: Callable[[], datetime], rules: MdmRules) -> Mdm:
-    """Put together what doors need."""
+    """Create what the APIs and commands need."""
     servers = MdmServers(store, vault, now, allows_http=rules.allows_http)
     devices = MdmDevices(store, now)
     answers = Answers(now, rules.wait, rules.namespace)

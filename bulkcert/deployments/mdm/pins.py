@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bulkcert.deployments.mdm.commands import record_question
-from bulkcert.deployments.outcomes import Outcomes
+from bulkcert.deployments.outcomes import DeploymentOutcomes
 from bulkcert.errors.mdm import NoContest
 from bulkcert.formats.mdm.answers import read_claims
 from bulkcert.formats.mdm.events import MdmEvent, Topic
@@ -33,7 +33,7 @@ class MdmDevices:
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        self._outcomes = Outcomes(now)
+        self._outcomes = DeploymentOutcomes(now)
 
     # --- for people ---
 

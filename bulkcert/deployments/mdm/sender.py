@@ -12,7 +12,7 @@ import structlog
 
 from bulkcert.deployments.mdm.commands import hold, write_command
 from bulkcert.deployments.mdm.nanomdm_client import NanoMdm
-from bulkcert.deployments.outcomes import Outcomes
+from bulkcert.deployments.outcomes import DeploymentOutcomes
 from bulkcert.deployments.profile_release import Handout, ProfileRelease
 from bulkcert.deployments.profiles.profile import NAMESPACE, profile_identifier
 from bulkcert.errors import Refusal
@@ -75,7 +75,7 @@ class Sender:
         self._now = now
         self._wait = wait
         self._namespace = namespace
-        self._outcomes = Outcomes(now)
+        self._outcomes = DeploymentOutcomes(now)
 
     def send(self, client: NanoMdm, most: int) -> bool:
         """Send up to `most` commands; False where there are none. Raises the `MdmFault` that ended it."""

@@ -42,7 +42,7 @@ _STANDING = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CertificateSummary:
     """Summary of a certificate of a device."""
 
     id: int
@@ -112,9 +112,9 @@ class Certificates:
         if rows:
             self._connection.execute(sa.insert(certificates), rows)
 
-    def standings(
+    def summaries(
         self, identity_type: IdentityType, identities: Sequence[str], *, lock: bool = False
-    ) -> list[Standing]:
+    ) -> list[CertificateSummary]:
         """Return the current and superseded certificates of some devices, oldest first.
 
         lock: whether to lock the rows until the transaction ends.
@@ -290,9 +290,9 @@ def _one_of_few(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 
 @refuse_unknown("certificate")
-def _standing(row: Row[Any], identity_type: IdentityType) -> Standing:
+def _standing(row: Row[Any], identity_type: IdentityType) -> CertificateSummary:
     identity = DeviceIdentity(identity_type, row.identity)
-    return value_of(Standing, row, identity=identity, state=CertificateState(row.state))
+    return value_of(CertificateSummary, row, identity=identity, state=CertificateState(row.state))
 
 
 @refuse_unknown("certificate")

@@ -22,7 +22,7 @@ ACTIVE = (RequestState.PENDING, RequestState.RUNNING)
 
 
 @dataclass(frozen=True)
-class Load:
+class QueuedWork:
     """Queued work: the number of unfinished imports, and the size of their chunks in sealed bytes."""
 
     imports: int
@@ -75,7 +75,7 @@ class Requests:
         ).first()
         return None if row is None else _request(row)
 
-    def load(self, requested_by: str | None = None) -> Load:
+    def load(self, requested_by: str | None = None) -> QueuedWork:
         """Return the queued work of all principals, or of one login."""
         query = sa.select(
             sa.func.count(), sa.func.coalesce(sa.func.sum(bulk_requests.c.waiting_bytes), 0)
@@ -83,7 +83,7 @@ class Requests:
         if requested_by is not None:
             query = query.where(bulk_requests.c.requested_by == requested_by)
         number, size = self._connection.execute(query).one()
-        return Load(int(number), int(size))
+        return QueuedWork(int(number), int(size))
 
     def cancel(self, request_id: str) -> None:
         """Record that items of a request were stopped: it will end as cancelled."""

@@ -404,7 +404,7 @@ def test_two_who_send_the_same_bundle_wait_for_one_import(app, service, worker):
         for citrix in callers
     ]
     threads[0].start()
-    _until(lambda: service.requests.page("import", 10, None).items)
+    _until(lambda: service.reports.page("import", 10, None).items)
     threads[1].start()
     threads[1].join(1)
     with worker.working():

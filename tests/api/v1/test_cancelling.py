@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.imports.chunk_work import Keeper
+from bulkcert.imports.chunk_work import ChunkWorker
 from bulkcert.imports.intake import LEAST_IN_CHUNK
 from bulkcert.values.certificates import OpenedCertificate
 from bulkcert.values.secret import Secret
@@ -104,7 +104,7 @@ def work_interrupted(service: Service, happen: Callable[[], object]) -> None:
     assert service.config.master_key_file is not None
     vault = Vault(read_key_file(service.config.master_key_file))
     opener = Interrupted(happen)
-    Worker(Keeper(service.store, vault, opener, service.now, timedelta(seconds=60))).work()
+    Worker(ChunkWorker(service.store, vault, opener, service.now, timedelta(seconds=60))).work()
 
 
 def test_what_is_in_the_hands_of_a_worker_is_finished(caller: ApiCaller, service: Service) -> None:
@@ -176,13 +176,13 @@ def test_at_the_citrix_compatible_api_a_cancelled_import_is_a_report_of_failures
     """Somebody cancels through `/api/v1` while a client waits at the Citrix-compatible API."""
     service = new_service(citrix_wait_seconds=60)
     citrix, caller = a_citrix_caller(an_app(service), service), an_api_caller(service)
-    wait = service.importer.wait
+    wait = service.intake.wait
 
     def wait_cancelled(request_id: str, seconds: float) -> Any:
         cancel(caller, f"/api/v1/imports/{request_id}")
         return wait(request_id, seconds)
 
-    service.importer.wait = wait_cancelled  # type: ignore[method-assign]
+    service.intake.wait = wait_cancelled  # type: ignore[method-assign]
     app = an_app(service)
     citrix = a_citrix_caller(app, service)
     answer = citrix.upload(a_bundle([FIRST, SECOND]), '{"identityType":"SERIAL_NUMBER"}')

@@ -294,9 +294,9 @@ def test_prefer_says_how_long_to_wait(
 ) -> None:
     waited: list[float] = []
     service = new_service(default_wait_seconds=7, longest_wait_seconds=60)
-    wait = service.importer.wait
+    wait = service.intake.wait
     monkeypatch.setattr(
-        service.importer, "wait", lambda request_id, time: (waited.append(time), wait(request_id, 0))[1]
+        service.intake, "wait", lambda request_id, time: (waited.append(time), wait(request_id, 0))[1]
     )
     app = an_app(service)
     caller = ApiCaller(a_client(app), a_token(app, service))
@@ -312,14 +312,14 @@ def test_beyond_the_seats_a_request_is_answered_at_once(
 ) -> None:
     service = new_service(limits=Limits(waiting_requests=1), default_wait_seconds=60)
     waiting, go_on = threading.Event(), threading.Event()
-    wait = service.importer.wait
+    wait = service.intake.wait
 
     def wait_for_the_test(request_id: str, _seconds: float) -> Any:
         waiting.set()
         assert go_on.wait(60)
         return wait(request_id, 0)
 
-    monkeypatch.setattr(service.importer, "wait", wait_for_the_test)
+    monkeypatch.setattr(service.intake, "wait", wait_for_the_test)
     app = an_app(service)
     token = a_token(app, service)
     first: list[TestResponse] = []
@@ -625,4 +625,4 @@ def test_the_shipped_wiring_of_a_worker_does_the_same(new_service: NewService) -
     answer = caller.get(accepted.headers["Location"]).json
     assert answer is not None
     assert answer["counts"] == counts(total=1, done=1, created=1)
-    assert not a_worker(service).keeper.work_once()
+    assert not a_worker(service).chunk_worker.work_once()

@@ -93,7 +93,7 @@ def test_an_import_shows_its_progress(new_service: NewService) -> None:
         )
 
     assert progress() == ("pending", 0, None, None)
-    worker.keeper.work_once()
+    worker.chunk_worker.work_once()
     assert progress() == ("running", 50, 10.0, "2046-11-23T12:00:11Z")
     assert progress() == ("running", 50, 5.0, "2046-11-23T12:00:17Z")
     worker.work()
@@ -163,7 +163,7 @@ def test_a_report_that_is_pruned_while_it_is_read_is_refused_rather_than_cut_off
     pages: int,
 ) -> None:
     keep_items(service, import_location, 20)
-    find, found = reports.BulkRequests.items, iter(range(pages))
+    find, found = reports.Reports.items, iter(range(pages))
 
     def prune_after_some(self: Any, *wanted: Any) -> Any:
         if next(found, None) is None:
@@ -171,6 +171,6 @@ def test_a_report_that_is_pruned_while_it_is_read_is_refused_rather_than_cut_off
         return find(self, *wanted)
 
     monkeypatch.setattr(reports, "_PAGE", 5)
-    monkeypatch.setattr(reports.BulkRequests, "items", prune_after_some)
+    monkeypatch.setattr(reports.Reports, "items", prune_after_some)
 
     assert_gone(caller.get(f"{import_location}/{path}", headers={"Accept": accept}))

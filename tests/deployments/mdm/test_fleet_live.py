@@ -89,7 +89,7 @@ def wish(service: LiveService, serials: list[str]) -> None:
 
 
 def make_policy(service: LiveService) -> None:
-    """Through the verb: this test is of the deployer, not of the door that makes policies."""
+    """Through the verb: this test is of the deployer, not of the API that makes policies."""
     from bulkcert.config import Config
     from bulkcert.values.policies import VpnPolicy
     from bulkcert.values.principals import SCOPES_OF, Caller, Role

@@ -81,7 +81,7 @@ LONGEST = {
     "idempotency_keys.digest": SHA256,
     "idempotency_keys.request_id": UUID,
     "workers.id": UUID,
-    "workers.host": "x" * 255,  # gethostname(2): 64 on Linux; the roll cuts it off
+    "workers.host": "x" * 255,  # gethostname(2): 64 on Linux; the registry cuts it off
     "workers.version": __version__ + "+local.0123456789",
     "workers.state": longest(WorkerState),
     "certificates.kind": "device",
