@@ -111,7 +111,7 @@ def counts(answer: dict[str, object]) -> tuple[object, ...]:
     return answer["successCount"], answer["failedCount"], answer["skipCount"]
 
 
-def test_files_of_four_makers_in_one_zip_import_through_both_doors(client: Client, tmp_path: Path) -> None:
+def test_files_of_four_makers_in_one_zip_import_through_both_apis(client: Client, tmp_path: Path) -> None:
     passwords = {
         "OPENSSL00001": "pass=word #1",
         "OPENSSL00002": "legacy pass",
