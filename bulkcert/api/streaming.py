@@ -1,4 +1,4 @@
-"""Which bodies a view reads while they arrive: uploads with a token.
+"""The choice of bodies that a view reads while they arrive: uploads with a token.
 
 Other bodies are received before the request takes a thread, so that a client that stalls holds only its
 connection.

@@ -74,13 +74,13 @@ def _failure(item: Item) -> dict[str, str | None]:
 def certificates_envelope(
     certificates: Iterable[DeviceCertificate | ChainCertificate], now: datetime
 ) -> Iterator[str]:
-    """Write envelope E around a list of any length, piece by piece."""
+    """Yield the envelope of the list of certificates in pieces, for a list of any length."""
     entries = (_certificate(certificate, now) for certificate in certificates)
     return pieces(_certificate_envelope(certificate=[]), "certificate", entries)
 
 
 def pieces(envelope: dict[str, Any], member: str, entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Write an envelope whose list `member`, empty in it, is of any length; piece by piece.
+    """Yield an envelope in pieces. Its list `member`, empty in the envelope, may have any length.
 
     The bracket that closes the list comes after its last entry: where `entries` raises, what was written so
     far is not a JSON document.

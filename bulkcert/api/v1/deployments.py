@@ -84,7 +84,7 @@ def report(told: Values, deployment_id: str) -> Deployment:
 @reads()
 @answers(deployments.DeploymentReport)
 def retry(deployment_id: str) -> Deployment:
-    """Make a deployment that failed ready again."""
+    """Set a failed deployment ready again."""
     return context.service().leases.retry(parse_id(deployment_id), context.caller().login)
 
 

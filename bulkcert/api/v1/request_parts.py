@@ -60,7 +60,7 @@ def require_scope(scope: Scope, part: str) -> None:
 
 
 def read_file_and_fields(name: str, schema: Schema) -> tuple[dict[str, Any], BinaryIO]:
-    """Read a multipart form that holds the file `name` and the fields of `schema`, and nothing else.
+    """Parse a multipart form that holds the file `name`, the fields of `schema` and nothing else.
 
     Raises as `read_form` and `load` do.
     """
@@ -76,7 +76,7 @@ def read_file_and_fields(name: str, schema: Schema) -> tuple[dict[str, Any], Bin
 
 @dataclass(frozen=True)
 class Wait:
-    """How long a request waits for its import. applied: the preference that decided, None for the default."""
+    """The time that a request waits for its import. applied: the preference that set it, None for none."""
 
     seconds: float
     applied: str | None
