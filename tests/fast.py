@@ -22,6 +22,7 @@ EXAMPLES = 20
 """The most examples of a property in the fast set; the other runs take as many as the test asks for."""
 
 SLOW_PLACES = (
+    "api/test_heads.py",
     "cli/test_serve.py",
     "deployments/mdm/nanomdm/",  # these listen on a socket, as NanoMDM does
     "deployments/mdm/test_carrier.py",
@@ -34,11 +35,12 @@ SLOW_PLACES = (
     "opening/test_memory.py",
     "opening/test_opener.py",
     "processes/test_web.py",
+    "store/test_pages.py",
     "test_ports.py",
 )
 """Folders and files whose tests start a process, open a server's socket, or take long."""
-SLOW_FIXTURES = frozenset({"opener", "make_opener"})
-"""Fixtures that start a process."""
+SLOW_FIXTURES = frozenset({"make_opener", "opener", "worker"})
+"""Fixtures that start a process, and the worker of the API's tests: a whole import for each test."""
 PROCESS_OR_SERVER = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "socket.bind"}
 )

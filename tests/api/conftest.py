@@ -5,6 +5,7 @@ It is SQLite; with TESTS_ON=postgresql in the environment, PostgreSQL for once.
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import secrets
@@ -24,6 +25,7 @@ from bulkcert.api import tokens
 from bulkcert.api.app import create_app
 from bulkcert.config import Config
 from bulkcert.imports.chunk_work import ChunkWorker
+from bulkcert.store import migration
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
@@ -86,6 +88,8 @@ def a_config(data_dir: Path, **settings: Any) -> Config:
 
 
 NewService = Callable[..., Service]
+migration_scripts = functools.cache(migration._scripts)
+"""The migrations, read once: the check of a start reads them again and again."""
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +140,10 @@ def new_service(
         open_services.append(end)
         if postgres_or_not is not None:
             settings = new_database(postgres_or_not, end) | settings
-        with mock.patch("bulkcert.wiring.service.Passwords", CheapPasswords):
+        with (
+            mock.patch("bulkcert.wiring.service.Passwords", CheapPasswords),
+            mock.patch("bulkcert.store.migration._scripts", migration_scripts),
+        ):
             service = connect(a_config(directory, **settings), now)
         end.callback(service.close)
         return service

@@ -378,6 +378,7 @@ def test_a_connection_that_the_server_ended_is_replaced(postgres: Cluster, postg
         assert tx.keys.check("x") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_that_restarts_is_reached_again(mode: str) -> None:
     with own_cluster() as cluster:

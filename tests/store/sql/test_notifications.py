@@ -133,6 +133,7 @@ def test_a_wait_is_a_second_at_most_where_a_notification_is_lost(postgres_store:
         assert time.monotonic() - started == pytest.approx(LOOK_SECONDS, abs=0.5)
 
 
+@pytest.mark.slow
 def test_notifications_come_again_after_the_server_was_away() -> None:
     with own_cluster() as cluster:
         store = Store(cluster.new_migrated_database())
