@@ -44,7 +44,7 @@ SLOW_FIXTURES = frozenset({"make_opener", "opener", "worker"})
 PROCESS_OR_SERVER = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "socket.bind"}
 )
-"""Audit events of the Python runtime (https://docs.python.org/3/library/audit_events.html)."""
+"""Audit events of the Python runtime (PEP 578)."""
 
 
 def marks_of(path: Path, fixtures: list[str], values: list[object]) -> set[str]:
@@ -56,7 +56,7 @@ def marks_of(path: Path, fixtures: list[str], values: list[object]) -> set[str]:
         marks.add("postgres")
     if place.startswith("faults/"):
         marks.add("faults")
-    if place.startswith(SLOW_PLACES) or names & SLOW_FIXTURES:
+    if place.startswith(SLOW_PLACES) or SLOW_FIXTURES.intersection(fixtures):
         marks.add("slow")
     return marks
 

@@ -16,11 +16,12 @@ from tests.paths import ROOT
     ("place", "fixtures", "values", "expected"),
     [
         ("values/test_secret.py", [], [], set()),
-        ("store/test_pages.py", ["any_store", "request"], ["sqlite"], set()),
-        ("store/test_pages.py", ["any_store", "request"], ["postgresql"], {"postgres"}),
-        ("store/test_pages.py", ["postgres_store", "postgres"], [7, None], {"postgres"}),
+        ("store/test_traces.py", ["any_store", "request"], ["sqlite"], set()),
+        ("store/test_traces.py", ["any_store", "request"], ["postgresql"], {"postgres"}),
+        ("store/test_traces.py", ["postgres_store", "postgres"], [7, None], {"postgres"}),
         ("faults/test_backup.py", ["site"], [], {"faults"}),
         ("imports/test_fairness.py", ["opener", "verbs"], [], {"slow"}),
+        ("wiring/test_installation.py", ["command", "run"], ["worker"], set()),
         ("deployments/mdm/nanomdm/test_server.py", ["mdm"], [], {"slow"}),
     ],
 )
