@@ -81,17 +81,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    vault: Vault,
-    clock: Clock,
-) -> Iterator[Store]:
+    request: pytest.FixtureRequest, tmp_path: Path, vault: Vault, clock: Clock
+) -> Iterator[Store]:  # fmt: skip
     """A store on SQLite; with TESTS_ON=postgresql in the environment, on PostgreSQL for once."""
     from tests.stores import sqlite_stores
 
     if os.environ.get("TESTS_ON") == "postgresql":
-        stop_database_clock(monkeypatch)
         yield request.getfixturevalue("postgres_store")
         return
     yield from sqlite_stores(request.getfixturevalue("migrated"), tmp_path, vault, clock)
@@ -154,18 +149,8 @@ def verbs(store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
 
 
 @pytest.fixture
-def any_verbs(
-    any_store: Store, vault: Vault, clock: Clock, caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> Verbs:
-    """The verbs on SQLite and on PostgreSQL, whose own clock stands still too."""
+def any_verbs(any_store: Store, vault: Vault, clock: Clock, caller: Caller) -> Verbs:
+    """The verbs on SQLite and on PostgreSQL."""
     from tests.verbs import make_verbs
 
-    stop_database_clock(monkeypatch)
     return make_verbs(any_store, vault, clock, caller)
-
-
-def stop_database_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let transactions go by the clock of the test."""
-    from bulkcert.store.transaction import Transaction
-
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())

@@ -39,7 +39,7 @@ class Leases:
         deployer: whose they are then.
         """
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             until = now + timedelta(seconds=seconds)
             return tx.deployments.lease(most, now, until, deployer, policy_id)
 
@@ -50,7 +50,7 @@ class Leases:
         profile ever left for the device.
         """
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is None:
                 raise OtherCertificate("The policy is to be taken off this device, not installed.")
@@ -69,7 +69,7 @@ class Leases:
         left for the device; the deployment stays as it is.
         """
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is None:
                 raise OtherCertificate("The policy is to be taken off this device, not installed.")
@@ -85,7 +85,7 @@ class Leases:
     def report_removed(self, deployment_id: int, token: str, deployer: str) -> Deployment:
         """Note that the device has nothing of the policy any more."""
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)
             if held.certificate_id is not None:
                 raise OtherCertificate("The policy is wanted on this device, and was not to be taken off.")
@@ -97,7 +97,7 @@ class Leases:
     ) -> Deployment:
         """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)
             self._outcomes.fail(tx, held, code, detail, deployer)
             return tx.deployments.find(held.id)
@@ -105,7 +105,7 @@ class Leases:
     def give_back(self, leases: Sequence[Lease], deployer: str) -> None:
         """End leases with nothing done; those that are lost already are left alone."""
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             for lease in leases:
                 try:
                     tx.deployments.leased(lease.deployment.id, lease.token, deployer, now)
@@ -117,7 +117,7 @@ class Leases:
         """Make a deployment that failed ready again at once; others are left as they are."""
         with self._store.writing() as tx:
             found = tx.deployments.find(deployment_id)
-            now = tx.time(self._now)
+            now = tx.now
             if found.state is DeploymentState.FAILED and tx.deployments.retry(found.id, found.state, now):
                 tx.events.append(Event(EventType.DEPLOYMENT_RETRIED, self._now(), actor, facts_of(found)))
             return tx.deployments.find(deployment_id)

@@ -32,35 +32,35 @@ class DeploymentOutcomes:
 
         since: when the device took it, where that was told before.
         """
-        now = tx.time(self._now)
+        now = tx.now
         tx.deployments.deliver(held.id, until, since or now, now)
         self._tell(tx, EventType.DEPLOYMENT_DELIVERED, held, actor)
 
     def install(self, tx: Transaction, held: Deployment, actor: str) -> None:
         """Note that the device was seen to have the wanted certificate."""
-        tx.deployments.install(held.id, tx.time(self._now))
+        tx.deployments.install(held.id, tx.now)
         self._tell(tx, EventType.DEPLOYMENT_INSTALLED, held, actor)
 
     def remove(self, tx: Transaction, held: Deployment, actor: str) -> None:
         """Note that the device has nothing of the policy any more."""
-        tx.deployments.remove(held.id, tx.time(self._now))
+        tx.deployments.remove(held.id, tx.now)
         self._tell(tx, EventType.DEPLOYMENT_REMOVED, held, actor)
 
     def fail(self, tx: Transaction, held: Deployment, code: str, detail: str, actor: str) -> None:
         """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
-        next_try = _next_try(held.attempts, tx.time(self._now))
+        next_try = _next_try(held.attempts, tx.now)
         self._fail(tx, held, code, detail, next_try, actor)
 
     def refuse(self, tx: Transaction, held: Deployment, refusal: NotFit, actor: str) -> None:
         """Note that no profile can be made; that waits for a change, or for the certificate to begin."""
         is_early = isinstance(refusal, CertificateNotYetValid)
-        next_try = tx.time(self._now) + _EARLY_PAUSE if is_early else None
+        next_try = tx.now + _EARLY_PAUSE if is_early else None
         self._fail(tx, held, refusal.code, refusal.detail, next_try, actor)
 
     def _fail(
         self, tx: Transaction, held: Deployment, code: str, detail: str, next_try: datetime | None, actor: str
     ) -> None:
-        tx.deployments.fail(held.id, code, detail, next_try, tx.time(self._now))
+        tx.deployments.fail(held.id, code, detail, next_try, tx.now)
         facts = {**facts_of(held), "code": code, "attempt": held.attempts}
         tx.events.append(Event(EventType.DEPLOYMENT_FAILED, self._now(), actor, facts))
 

@@ -85,7 +85,7 @@ class ProfileRelease:
         which fails the deployment too.
         """
         with self._store.reading() as tx:
-            held = tx.deployments.leased(deployment_id, token, deployer, tx.time(self._now), lock=False)
+            held = tx.deployments.leased(deployment_id, token, deployer, tx.now, lock=False)
         [handout] = self.release_all([Lease(held, Action.INSTALL, token)], deployer)
         if isinstance(handout, Refusal):
             raise handout
@@ -99,7 +99,7 @@ class ProfileRelease:
         """
         made = self._make_all(leases)
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             answers = [
                 self._check(tx, each, found, deployer, now) for each, found in zip(leases, made, strict=True)
             ]

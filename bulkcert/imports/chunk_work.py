@@ -202,10 +202,10 @@ class ChunkWorker:
         unpaid: the cost of that chunk, which is not charged yet.
         """
         with self._store.reading() as tx:  # there may be nothing at all to do, for which no writer need wait
-            if not tx.chunks.is_work_waiting(tx.time(self._now)):
+            if not tx.chunks.is_work_waiting(tx.now):
                 return None
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             if held is not None:
                 tx.chunks.renew(held, now + self._lease)
             chunk = tx.chunks.claim(now, now + self._lease, self._worker_id, unpaid)
@@ -261,7 +261,7 @@ class ChunkWorker:
 
     def _renew(self, chunk: Chunk) -> bool:
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             if self._worker_id is not None:
                 tx.workers.see(self._worker_id, now)
             return tx.chunks.renew(chunk, now + self._lease)
@@ -318,7 +318,7 @@ class ChunkWorker:
             commit.apply(decisions)
         done = commit.finish(decisions, 0 if opened.rest else len(chunk.sealed_entries))
         if self._worker_id is not None:
-            tx.workers.see(self._worker_id, tx.time(self._now), done)
+            tx.workers.see(self._worker_id, tx.now, done)
         tx.notify(topic(chunk.request_id))
         if opened.rest:
             tx.notify(WORK)

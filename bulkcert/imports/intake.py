@@ -163,7 +163,7 @@ class ImportIntake:
 
     def _stop(self, tx: Transaction, request: BulkRequest, caller: Caller) -> None:
         now = self._now()
-        withdrawn_bytes, in_hand = tx.chunks.withdraw(request.id, tx.time(self._now))
+        withdrawn_bytes, in_hand = tx.chunks.withdraw(request.id, tx.now)
         stopped = tx.items.cancel_waiting(request.id, in_hand, Cancelled.code, CANCELLED)
         if not stopped:
             return

@@ -32,7 +32,7 @@ class WorkerRegistry:
     def join(self) -> str:
         """Enter this process; gives its id."""
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             worker = Worker(
                 id=str(uuid.uuid4()),
                 host=socket.gethostname()[:255],
@@ -54,7 +54,7 @@ class WorkerRegistry:
             return
         self._next_beat = time.monotonic() + self._lease.total_seconds() / _BEATS_IN_LEASE
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             if not tx.workers.see(worker_id, now) and (returned := tx.workers.return_(worker_id)):
                 self._record(tx, EventType.WORKER_JOINED, returned)
             for silent in tx.workers.silent(now - self._lease):
@@ -64,7 +64,7 @@ class WorkerRegistry:
     def leave(self, worker_id: str) -> None:
         """Note that a worker ends as it was asked to."""
         with self._store.writing() as tx:
-            left = tx.workers.end(worker_id, WorkerState.LEFT, tx.time(self._now))
+            left = tx.workers.end(worker_id, WorkerState.LEFT, tx.now)
             if left is not None:
                 self._record(tx, EventType.WORKER_LEFT, left)
 

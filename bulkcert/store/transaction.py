@@ -1,6 +1,6 @@
 """Transactions, and the tables that they reach."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -195,16 +195,6 @@ class Transaction:
             return self._clock()
         if self._connection.dialect.name != "postgresql":
             return utc_now()
-        now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return now.astimezone(UTC)
-
-    def time(self, fallback: Callable[[], datetime]) -> datetime:
-        """Tell the time that all machines of this database agree on: aware, in UTC.
-
-        PostgreSQL has a clock of its own; SQLite's is that of this machine, which `fallback` tells.
-        """
-        if self._connection.dialect.name != "postgresql":
-            return fallback()
         now: datetime = self._connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return now.astimezone(UTC)
 

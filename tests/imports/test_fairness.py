@@ -248,7 +248,7 @@ def test_workers_that_claim_at_the_same_time_serve_different_principals(site: Si
     now, served = site.verbs.clock(), []
     for _ in range(5):
         with site.verbs.store.writing() as tx:
-            chunk = tx.chunks.claim(tx.time(site.verbs.clock), now + timedelta(days=10_000))
+            chunk = tx.chunks.claim(tx.now, now + timedelta(days=10_000))
             assert chunk is not None
             served.append(tx.requests.find(chunk.request_id).requested_by)
 

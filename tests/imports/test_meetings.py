@@ -13,7 +13,6 @@ from bulkcert.opening.opener import ChildDoesNotStart
 from bulkcert.store.certificates.device_keys import DeviceKeys
 from bulkcert.store.deployments.planning import Planning
 from bulkcert.store.store import Store
-from bulkcert.store.transaction import Transaction
 from bulkcert.values.identities import DeviceIdentity, IdentityType
 from bulkcert.values.policies import DeploymentState
 from bulkcert.vault.vault import Vault
@@ -27,10 +26,7 @@ A, B = "A12BC3D4EFGH", "B12BC3D4EFGH"
 
 
 @pytest.fixture
-def verbs(
-    postgres_store: Store, vault: Vault, clock: Clock, caller: Any, monkeypatch: pytest.MonkeyPatch
-) -> Verbs:
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+def verbs(postgres_store: Store, vault: Vault, clock: Clock, caller: Any) -> Verbs:
     return make_verbs(postgres_store, vault, clock, caller)
 
 
@@ -88,7 +84,6 @@ def test_a_deletion_leaves_the_owner_of_a_key_that_comes_meanwhile(
 
     def delete_of(self: DeviceKeys, *arguments: Any) -> None:
         monkeypatch.undo()
-        monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
         begun.append(begin(lambda: verbs.import_bundle(bundle)))
         real(self, *arguments)
 

@@ -29,7 +29,6 @@ from bulkcert.integrity.demand import CHECK, Demand, seal_check
 from bulkcert.store.store import Store
 from bulkcert.store.tables.access import client_secrets, principals, tokens
 from bulkcert.store.tables.schema import vault_checks
-from bulkcert.store.transaction import Transaction
 from bulkcert.values.principals import SCOPES_OF, Caller, Principal, Role, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
@@ -85,19 +84,13 @@ class Instance:
 
 
 @pytest.fixture(name="it")
-def instance_fixture(
-    any_store: Store, vault: Vault, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Instance:
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+def instance_fixture(any_store: Store, vault: Vault, clock: Clock) -> Instance:
     return Instance(any_store, vault, clock, Demand.ROWS)
 
 
 @pytest.fixture(name="upgraded")
-def upgraded_fixture(
-    any_store: Store, vault: Vault, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Instance:
+def upgraded_fixture(any_store: Store, vault: Vault, clock: Clock) -> Instance:
     """A database of the release before, whose rows are not signed, after `bulkcert db upgrade`."""
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
     upgraded = Instance(any_store, vault, clock, Demand.KEYS)
     upgraded.be_an_earlier_release()
     return upgraded

@@ -38,7 +38,6 @@ class Answers:
     """Takes answers. wait: how long nothing may be heard of a deployment before it is looked after."""
 
     def __init__(self, now: Callable[[], datetime], wait: timedelta, namespace: str = NAMESPACE) -> None:
-        self._now = now
         self._wait = wait
         self._namespace = namespace
         self._outcomes = DeploymentOutcomes(now)
@@ -50,7 +49,7 @@ class Answers:
         command = tx.mdm_commands.find(event.command_uuid)
         if command is None or command.udid != udid:
             return
-        held = hold(tx, command, tx.time(self._now) + 2 * self._wait)
+        held = hold(tx, command, tx.now + 2 * self._wait)
         command = tx.mdm_commands.find(command.uuid)  # as it is, now that nobody else can change it
         if command is None or command.status in ANSWERED:
             return
@@ -69,7 +68,7 @@ class Answers:
             assert command.deployment_id is not None
             status = CommandStatus.UNCLEAR
             installs = command.request_type is RequestType.INSTALL_PROFILE
-            tx.mdm_leases.look_again(command.deployment_id, tx.time(self._now), after_removal=not installs)
+            tx.mdm_leases.look_again(command.deployment_id, tx.now, after_removal=not installs)
         tx.mdm_commands.settle([command.uuid], status)
 
     def _take(self, tx: Transaction, held: Deployment, command: MdmCommand, event: MdmEvent) -> None:
@@ -78,7 +77,7 @@ class Answers:
             case RequestType.INSTALL_PROFILE if is_done:
                 tx.mdm_commands.settle([command.uuid], CommandStatus.ACKNOWLEDGED)
                 tx.mdm_leases.note([held.id], None, None)
-                until = tx.time(self._now) + 2 * self._wait
+                until = tx.now + 2 * self._wait
                 self._outcomes.deliver(tx, held, until, DEPLOYER)
                 self._look(tx, held, command)
             case RequestType.REMOVE_PROFILE:
@@ -119,7 +118,7 @@ class Answers:
 
     def _look(self, tx: Transaction, held: Deployment, command: MdmCommand) -> None:
         assert command.lease is not None
-        wanted, now = lists_for(held), tx.time(self._now)
+        wanted, now = lists_for(held), tx.now
         record_next(tx, held.id, command.lease, command.udid, wanted, now)
 
     def _is_listed(
@@ -156,7 +155,7 @@ class Answers:
         if not statuses <= {CommandStatus.FOUND, CommandStatus.MISSING, CommandStatus.REFUSED}:
             return
         if CommandStatus.REFUSED in statuses and CommandStatus.MISSING not in statuses:
-            tx.mdm_leases.renew(held.id, command.lease, tx.time(self._now) + self._wait + _ASK_REFUSED_AGAIN)
+            tx.mdm_leases.renew(held.id, command.lease, tx.now + self._wait + _ASK_REFUSED_AGAIN)
             return
         is_there = statuses == {CommandStatus.FOUND}
         changes = [each for each in commands if each.request_type in CHANGES]
@@ -203,7 +202,7 @@ class Answers:
         kind = CHANGES[0] if held.certificate_id is not None else CHANGES[1]
         last = latest(commands, command.lease, kind)
         if last is None or last.status not in ANSWERED:
-            record_next(tx, held.id, command.lease, command.udid, [kind], tx.time(self._now))
+            record_next(tx, held.id, command.lease, command.udid, [kind], tx.now)
         elif kind is RequestType.INSTALL_PROFILE:
             detail = "The device acknowledged the profile, but does not list it with its certificate."
             self._outcomes.fail(tx, held, NOT_ON_DEVICE, detail, DEPLOYER)

@@ -122,7 +122,7 @@ class Carrier:
         if self._next_lease is not None and self._now() < self._next_lease:
             return False
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             leases = tx.deployments.lease_mapped(self._most(), now, now + 2 * self._wait, DEPLOYER)
             udids = tx.mdm_leases.udids([lease.deployment.id for lease in leases])
             for lease in leases:
@@ -137,10 +137,10 @@ class Carrier:
     def _look_after(self, client: NanoMdm) -> bool:
         """Keep in hand what nothing was heard of, and wake or ask its devices."""
         with self._store.reading() as tx:
-            if not tx.mdm_leases.is_due(tx.time(self._now) + self._wait):
+            if not tx.mdm_leases.is_due(tx.now + self._wait):
                 return False
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             due = tx.mdm_leases.renew_due(now + self._wait, now + 2 * self._wait, AT_ONCE)
             silent = {held.udid: held.deployment_id for held in due if not self._is_asked(tx, held, now)}
         self._sender.wake(client, silent)

@@ -52,7 +52,7 @@ class MdmDevices:
             pin = tx.mdm.pinned(identity, lock=True)
             if pin is None or not _is_claimant(tx, pin, udid):
                 raise NoContest("No device of this UDID claims this identity now.")
-            now = tx.time(self._now)
+            now = tx.now
             other = _other(pin, udid)
             before = () if pin.is_forged else pin.refused_udids
             refused = [each for each in (*before, other) if each and each != udid]
@@ -69,7 +69,7 @@ class MdmDevices:
 
     def hear(self, tx: Transaction, event: MdmEvent, udid: str) -> None:
         """Note what an event tells of the device itself."""
-        now = tx.time(self._now)
+        now = tx.now
         # When it happened, not when it came: while events are late, a device that was heard of before it was
         # sent something would seem to have left that unanswered, and asking it again makes more events.
         device = tx.mdm.see(udid, min(event.created_at, now))

@@ -97,12 +97,12 @@ class Sender:
     def has_work(self) -> bool:
         """Tell whether there is a command to send."""
         with self._store.reading() as tx:
-            return tx.mdm_commands.is_waiting(tx.time(self._now) - self._wait / 2)
+            return tx.mdm_commands.is_waiting(tx.now - self._wait / 2)
 
     def note_waiting(self, fault: MdmFault) -> None:
         """Note on all deployments that are ready for this server why nothing is sent."""
         with self._store.writing() as tx:
-            tx.mdm_leases.note_ready(fault.code, fault.detail, tx.time(self._now))
+            tx.mdm_leases.note_ready(fault.code, fault.detail, tx.now)
 
     def wake(self, client: NanoMdm, deployments: Mapping[str, int | None]) -> None:
         """Wake devices, by UDID, and note on the deployment of each that it could not be."""
@@ -125,7 +125,7 @@ class Sender:
         if not self.has_work():
             return None
         with self._store.writing() as tx:
-            now = tx.time(self._now)
+            now = tx.now
             tx.mdm_commands.sweep()
             commands = tx.mdm_commands.claim(now, now - self._wait / 2, most)
             held: dict[int, Deployment] = {}
@@ -169,7 +169,7 @@ class Sender:
         refusal = MdmForged("The device is not the one that the service pinned to this identity.")
         with self._store.writing() as tx:
             for command in strays:
-                if (held := hold(tx, command, tx.time(self._now) + 2 * self._wait)) is not None:
+                if (held := hold(tx, command, tx.now + 2 * self._wait)) is not None:
                     self._outcomes.fail(tx, held, refusal.code, refusal.detail, DEPLOYER)
         return {each.uuid: refusal for each in strays}
 
@@ -219,7 +219,7 @@ class Sender:
 
     def _refuse(self, tx: Transaction, command: MdmCommand, refusal: MdmRefused) -> None:
         tx.mdm_commands.settle([command.uuid], CommandStatus.UNCLEAR)
-        if (held := hold(tx, command, tx.time(self._now) + 2 * self._wait)) is not None:
+        if (held := hold(tx, command, tx.now + 2 * self._wait)) is not None:
             self._outcomes.fail(tx, held, refusal.code, refusal.detail, DEPLOYER)
 
     def _return(self, tx: Transaction, commands: Sequence[MdmCommand], fault: MdmFault | None) -> None:
@@ -229,10 +229,10 @@ class Sender:
         if fault is None:
             return
         for command in again:
-            held = hold(tx, command, tx.time(self._now) + 2 * self._wait)
+            held = hold(tx, command, tx.now + 2 * self._wait)
             if held is not None and command.request_type is RequestType.INSTALL_PROFILE:
                 tx.mdm_commands.delete([command.uuid])
-                tx.deployments.give_back(held.id, tx.time(self._now))
+                tx.deployments.give_back(held.id, tx.now)
         self._note(tx, commands, fault)
 
     def _note(self, tx: Transaction, commands: Sequence[MdmCommand], fault: MdmFault) -> None:

@@ -85,7 +85,7 @@ class MdmWebhook:
 
     def _take_once(self, event: MdmEvent, digest: str) -> None:
         with self._store.writing() as tx:
-            if not tx.mdm.take_event(digest, tx.time(self._now)):
+            if not tx.mdm.take_event(digest, tx.now):
                 raise RepeatedEvent("This event was taken already.")
             if event.topic is None or event.udid is None:
                 return

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
 from bulkcert.wiring.clock import utc_now
@@ -167,10 +166,7 @@ def test_one_policy_alone_can_be_leased(caller: ApiCaller, worker: Worker) -> No
     assert lease(caller)[0]["deployment"]["policy_id"] == first["id"]
 
 
-def test_a_lease_that_ended_is_given_to_somebody_else(
-    new_service: NewService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Transaction, "time", lambda _, fallback: fallback())
+def test_a_lease_that_ended_is_given_to_somebody_else(new_service: NewService) -> None:
     clock = Clock(utc_now())
     service = new_service(clock)
     caller = an_api_caller(service)

@@ -3,6 +3,8 @@
 import sqlite3
 import threading
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from bulkcert.errors import BadSettings, Contended, NotStorable, StorageFull, Unavailable
 from bulkcert.store.sql.engine import PoolLimits, transaction
 from bulkcert.store.store import Store
+from tests.clock import Clock
 from tests.postgres import PASSWORD, Cluster, own_cluster
 
 # --- both databases ----------------------------------------------------------------------------------
@@ -430,18 +433,32 @@ def test_a_pool_without_a_free_connection_is_unavailable(postgres: Cluster) -> N
     store.close()
 
 
-def test_the_clock_is_the_databases(postgres_store: Store) -> None:
-    with postgres_store.writing() as tx:
-        first, second = tx.time(lambda: 1 / 0), tx.time(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+def test_the_clock_is_the_databases(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bulkcert.store.transaction.utc_now", lambda: pytest.fail("this machine's clock"))
+    with closing(Store(postgres.new_migrated_database())) as store:
+        with store.writing() as tx:
+            first, again = tx.now, tx.now
+        with store.writing() as tx:
+            second = tx.now
 
-    assert first < second
+    assert first == again < second
     assert first.utcoffset() is not None
     assert abs(time.time() - first.timestamp()) < 5
 
 
-def test_on_sqlite_the_clock_is_this_machines(store: Store) -> None:
-    with store.reading() as tx:
-        assert tx.time(lambda: 5) == 5  # type: ignore[arg-type, return-value, comparison-overlap]
+def test_on_sqlite_the_clock_is_this_machines(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    with closing(Store(f"sqlite:///{tmp_path / 'store.sqlite3'}")) as store, store.reading() as tx:
+        assert before <= tx.now <= datetime.now(UTC)
+
+
+def test_a_store_with_a_clock_reads_it_once_in_a_transaction(any_store: Store, clock: Clock) -> None:
+    with any_store.writing() as tx:
+        began = tx.now
+        clock.pass_by(seconds=1)
+        assert tx.now == began
+    with any_store.reading() as tx:
+        assert tx.now == clock() > began
 
 
 def test_psycopg_knows_the_classes_that_are_relied_on() -> None:
