@@ -56,7 +56,7 @@ class Retention:
             self._clean_at = now
         elif now - self._clean_at > _OVERDUE.total_seconds():
             self._clean_at = now  # once in an hour
-            log.warning("deleted keys are still in the database's files: somebody reads without an end")
+            log.warning("deleted keys are still in the database's files: a reader does not end")
 
     def prune_one(self) -> bool:
         """Delete the items of one expired bulk request; return False if there is none.
