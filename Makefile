@@ -61,10 +61,10 @@ test: $(DEVELOPING) ## run every test; what a test needs beyond PyPI it finds or
 # The fast set (tests/fast.py): no server, no process, no PostgreSQL, no fault. One path runs in this process, for
 # workers take longer to start than a file of tests takes.
 T :=
-test-fast: $(DEVELOPING) ## run the fast tests, in under a minute; T=tests/values/test_secret.py: those of one path
+test-fast: $(DEVELOPING) ## run the fast tests; T=tests/values/test_secret.py: those of one path
 	$(BIN)/pytest --fast -q --durations=5 $(or $(T),-n auto --dist loadgroup)
 
-cover: $(DEVELOPING) ## run the fast tests with line and branch coverage; fails under the floor of pyproject.toml
+cover: $(DEVELOPING) ## run the fast tests with line and branch coverage; fails under its floor
 	$(BIN)/pytest --fast -q -n auto --dist loadgroup --cov --cov-report=term:skip-covered
 
 # All that a calendar can break goes by the clock of the test process, which is moved: certificates, tokens, limits of

@@ -612,6 +612,7 @@ def test_no_answer_holds_a_password_or_a_key(caller: ApiCaller, worker: Worker) 
     assert "PRIVATE" not in "".join(texts)
 
 
+@pytest.mark.slow
 def test_the_shipped_wiring_of_a_worker_does_the_same(new_service: NewService) -> None:
     service = new_service()
     app = an_app(service)
