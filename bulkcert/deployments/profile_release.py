@@ -12,6 +12,7 @@ from bulkcert.errors import BrokenSeal, NotFound, Refusal
 from bulkcert.errors.policies import LeaseLost, NotFit, NotServed, OtherCertificate
 from bulkcert.formats.x509 import parse_certificate
 from bulkcert.integrity.key_seals import KeyOpener
+from bulkcert.integrity.release_record import record_release
 from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
@@ -63,19 +64,9 @@ class ProfileRelease:
         if not policy.policy.serves(key.identity, show_in_part(_leaf(key).facts).issuer.text):
             raise NotServed("The policy is for other devices, or for certificates of another issuer.")
         content = self._make_content(policy, key)
-        facts = {
-            "policy_id": policy.id,
-            "identity_type": key.identity.type,
-            "identity": key.identity.value,
-            "certificate_id": key.id,
-            "fingerprint_sha256": key.fingerprint_sha256,
-            "format": "profile",
-        }
+        facts = {"policy_id": policy.id, "format": "profile"}
         with self._store.writing() as tx:
-            # It was read in another transaction: a deletion that was answered since then wins.
-            if tx.certificates.lock(key.id) is CertificateState.DELETED:
-                raise NotFound("There is no such certificate.")
-            tx.events.append(Event(EventType.KEY_RELEASED, self._now(), actor, facts))
+            record_release(tx, key, facts, actor, self._now())
         return Export(content, key.fingerprint_sha256)
 
     def release(self, deployment_id: int, token: str, deployer: str) -> Handout:

@@ -282,24 +282,17 @@ class ChunkWorker:
             tx.notify(WORK)
 
     def _commit(self, chunk: Chunk, opened: Opened) -> None:
-        for attempt in range(1, _MOST_COMMITS + 1):
-            try:
-                with self._store.writing() as tx:
-                    self._keep(tx, chunk, opened)
-            except Contended:
-                if attempt == _MOST_COMMITS:
-                    raise
-            except NotStorable as refusal:
-                if len(chunk.positions) > 1:  # the database does not tell which item it was
-                    unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
-                    waiting = opened.rest | opened.answers.keys()
-                    self._divide(chunk, [entry for entry in unsealed if entry.position in waiting])
-                    return
-                if not any(isinstance(answer, Judged) for answer in opened.answers.values()):
-                    raise
-                opened = replace(opened, answers=dict.fromkeys(opened.answers, refusal))
-            else:
+        try:
+            self._store.write(lambda tx: self._keep(tx, chunk, opened), _MOST_COMMITS)
+        except NotStorable as refusal:
+            if len(chunk.positions) > 1:  # the database does not tell which item it was
+                unsealed = unpack(self._vault.open(chunk.sealed_entries, chunk_place(chunk.id)))
+                waiting = opened.rest | opened.answers.keys()
+                self._divide(chunk, [entry for entry in unsealed if entry.position in waiting])
                 return
+            if not any(isinstance(answer, Judged) for answer in opened.answers.values()):
+                raise
+            self._commit(chunk, replace(opened, answers=dict.fromkeys(opened.answers, refusal)))
 
     def _keep(self, tx: Transaction, chunk: Chunk, opened: Opened) -> None:
         now, answers = self._now(), opened.answers

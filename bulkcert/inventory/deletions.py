@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
 from bulkcert.capacity.bundle_checks import BundleChecks
-from bulkcert.errors import Contended, EmptyList, TooManyEntries
+from bulkcert.errors import EmptyList, TooManyEntries
 from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.formats.bundle.identity_list import read_identity_list
 from bulkcert.inventory.deletion_transaction import DeletionTransaction, DeviceList, read_devices
@@ -113,17 +112,9 @@ class Deletions:
             with self._store.reading() as tx:
                 if (known := _find_known(tx, key, self._now())) is not None:
                     return known
-        done = self._delete_at_last(order)
+        done = self._store.write(lambda tx: self._delete_in(tx, order), _MOST_ATTEMPTS)
         self._store.scrub()
         return done
-
-    def _delete_at_last(self, order: _DeletionOrder) -> BulkRequest:
-        """Delete in one transaction, which is tried again where others wrote the same rows."""
-        for _ in range(_MOST_ATTEMPTS - 1):
-            with suppress(Contended), self._store.writing() as tx:
-                return self._delete_in(tx, order)
-        with self._store.writing() as tx:
-            return self._delete_in(tx, order)
 
     def _delete_in(self, tx: Transaction, order: _DeletionOrder) -> BulkRequest:
         now = self._now()

@@ -8,13 +8,11 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from bulkcert.errors import NotFound
 from bulkcert.formats.pkcs12.making import make_pem, make_pkcs12
 from bulkcert.integrity.key_seals import KeyOpener
+from bulkcert.integrity.release_record import record_release
 from bulkcert.store.certificates.device_keys import KeptKey
 from bulkcert.store.store import Store
-from bulkcert.values.certificates import CertificateState
-from bulkcert.values.events import Event, EventType
 from bulkcert.values.releases import Encryption, Released, ReleaseFormat, check_password
 from bulkcert.values.secret import Secret
 from bulkcert.vault.vault import Vault
@@ -64,15 +62,8 @@ class KeyRelease:
     ) -> None:  # fmt: skip
         now = self._now()
         facts = {
-            "certificate_id": kept.id,
-            "identity_type": kept.identity.type,
-            "identity": kept.identity.value,
-            "fingerprint_sha256": kept.fingerprint_sha256,
             "format": release_format,
             "encryption": encryption if release_format is ReleaseFormat.PKCS12 else None,
         }
         with self._store.writing() as tx:
-            # It was read in another transaction: a deletion that was answered since then wins.
-            if tx.certificates.lock(kept.id) is CertificateState.DELETED:
-                raise NotFound("There is no such certificate.")
-            tx.events.append(Event(EventType.KEY_RELEASED, now, actor, facts))
+            record_release(tx, kept, facts, actor, now)

@@ -9,13 +9,14 @@ A transaction commits at the end of its block, with everything in it, or is roll
 
 import copy
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from bulkcert.errors import Unavailable
+from bulkcert.errors import Contended, Unavailable
 from bulkcert.store.access.signatures import RowSigner
 from bulkcert.store.clock import Clock
 from bulkcert.store.events import log_events
@@ -23,6 +24,8 @@ from bulkcert.store.sql.engine import BUSY_SECONDS, PoolLimits, make_engine, tra
 from bulkcert.store.sql.notifications import Listener, Sleep, Watch
 from bulkcert.store.traces import truncate_log, vacuum
 from bulkcert.store.transaction import Transaction
+
+T = TypeVar("T")
 
 
 class Store:
@@ -68,6 +71,17 @@ class Store:
             tx = Transaction(connection, self._signer, self._now)
             yield tx
         log_events(tx.appended)
+
+    def write(self, act: Callable[[Transaction], T], attempts: int) -> T:
+        """Return what `act` returns in a transaction that writes; try again where others wrote the same rows.
+
+        attempts: at most, from 1. Raises `Contended` where the last of them met others too.
+        """
+        for _ in range(attempts - 1):
+            with suppress(Contended), self.writing() as tx:
+                return act(tx)
+        with self.writing() as tx:
+            return act(tx)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:

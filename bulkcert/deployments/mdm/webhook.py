@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from bulkcert.deployments.mdm.answers import Answers
 from bulkcert.deployments.mdm.pins import MdmDevices
 from bulkcert.deployments.mdm.server_settings import MdmServers
-from bulkcert.errors import Contended, NotFound
+from bulkcert.errors import NotFound
 from bulkcert.errors.mdm import MdmForged, RepeatedEvent, StaleEvent, WrongSignature
 from bulkcert.formats.mdm.events import MdmEvent, Topic, read_event
 from bulkcert.store.store import Store
+from bulkcert.store.transaction import Transaction
 
 FRESH_FOR = timedelta(hours=1)
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -74,21 +75,13 @@ class MdmWebhook:
 
     def _keep(self, event: MdmEvent, digest: str) -> None:
         """Take it in one transaction; two answers of a device may meet, and nobody would send one again."""
-        for attempt in range(_TRIES):
-            try:
-                self._take_once(event, digest)
-            except Contended:
-                if attempt == _TRIES - 1:
-                    raise
-            else:
-                return
+        self._store.write(lambda tx: self._take(tx, event, digest), _TRIES)
 
-    def _take_once(self, event: MdmEvent, digest: str) -> None:
-        with self._store.writing() as tx:
-            if not tx.mdm.take_event(digest, tx.now):
-                raise RepeatedEvent("This event was taken already.")
-            if event.topic is None or event.udid is None:
-                return
-            self._devices.hear(tx, event, event.udid)
-            if event.topic is Topic.CONNECT:
-                self._answers.take(tx, event, event.udid)
+    def _take(self, tx: Transaction, event: MdmEvent, digest: str) -> None:
+        if not tx.mdm.take_event(digest, tx.now):
+            raise RepeatedEvent("This event was taken already.")
+        if event.topic is None or event.udid is None:
+            return
+        self._devices.hear(tx, event, event.udid)
+        if event.topic is Topic.CONNECT:
+            self._answers.take(tx, event, event.udid)
