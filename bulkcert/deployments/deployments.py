@@ -18,7 +18,7 @@ class Deployments:
         self._maker = maker
 
     def find(self, deployment_id: int) -> Deployment:
-        """Look one up, or raise `NotFound`."""
+        """Return one, or raise `NotFound`."""
         with self._store.reading() as tx:
             return tx.deployments.find(deployment_id)
 
@@ -38,5 +38,5 @@ class Deployments:
             return tx.deployments.of_device(identity)
 
     def profile_identifier(self, deployment: Deployment) -> str:
-        """Give the identifier of a deployment's profile, which RemoveProfile names."""
+        """Return the identifier of a deployment's profile, which RemoveProfile names."""
         return self._maker.identifier(deployment.policy_id, deployment.identity)

@@ -44,7 +44,7 @@ class Leases:
             return tx.deployments.lease(most, now, until, deployer, policy_id)
 
     def report_delivered(self, deployment_id: int, token: str, deployer: str, seconds: int) -> Deployment:
-        """Note that the device took the profile; the lease goes on for `seconds`, until it is seen there.
+        """Record that the device took the profile; the lease goes on for `seconds`, until it is seen there.
 
         Told again, it goes on to `LONGEST_LEASE` after the first time at most. Raises `NotReleased` where no
         profile ever left for the device.
@@ -63,7 +63,7 @@ class Leases:
     def report_installed(
         self, deployment_id: int, token: str, deployer: str, fingerprint_sha256: str
     ) -> Deployment:  # fmt: skip
-        """Note that the device has the wanted certificate. fingerprint_sha256: of what was seen there.
+        """Record that the device has the wanted certificate. fingerprint_sha256: of what was seen there.
 
         Raises `OtherCertificate` where that is not the wanted one, and `NotReleased` where no profile
         left for the device; the deployment stays as it is.
@@ -83,7 +83,7 @@ class Leases:
             return tx.deployments.find(held.id)
 
     def report_removed(self, deployment_id: int, token: str, deployer: str) -> Deployment:
-        """Note that the device has nothing of the policy any more."""
+        """Record that the device has nothing of the policy any more."""
         with self._store.writing() as tx:
             now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)
@@ -95,7 +95,7 @@ class Leases:
     def report_failed(
         self, deployment_id: int, token: str, deployer: str, code: str, detail: str
     ) -> Deployment:
-        """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
+        """Record that it did not work; it is ready again after a pause, which grows with every attempt."""
         with self._store.writing() as tx:
             now = tx.now
             held = tx.deployments.leased(deployment_id, token, deployer, now)

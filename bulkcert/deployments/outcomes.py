@@ -28,7 +28,7 @@ class DeploymentOutcomes:
     def deliver(
         self, tx: Transaction, held: Deployment, until: datetime, actor: str, since: datetime | None = None
     ) -> None:
-        """Note that the device took the profile; the lease goes on until it is seen there.
+        """Record that the device took the profile; the lease goes on until it is seen there.
 
         since: when the device took it, where that was told before.
         """
@@ -37,22 +37,22 @@ class DeploymentOutcomes:
         self._tell(tx, EventType.DEPLOYMENT_DELIVERED, held, actor)
 
     def install(self, tx: Transaction, held: Deployment, actor: str) -> None:
-        """Note that the device was seen to have the wanted certificate."""
+        """Record that the device was seen to have the wanted certificate."""
         tx.deployments.install(held.id, tx.now)
         self._tell(tx, EventType.DEPLOYMENT_INSTALLED, held, actor)
 
     def remove(self, tx: Transaction, held: Deployment, actor: str) -> None:
-        """Note that the device has nothing of the policy any more."""
+        """Record that the device has nothing of the policy any more."""
         tx.deployments.remove(held.id, tx.now)
         self._tell(tx, EventType.DEPLOYMENT_REMOVED, held, actor)
 
     def fail(self, tx: Transaction, held: Deployment, code: str, detail: str, actor: str) -> None:
-        """Note that it did not work; it is ready again after a pause, which grows with every attempt."""
+        """Record that it did not work; it is ready again after a pause, which grows with every attempt."""
         next_try = _next_try(held.attempts, tx.now)
         self._fail(tx, held, code, detail, next_try, actor)
 
     def refuse(self, tx: Transaction, held: Deployment, refusal: NotFit, actor: str) -> None:
-        """Note that no profile can be made; that waits for a change, or for the certificate to begin."""
+        """Record that no profile can be made; that waits for a change, or for the certificate to begin."""
         is_early = isinstance(refusal, CertificateNotYetValid)
         next_try = tx.now + _EARLY_PAUSE if is_early else None
         self._fail(tx, held, refusal.code, refusal.detail, next_try, actor)

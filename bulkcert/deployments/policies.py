@@ -50,7 +50,7 @@ class VpnPolicies:
             return tx.policies.page(limit, cursor)
 
     def find(self, policy_id: int) -> KeptPolicy:
-        """Look a policy up, or raise `NotFound`."""
+        """Return a policy, or raise `NotFound`."""
         with self._store.reading() as tx:
             return tx.policies.find(policy_id)
 

@@ -170,7 +170,7 @@ def describe(found: Recognised, wanted: str) -> str:
 
 
 def looks_like_utf_16(content: bytes) -> bool:
-    """Whether nearly every second byte of the beginning is NUL, as in UTF-16 of western text."""
+    """Return whether nearly every second byte of the beginning is NUL, as in UTF-16 of western text."""
     beginning = content[: min(len(content), 256) & ~1]
     even, odd = beginning[::2].count(0), beginning[1::2].count(0)
     return min(even, odd) == 0 and max(even, odd) * 2 >= max(len(beginning) * 3 // 4, 2)
@@ -205,7 +205,7 @@ def _recognise_text(begin: bytes) -> Recognised | None:
 
 
 def _is_der_in_utf_16(start: bytes) -> bool:
-    """Whether every second octet is zero, and the first of the others is that of DER (0x30)."""
+    """Return whether every second octet is zero, and the first of the others is that of DER (0x30)."""
     if len(start) < _SHORTEST_UTF_16:
         return False
     return (start[:1] == b"0" and not any(start[1::2])) or (start[1:2] == b"0" and not any(start[::2]))
@@ -289,7 +289,7 @@ def _recognise_mangled(begin: bytes) -> Recognised | None:
 
 
 def _is_utf_8(begin: bytes) -> bool:
-    """Whether bytes are valid UTF-8; the last character may be cut off."""
+    """Return whether bytes are valid UTF-8; the last character may be cut off."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:

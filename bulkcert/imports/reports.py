@@ -17,7 +17,7 @@ class Reports:
         self._store = store
 
     def find(self, kind: RequestKind, request_id: str) -> BulkRequest:
-        """Look one up, or raise `NotFound`."""
+        """Return one, or raise `NotFound`."""
         with self._store.reading() as tx:
             return tx.requests.find(request_id, kind)
 

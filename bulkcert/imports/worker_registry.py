@@ -62,7 +62,7 @@ class WorkerRegistry:
                     self._record(tx, EventType.WORKER_LOST, lost)
 
     def leave(self, worker_id: str) -> None:
-        """Note that a worker ends as it was asked to."""
+        """Record that a worker ends as it was asked to."""
         with self._store.writing() as tx:
             left = tx.workers.end(worker_id, WorkerState.LEFT, tx.now)
             if left is not None:

@@ -50,7 +50,7 @@ class VaultSigner:
         return self._vault.digest(content, "row")
 
     def is_demanded(self, sealed_check: bytes | None) -> bool:
-        """Tell whether a row without its MAC is refused; so it is where the check is missing or broken."""
+        """Return whether a row without its MAC is refused; so it is where the check is missing or broken."""
         return _read_demand(sealed_check, self._vault) is Demand.ROWS
 
 

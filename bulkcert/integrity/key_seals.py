@@ -57,7 +57,7 @@ def bind_key(vault: Vault, kept: KeptKey) -> bytes:
 
 
 def is_bound(kept: KeptKey) -> bool:
-    """Tell whether a key is bound to its device and certificate."""
+    """Return whether a key is bound to its device and certificate."""
     return kept.sealed_private_key[:1] == OWNED
 
 

@@ -23,7 +23,7 @@ class Inventory:
         self._store = store
 
     def find(self, certificate_id: int) -> DeviceCertificate:
-        """Look a device certificate up by its id, or raise `NotFound`."""
+        """Return a device certificate by its id, or raise `NotFound`."""
         with self._store.reading() as tx:
             return tx.certificates.find(certificate_id)
 

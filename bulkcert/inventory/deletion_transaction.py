@@ -43,7 +43,7 @@ class DeviceList:
     ignored: int
 
     def values(self) -> Iterator[tuple[IdentityType, list[str]]]:
-        """Give the values of its devices by their identity types, always in the same order of types."""
+        """Return the values of its devices by their identity types, always in the same order of types."""
         for identity_type in IdentityType:
             values = [
                 identity.value
@@ -62,7 +62,7 @@ class Gone:
     certificate_ids: Mapping[DeviceIdentity, int | None]
 
     def items(self, devices: DeviceList) -> Iterator[Item]:
-        """Give the item of each line."""
+        """Return the item of each line."""
         for position, line in enumerate(devices.lines):
             yield Item(position, None, line.shown, self._result(line))
 
@@ -119,7 +119,7 @@ class DeletionTransaction:
         self._now = now
 
     def preview(self, devices: DeviceList) -> Gone:
-        """Tell what `delete` would find, and change nothing."""
+        """Return what `delete` would find, and change nothing."""
         gone: dict[DeviceIdentity, int | None] = {}
         for identity_type, values in devices.values():
             for value in self._tx.items.waiting_of(identity_type, values):

@@ -21,7 +21,7 @@ class Devices:
             return DeviceList(tuple(tx.devices.page(wanted)), matched, total)
 
     def find(self, device_id: int) -> DeviceRecord:
-        """Look a device up with its certificates, deleted ones too; or raise `NotFound`."""
+        """Return a device with its certificates, deleted ones too; or raise `NotFound`."""
         with self._store.reading() as tx:
             device = tx.devices.find(device_id)
             own = CertificateFilter(identity_type=device.identity.type, identity=device.identity.value)

@@ -59,7 +59,7 @@ class Child:
         self._handle = os.pidfd_open(self.pid)
 
     def feed(self, requests: Iterator[bytes]) -> None:
-        """Give the requests that are to be sent, as the child takes them."""
+        """Return the requests that are to be sent, as the child takes them."""
         self._requests = requests
 
     def next_answer(self, seconds: float) -> bytes:

@@ -139,7 +139,7 @@ class Opener:
             self._end_child()
 
     def _next_result(self, child: Child, number: int) -> Result | None:
-        """Give the next result; None where the child ended, and the file is to be opened by another."""
+        """Return the next result; None where the child ended, and the file is to be opened by another."""
         try:
             result = read_answer(number, child.next_answer(self._limits.opening_wall_seconds))
             _check_key(result)
@@ -154,7 +154,7 @@ class Opener:
         return result
 
     def _blame(self, end: ChildEnded) -> ItemRefusal | None:
-        """Tell what a child's end means for the file; None where it may not have been the cause."""
+        """Return what a child's end means for the file; None where it may not have been the cause."""
         self._deaths += 1
         if not end.had_begun:
             may_be_innocent = self._deaths < _MOST_FALSE_STARTS

@@ -60,7 +60,7 @@ class Frames:
         self._received += received
 
     def take(self) -> bytes | None:
-        """Give the next frame's content, or None where it has not come whole. `ValueError`: too long."""
+        """Return the next frame's content, or None where it has not come whole. `ValueError`: too long."""
         if len(self._received) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._received)

@@ -11,5 +11,5 @@ def begin_draining() -> None:
 
 
 def is_draining() -> bool:
-    """Tell whether the service is stopping."""
+    """Return whether the service is stopping."""
     return _draining.is_set()

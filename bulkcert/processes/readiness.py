@@ -46,7 +46,7 @@ class ServiceManager:
 
 
 def answers(address: str, port: int, *, is_tls: bool) -> bool:
-    """Tell whether the server on an IP address of this machine answers a request."""
+    """Return whether the server on an IP address of this machine answers a request."""
     host = _ANY_ADDRESS.get(address, address)
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     if is_tls:

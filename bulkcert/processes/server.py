@@ -111,7 +111,7 @@ _LOG_LINES = {name: {"class": "bulkcert.logs.LibraryLines"} for name in ("consol
 
 
 def free_address(host: str, port: int) -> str:
-    """Give the IP address that a host name stands for, once it is sure that nobody listens there yet.
+    """Return the IP address that a host name stands for, once it is sure that nobody listens there yet.
 
     The server shares its port with whoever asks for that (SO_REUSEPORT), so a second one would go unnoticed.
     """

@@ -54,5 +54,5 @@ class Stopping:
         self._asked = True
 
     def __call__(self) -> bool:
-        """Tell whether it is."""
+        """Return whether it is."""
         return self._asked or (self._parent is not None and os.getppid() != self._parent)

@@ -48,7 +48,7 @@ def start_worker(joined: int | None = None) -> Process:
 
 
 def pause_after(status: int, lived: float, crashes: int) -> float:
-    """Say how long to wait before the next start, in seconds.
+    """Return how long to wait before the next start, in seconds.
 
     `status` as subprocess gives it (negative: a signal), `lived` in seconds, `crashes` counts short lives in
     a row, this one included. SIGKILL comes from outside (a person, the kernel short of memory).

@@ -58,7 +58,7 @@ def _end_at_once() -> None:
 
 
 def _signals() -> int:
-    """Give a descriptor on which the number of every signal can be read.
+    """Return a descriptor on which the number of every signal can be read.
 
     The server sets its handlers after this; here they are seen without taking them away from it.
     """

@@ -34,7 +34,7 @@ class RequestState(enum.StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing of the request is left to do."""
+        """Return whether nothing of the request is left to do."""
         return self not in {RequestState.PENDING, RequestState.RUNNING}
 
 
@@ -71,7 +71,7 @@ class Counts:
     ignored: int = 0
 
     def state(self) -> RequestState:
-        """Tell the state that these counts mean for a request that has begun."""
+        """Return the state that these counts mean for a request that has begun."""
         items = self.total - self.ignored
         if self.done < items:
             return RequestState.RUNNING

@@ -16,7 +16,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 
 
 def check_key(text: str) -> str:
-    """Give an Idempotency-Key as it came: 1 to 255 visible ASCII characters, else `MalformedRequest`."""
+    """Return an Idempotency-Key as it came: 1 to 255 visible ASCII characters, else `MalformedRequest`."""
     if not _KEY.fullmatch(text):
         raise MalformedRequest("Idempotency-Key is not of 1 to 255 visible ASCII characters.")
     return text

@@ -10,7 +10,7 @@ _LEAST_DIFFERENT = 5
 
 
 def read_text(password: Secret, most: int) -> str:
-    """Give the text of a password of at most `most` characters, or raise `MalformedRequest`."""
+    """Return the text of a password of at most `most` characters, or raise `MalformedRequest`."""
     try:
         text = password.reveal().decode()
     except UnicodeDecodeError:

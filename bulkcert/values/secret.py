@@ -16,7 +16,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> bytes:
-        """Give the bytes themselves."""
+        """Return the bytes themselves."""
         return self._value
 
     def __len__(self) -> int:

@@ -141,7 +141,7 @@ class Spool(io.BufferedIOBase):
     # --- reading ---------------------------------------------------------------------------------------
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Give the next `size` bytes, fewer only at the end; None or less than 0 means all that is left."""
+        """Return the next `size` bytes, fewer only at the end; None or less than 0 means all that is left."""
         self._must_be_open()
         left = max(0, len(self) - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
@@ -155,12 +155,12 @@ class Spool(io.BufferedIOBase):
         return b"".join(parts)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Give at most `size` bytes, from one block."""
+        """Return at most `size` bytes, from one block."""
         ahead = len(self.peek())
         return self.read(ahead if size < 0 else min(size, ahead))
 
     def peek(self, _size: int = 0, /) -> bytes:
-        """Give the rest of the block at the position without moving on: empty at the end only."""
+        """Return the rest of the block at the position without moving on: empty at the end only."""
         self._must_be_open()
         number, offset = divmod(self._position, BLOCK_BYTES)
         return self._block(number)[offset:]
@@ -193,7 +193,7 @@ class Spool(io.BufferedIOBase):
         return self._position
 
     def tell(self) -> int:
-        """Give the position."""
+        """Return the position."""
         self._must_be_open()
         return self._position
 
@@ -232,5 +232,5 @@ class Spool(io.BufferedIOBase):
 
 
 def _nonce(number: int) -> bytes:
-    """Give the block's number in 12 bytes: unique under a key that seals one spool (SP 800-38D §8.2.1)."""
+    """Return the block's number in 12 bytes: unique under a key that seals one spool (SP 800-38D §8.2.1)."""
     return number.to_bytes(12, "big")

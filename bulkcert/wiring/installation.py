@@ -119,7 +119,7 @@ def open_vault(config: Config, store: Store) -> Vault:
 
 
 def is_initialised(store: Store) -> bool:
-    """Tell whether `init` has completed a database."""
+    """Return whether `init` has completed a database."""
     if migration.revision(store) is None:
         return False
     with store.reading() as tx:
@@ -193,7 +193,7 @@ def master_key_file(config: Config) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether a path exists; raises `NoAccess` where that cannot be told."""
+    """Return whether a path exists; raises `NoAccess` where that cannot be told."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -85,7 +85,7 @@ def fill_login_keys(store: Store) -> None:
 
 
 def is_finished(store: Store) -> bool:
-    """Tell whether rows must be signed; until then `find_forged` finds none that is not."""
+    """Return whether rows must be signed; until then `find_forged` finds none that is not."""
     with store.reading() as tx:
         return tx.signatures.are_demanded()
 

@@ -65,7 +65,7 @@ class Service:
         return Spool(self.config.spool_dir, self.limits.bundle_bytes, self.spool_room, owner)
 
     def is_ready(self) -> bool:
-        """Tell whether the service could answer a request now."""
+        """Return whether the service could answer a request now."""
         with suppress(Unavailable):
             return self.store.answers()
         return False

@@ -15,7 +15,7 @@ _AROUND = string.digits + string.punctuation + string.whitespace
 
 
 def is_frequent(password: str) -> bool:
-    """Tell whether a password is a frequent one, or one with little around it.
+    """Return whether a password is a frequent one, or one with little around it.
 
     That is: in any case and any compatible form of its letters, repeated, and with digits and punctuation
     before and after it that are no longer than itself. The list is read each time, in some 10 ms, so that it

@@ -30,7 +30,7 @@ _HINT = " Devices say so also where they do not read the encryption of the PKCS#
 
 
 def lists_for(deployment: Deployment) -> tuple[RequestType, ...]:
-    """Say what a device is asked to see whether it has what is wanted, or nothing any more."""
+    """Return what a device is asked to see whether it has what is wanted, or nothing any more."""
     return LISTS if deployment.certificate_id is not None else LISTS[:1]
 
 
@@ -124,7 +124,7 @@ class Answers:
     def _is_listed(
         self, tx: Transaction, held: Deployment, request_type: RequestType, event: MdmEvent
     ) -> bool | None:
-        """Tell whether what is wanted (or is to go) stands in a list; None where it is no such list."""
+        """Return whether what is wanted (or is to go) stands in a list; None where it is no such list."""
         if request_type is RequestType.CERTIFICATE_LIST:
             listed = read_identity_fingerprints(event.said)
             return None if listed is None else self._fingerprint(tx, held) in listed

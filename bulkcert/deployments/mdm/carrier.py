@@ -97,7 +97,7 @@ class Carrier:
             self._client.close()
 
     def _client_now(self) -> NanoMdm:
-        """Give the connection to the server as it is set now."""
+        """Return the connection to the server as it is set now."""
         server = self._servers.find()
         if server is None:
             raise MdmNotConfigured("No MDM server is set.")
@@ -168,7 +168,7 @@ class Carrier:
 def _first_commands(
     tx: Transaction, deployment: Deployment, action: Action, udid: str
 ) -> tuple[RequestType, ...]:  # fmt: skip
-    """Say what a device is sent first: where it may have something of before, it is asked what it has."""
+    """Return what a device is sent first: where it may have something of before, it is asked what it has."""
     if action is Action.REMOVE:
         return (RequestType.REMOVE_PROFILE,)
     commands = tx.mdm_commands.of(deployment.id, udid)

@@ -46,7 +46,7 @@ class _Answer:
     body: bytes
 
     def members(self) -> dict[str, Any]:
-        """Give the JSON object of the body; an empty one where it is none."""
+        """Return the JSON object of the body; an empty one where it is none."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -226,7 +226,7 @@ class NanoMdm:
 
 
 def _was_closed(connection: http.client.HTTPConnection) -> bool:
-    """Tell whether the server closed an idle connection: nothing of a further request would arrive."""
+    """Return whether the server closed an idle connection: nothing of a further request would arrive."""
     sock = connection.sock
     if sock is None:
         return True
@@ -236,6 +236,6 @@ def _was_closed(connection: http.client.HTTPConnection) -> bool:
 
 
 def _words(trouble: object) -> str:
-    """Give what the server says, short and printable."""
+    """Return what the server says, short and printable."""
     text = "".join(each if each.isprintable() else " " for each in str(trouble)[:_LONGEST_WORDS])
     return " ".join(text.split()) or "it gave no reason."

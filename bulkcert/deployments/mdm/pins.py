@@ -68,7 +68,7 @@ class MdmDevices:
     # --- for the webhook ---
 
     def hear(self, tx: Transaction, event: MdmEvent, udid: str) -> None:
-        """Note what an event tells of the device itself."""
+        """Record what an event tells of the device itself."""
         now = tx.now
         # When it happened, not when it came: while events are late, a device that was heard of before it was
         # sent something would seem to have left that unanswered, and asking it again makes more events.
@@ -160,7 +160,7 @@ def _facts(identity: DeviceIdentity, udid: str) -> dict[str, object]:
 
 
 def _is_claimant(tx: Transaction, pin: Pin, udid: str) -> bool:
-    """Tell whether a device claims an identity; where the pin is forged, by the device's own word alone."""
+    """Return whether a device claims an identity; where the pin is forged, by the device's own word alone."""
     if not pin.is_forged:
         return udid in {pin.udid, pin.contender_udid}
     device = tx.mdm.device(udid)

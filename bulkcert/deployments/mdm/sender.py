@@ -95,7 +95,7 @@ class Sender:
         return True
 
     def has_work(self) -> bool:
-        """Tell whether there is a command to send."""
+        """Return whether there is a command to send."""
         with self._store.reading() as tx:
             return tx.mdm_commands.is_waiting(tx.now - self._wait / 2)
 
@@ -200,7 +200,7 @@ class Sender:
         return profile_identifier(str(deployment.policy_id), deployment.identity, self._namespace)
 
     def _finish(self, batch: _Batch) -> None:
-        """Note what became of the commands."""
+        """Record what became of the commands."""
         with self._store.writing() as tx:
             # A device may have been quicker than this: its answer stays.
             mine = CommandStatus.SENDING
@@ -246,7 +246,7 @@ def _divide(commands: Sequence[MdmCommand], most: int) -> Iterator[Sequence[MdmC
 
 
 def _is_unknown(command: MdmCommand) -> bool:
-    """Tell whether a command was not offered to the server before this time."""
+    """Return whether a command was not offered to the server before this time."""
     return command.status is CommandStatus.WAITING
 
 

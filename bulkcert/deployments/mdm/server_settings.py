@@ -83,7 +83,7 @@ class MdmServers:
         self._store.scrub()
 
     def is_set(self) -> bool:
-        """Tell whether a server was set."""
+        """Return whether a server was set."""
         with self._store.reading() as tx:
             return tx.mdm.has_server(NANOMDM)
 

@@ -21,7 +21,7 @@ class CertificateNames:
     others: tuple[str, ...]
 
     def hold(self, identifier: str) -> bool:
-        """Tell whether a server finds an identifier in the certificate.
+        """Return whether a server finds an identifier in the certificate.
 
         Names of hosts are compared without regard to case (RFC 4343), all else to the letter.
         """

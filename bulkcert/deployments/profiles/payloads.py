@@ -35,7 +35,7 @@ _LONGEST_SHOWN = 64
 
 
 def derive_uuid(*names: str) -> str:
-    """Give the same UUID (RFC 9562 §5.5) for the same names, upper case as Apple writes them."""
+    """Return the same UUID (RFC 9562 §5.5) for the same names, upper case as Apple writes them."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(("bulkcert", *names)))).upper()
 
 
@@ -241,7 +241,7 @@ def _evaluation(evaluation: Evaluation) -> Dictionary:
 
 
 def _given(**keys: object) -> Dictionary:
-    """Give the keys that have a value, as a plist holds it."""
+    """Return the keys that have a value, as a plist holds it."""
     given: Mapping[str, object] = {name: value for name, value in keys.items() if value not in (None, [])}
     return {name: str(value) if isinstance(value, enum.StrEnum) else value for name, value in given.items()}
 
@@ -251,5 +251,5 @@ def _lists(**keys: tuple[str, ...]) -> Dictionary:
 
 
 def _shown(text: str) -> str:
-    """Give a name from a certificate as a plist can hold it and a device shows it."""
+    """Return a name from a certificate as a plist can hold it and a device shows it."""
     return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_SHOWN] or "Certificate"

@@ -51,7 +51,7 @@ class DeviceChain:
 
 
 def profile_identifier(policy_id: int | str, identity: DeviceIdentity, namespace: str = NAMESPACE) -> str:
-    """Give the identifier of a device's profile under a policy; RemoveProfile takes it off.
+    """Return the identifier of a device's profile under a policy; RemoveProfile takes it off.
 
     A policy has one identity type, so the identity's value is enough.
     """
@@ -59,7 +59,7 @@ def profile_identifier(policy_id: int | str, identity: DeviceIdentity, namespace
 
 
 def profile_uuid(identifier: str, policy: VpnPolicy, fingerprint_sha256: str) -> str:
-    """Give the UUID of the profile of a certificate (64 hex digits) under a policy as it is now."""
+    """Return the UUID of the profile of a certificate (64 hex digits) under a policy as it is now."""
     return derive_uuid(identifier, policy.content_digest(), fingerprint_sha256)
 
 
@@ -112,7 +112,7 @@ class ProfileMaker:
         self._namespace = namespace
 
     def identifier(self, policy_id: int | str, identity: DeviceIdentity) -> str:
-        """Give the identifier of a device's profile under a policy, as `make` writes it."""
+        """Return the identifier of a device's profile under a policy, as `make` writes it."""
         return profile_identifier(policy_id, identity, self._namespace)
 
     def make(

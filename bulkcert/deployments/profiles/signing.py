@@ -49,7 +49,7 @@ class ProfileSigner:
         return cls(key, certificate, tuple(chain))
 
     def sign(self, profile: Secret) -> Secret:
-        """Give a SignedData (DER, RFC 5652 §5) that holds the profile, the certificate and its chain."""
+        """Return a SignedData (DER, RFC 5652 §5) that holds the profile, the certificate and its chain."""
         builder = (
             pkcs7.PKCS7SignatureBuilder()
             .set_data(profile.reveal())

@@ -70,13 +70,13 @@ class Element:
         return parts
 
     def expect(self, tag: int) -> "Element":
-        """Give the element itself if it has this tag."""
+        """Return the element itself if it has this tag."""
         if self.tag != tag:
             raise misplaced(self.tag, tag)
         return self
 
     def explicit(self) -> "Element":
-        """Give the one element inside [0] EXPLICIT."""
+        """Return the one element inside [0] EXPLICIT."""
         if self.tag != CONTEXT_0_CONSTRUCTED:
             raise misplaced(self.tag, CONTEXT_0_CONSTRUCTED)
         parts = _read_elements(self.content, self.allowance)
@@ -85,7 +85,7 @@ class Element:
         return parts[0]
 
     def octets(self, depth: int = 0) -> bytes:
-        """Give the octets of an OCTET STRING or of [0] IMPLICIT one, whole or in parts (X.690 §8.7)."""
+        """Return the octets of an OCTET STRING or of [0] IMPLICIT one, whole or in parts (X.690 §8.7)."""
         if self.tag in {OCTET_STRING, CONTEXT_0}:
             return self.content
         if self.tag not in {OCTET_STRING_IN_PARTS, CONTEXT_0_CONSTRUCTED}:
@@ -103,7 +103,7 @@ class Element:
         return bytes((self.tag, _INDEFINITE | len(octets))) + octets + self.content
 
     def integer(self) -> int:
-        """Give the value of an INTEGER (X.690 §8.3)."""
+        """Return the value of an INTEGER (X.690 §8.3)."""
         if self.tag != INTEGER:
             raise misplaced(self.tag, INTEGER)
         if not self.content:
@@ -111,7 +111,7 @@ class Element:
         return int.from_bytes(self.content, signed=True)
 
     def oid(self) -> bytes:
-        """Give an object identifier as it is encoded (X.690 §8.19)."""
+        """Return an object identifier as it is encoded (X.690 §8.19)."""
         if self.tag != OBJECT_IDENTIFIER:
             raise misplaced(self.tag, OBJECT_IDENTIFIER)
         return self.content

@@ -44,7 +44,7 @@ class Bundle:
         self._records = records
 
     def read(self, item: BundleItem) -> bytes:
-        """Give the content of the item's entry: whole, its CRC checked, within the size limit.
+        """Return the content of the item's entry: whole, its CRC checked, within the size limit.
 
         Raises ItemRefusal: the item's own where it has one, else MalformedPkcs12.
         """

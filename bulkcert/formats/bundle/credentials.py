@@ -66,7 +66,7 @@ def parse_credentials(content: bytes, limits: Limits = _NO_LIMITS_GIVEN) -> tupl
 
 
 def text_lines(content: bytes, limits: Limits) -> Iterator[tuple[int, str]]:
-    """Give the lines of a text file that are not blank, without their ends, numbered from 1.
+    """Return the lines of a text file that are not blank, without their ends, numbered from 1.
 
     Raises UndecodableCredentialsFile naming the line, or TooManyEntries beyond `limits.entries` lines.
     """

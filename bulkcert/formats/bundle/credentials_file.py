@@ -81,18 +81,18 @@ class CredentialsFileChoice:
 
     @property
     def has_none(self) -> bool:
-        """Whether no entry qualified."""
+        """Return whether no entry qualified."""
         return not any(self._candidates)
 
     def settle(self) -> Entry:
-        """Give the one entry. Raises NoCredentialsFile or AmbiguousCredentialsFile."""
+        """Return the one entry. Raises NoCredentialsFile or AmbiguousCredentialsFile."""
         found = next((each for each in self._candidates if each), [])
         if len(found) == 1:
             return found[0]
         raise self._ambiguous(found) if found else self._none()
 
     def read(self, archive: Archive, limits: Limits) -> bytes:
-        """Give the content of the chosen entry.
+        """Return the content of the chosen entry.
 
         Raises as `settle` does, CredentialsFileTooLarge, or MalformedZip where the content is damaged.
         """

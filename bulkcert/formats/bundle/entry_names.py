@@ -50,7 +50,7 @@ def basename(name: str) -> str:
 
 
 def is_junk(name: str) -> bool:
-    """Whether macOS or Windows put the entry into the zip without being asked."""
+    """Return whether macOS or Windows put the entry into the zip without being asked."""
     last = basename(name)
     return (
         last.startswith("._")
@@ -60,7 +60,7 @@ def is_junk(name: str) -> bool:
 
 
 def is_pkcs12(name: str) -> bool:
-    """Whether the entry is meant as a PKCS#12 by its name: no NUL, blank or dot hides the suffix."""
+    """Return whether the entry is meant as a PKCS#12 by its name: no NUL, blank or dot hides the suffix."""
     return (
         bool(_PKCS12_SUFFIX.search(name))
         or has_hidden_suffix(name)
@@ -69,7 +69,7 @@ def is_pkcs12(name: str) -> bool:
 
 
 def has_hidden_suffix(name: str) -> bool:
-    """Whether blanks or dots follow the suffix of a PKCS#12."""
+    """Return whether blanks or dots follow the suffix of a PKCS#12."""
     return name[-1:] in _AFTER_SUFFIX and bool(_PKCS12_SUFFIX.search(name.rstrip(_AFTER_SUFFIX)))
 
 
@@ -79,12 +79,12 @@ def stem(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Whether the entry is a text file by its name."""
+    """Return whether the entry is a text file by its name."""
     return name.lower().endswith(".txt")
 
 
 def is_zip(name: str) -> bool:
-    """Whether the entry is a zip by its name."""
+    """Return whether the entry is a zip by its name."""
     return name.lower().endswith(".zip")
 
 
@@ -94,7 +94,7 @@ def without_suffix(text: str) -> str:
 
 
 def fault_of(name: str) -> str | None:
-    """Say what is wrong with an entry's name, or None where it is `<file>` or `<folder>/<file>`."""
+    """Return what is wrong with an entry's name, or None where it is `<file>` or `<folder>/<file>`."""
     if len(name) > _LONGEST_NAME:
         return f"The name of the entry is longer than {_LONGEST_NAME} characters."
     if not name.isprintable():

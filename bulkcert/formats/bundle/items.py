@@ -139,7 +139,7 @@ class Join:
         self._check_number(len(self._items) + len(self._line_of) - len(self._misspelt_entries))
 
     def items(self) -> tuple[BundleItem, ...]:
-        """Give all items: entries in the zip's order, then lines without an entry in theirs."""
+        """Return all items: entries in the zip's order, then lines without an entry in theirs."""
         self._join_misspelt_entries()
         alone = self._join_misspelt_lines()
         self._refuse_duplicates()

@@ -76,7 +76,7 @@ def read_identity_fingerprints(said: Plain) -> set[str] | None:
 
 
 def read_reason(said: Plain) -> str:
-    """Say why a device refused a command: up to 400 printable characters of its ErrorChain."""
+    """Return why a device refused a command: up to 400 printable characters of its ErrorChain."""
     links = list(_dictionaries(said.get("ErrorChain"), _MOST_LINKS))
     reasons = [reason for link in links if (reason := _reason(link))]
     text = " / ".join(dict.fromkeys(reasons)) or "The device gave no reason."

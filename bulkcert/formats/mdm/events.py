@@ -103,7 +103,7 @@ def _moment(value: object) -> datetime:
 
 
 def _udid(part: dict[str, object]) -> str | None:
-    """Give the device's UDID; None for messages of a user of the device, which have an id of their own."""
+    """Return the device's UDID; None for messages of a user of the device, which have an id of their own."""
     ids = part.get("ids")
     kind = ids.get("type") if isinstance(ids, dict) else None
     if part.get("user_id") or kind not in {None, "Device"}:

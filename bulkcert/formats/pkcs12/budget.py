@@ -63,7 +63,7 @@ class Budget:
     # --- what it takes ---
 
     def can_afford(self, rounds: int) -> bool:
-        """Tell whether so many rounds of a digest are left."""
+        """Return whether so many rounds of a digest are left."""
         return rounds <= self._work
 
     def spend(self, rounds: int) -> None:

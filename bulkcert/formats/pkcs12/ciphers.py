@@ -36,12 +36,12 @@ class Passwords:
 
 
 def encode(password: str, place: int) -> Passwords:
-    """Give the encodings of a password whose integrity check passed with the one at this place."""
+    """Return the encodings of a password whose integrity check passed with the one at this place."""
     return Passwords(pkcs12_encodings(password)[place], pbkdf2_encodings(password))
 
 
 def is_decrypted_here(scheme: Scheme) -> bool:
-    """Tell whether `decrypt` reads this scheme."""
+    """Return whether `decrypt` reads this scheme."""
     if isinstance(scheme, Pbes1):
         return scheme.oid in _PBES1_KEY_SIZES or scheme.oid in oids.PBES1_WITH_DES
     if isinstance(scheme.derivation, Pbkdf2) and scheme.derivation.prf is None:
@@ -50,7 +50,7 @@ def is_decrypted_here(scheme: Scheme) -> bool:
 
 
 def has_right_key_size(scheme: Pbes2) -> bool:
-    """Tell whether the derivation's key size, which may be left out, is the cipher's (RFC 8018 §A.2)."""
+    """Return whether the derivation's key size, which may be left out, is the cipher's (RFC 8018 §A.2)."""
     return scheme.derivation.key_size in {None, _PBES2_KEY_SIZES.get(scheme.cipher.oid)}
 
 

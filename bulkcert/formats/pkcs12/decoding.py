@@ -102,5 +102,5 @@ def _decrypt(
 
 
 def _read_key(plain: Element) -> bytes:
-    """Give a PrivateKeyInfo as it is encoded; it is a SEQUENCE (RFC 5958 §2)."""
+    """Return a PrivateKeyInfo as it is encoded; it is a SEQUENCE (RFC 5958 §2)."""
     return plain.expect(SEQUENCE).encode()

@@ -75,7 +75,7 @@ def _compute(authenticated: bytes, mac: Mac, digest: str, password: bytes) -> by
 
 @cache
 def _size(digest: str) -> int:
-    """Give the octets of a digest."""
+    """Return the octets of a digest."""
     return hashlib.new(digest, usedforsecurity=False).digest_size
 
 

@@ -20,7 +20,7 @@ _RC2_KEY_SIZE = 64 * ctypes.sizeof(ctypes.c_uint)  # RC2_KEY of openssl/rc2.h
 
 
 def find(kind: type[T]) -> T | None:
-    """Give one of the kinds of function below, or None where this Python's libcrypto cannot be reached."""
+    """Return one of the kinds of function below, or None where this Python's libcrypto cannot be reached."""
     try:
         import _hashlib
 
@@ -101,7 +101,7 @@ class _Numbers:
             self._free_context(context)
 
     def read(self, size: int, number: int) -> int:
-        """Give the value of a number of at most `size` octets."""
+        """Return the value of a number of at most `size` octets."""
         octets = ctypes.create_string_buffer(size)
         if self._to_octets(number, octets, size) != size:
             raise MemoryError

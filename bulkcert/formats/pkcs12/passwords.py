@@ -5,7 +5,7 @@ from bulkcert.values.secret import Secret
 
 
 def read_password(password: Secret) -> str:
-    """Give the text of a password (UTF-8). Raises `InvalidPassword` where it is no text or holds a NUL.
+    """Return the text of a password (UTF-8). Raises `InvalidPassword` where it is no text or holds a NUL.
 
     A NUL would end the password early inside the library, which then prints it.
     """
@@ -19,7 +19,7 @@ def read_password(password: Secret) -> str:
 
 
 def pkcs12_encodings(text: str) -> tuple[bytes, ...]:
-    """Give the encodings for PKCS#12's own derivation, the standard one first (RFC 7292 §B.1).
+    """Return the encodings for PKCS#12's own derivation, the standard one first (RFC 7292 §B.1).
 
     The standard: UTF-16 big-endian and two zero octets. The empty password is also written as no octets at
     all. OpenSSL up to 1.0.2 widened the octets of the UTF-8 text as if they were Latin-1.

@@ -150,7 +150,7 @@ def load_short_key(key_info: bytes, password: bytes) -> PrivateKey | None:
 
 
 def _is_on_a_curve(key: PrivateKeyTypes) -> TypeGuard[ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey]:
-    """Tell whether a key is EC or Ed25519, on a curve that is taken."""
+    """Return whether a key is EC or Ed25519, on a curve that is taken."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return isinstance(key.curve, _CURVES)
     return isinstance(key, ed25519.Ed25519PrivateKey)

@@ -63,7 +63,7 @@ def prove(contents: Contents, limits: Limits, now: datetime) -> OpenedCertificat
 
 
 def _only_key(contents: Contents) -> PrivateKeyInfo:
-    """Give the one private key; the same key written twice is one."""
+    """Return the one private key; the same key written twice is one."""
     found = {(info.kind, info.key): info for info in map(read_private_key_info, contents.keys)}
     if not found:
         raise NoPrivateKey("The file holds no private key.")

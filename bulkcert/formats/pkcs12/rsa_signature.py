@@ -41,7 +41,7 @@ def _raise(pair: libcrypto.PairOfPowers, key: rsa.RSAPrivateNumbers, message: in
 
 
 def find_pair() -> libcrypto.PairOfPowers | None:
-    """Give libcrypto's function where it can be reached and gives what Python gives.
+    """Return libcrypto's function where it can be reached and gives what Python gives.
 
     Compared with numbers as long as a key's: shorter ones take another way in it.
     """

@@ -26,7 +26,7 @@ def charge_derivations(pfx: Pfx, budget: Budget) -> None:
 
 
 def encrypted_parts(pfx: Pfx) -> list[Encrypted]:
-    """Give every encrypted part that shows: safes, and keys in safes that are not encrypted."""
+    """Return every encrypted part that shows: safes, and keys in safes that are not encrypted."""
     parts: list[Encrypted] = []
     for safe in pfx.safes:
         parts += [safe] if isinstance(safe, Encrypted) else safe.shrouded_keys
@@ -34,7 +34,7 @@ def encrypted_parts(pfx: Pfx) -> list[Encrypted]:
 
 
 def visible_keys(pfx: Pfx) -> list[bytes]:
-    """Give every private key that shows, as it stands there."""
+    """Return every private key that shows, as it stands there."""
     keys: list[bytes] = []
     for safe in pfx.safes:
         if isinstance(safe, Bags):

@@ -84,7 +84,7 @@ class Archive:
         return read_entry(self._listing, self._directory, record)
 
     def read(self, entry: Entry | Content) -> bytes:
-        """Give the whole content of an entry: exactly `entry.size` bytes, with the right CRC.
+        """Return the whole content of an entry: exactly `entry.size` bytes, with the right CRC.
 
         The caller has compared `entry.size` with its limit. Raises UnreadableEntry.
         """

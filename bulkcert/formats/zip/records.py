@@ -40,7 +40,7 @@ class Window:
         self.size = file.seek(0, 2)
 
     def at(self, offset: int, length: int) -> bytes:
-        """Give `length` bytes from `offset` on, fewer where the file ends. `offset` lies in the file."""
+        """Return `length` bytes from `offset` on, fewer where the file ends. `offset` lies in the file."""
         begin = offset - self._start
         if begin < 0 or begin + length > len(self._chunk):
             self._file.seek(offset)
@@ -60,7 +60,7 @@ class Directory:
     is_zip64: bool
 
     def has(self, entries: int) -> bool:
-        """Whether the count in the end record is that of the entries that were read."""
+        """Return whether the count in the end record is that of the entries that were read."""
         # Archive Utility of macOS keeps the low 16 bits of the count and never writes zip64.
         return self.count == (entries if self.is_zip64 else entries & 0xFFFF)
 
@@ -97,12 +97,12 @@ class Entry(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Whether the entry stands for a folder (§4.3.17.1: its name ends in a slash)."""
+        """Return whether the entry stands for a folder (§4.3.17.1: its name ends in a slash)."""
         return self.name.endswith("/")
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether the entry is a file: no symbolic link, device, socket or pipe."""
+        """Return whether the entry is a file: no symbolic link, device, socket or pipe."""
         return self.mode & 0o170000 in {0, 0o100000}
 
 

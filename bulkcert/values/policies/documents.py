@@ -38,7 +38,7 @@ class Kind(ABC):
         """Read a JSON value that stands at `where` (as `tunnels/0/mtu`); give `FAULTY` where it is wrong."""
 
     def write(self, value: object) -> object:
-        """Give the JSON form of a value."""
+        """Return the JSON form of a value."""
         return value
 
 
@@ -50,11 +50,11 @@ class Draft:
     members: dict[str, object]
 
     def get(self, name: str) -> object:
-        """Give a member; None too where it had a fault."""
+        """Return a member; None too where it had a fault."""
         return self.members.get(name)
 
     def drafts(self, name: str) -> Iterator[tuple[int, "Draft"]]:
-        """Give the parts of a list that could be read, each with its place."""
+        """Return the parts of a list that could be read, each with its place."""
         for place, below in enumerate(cast("tuple[object, ...]", self.get(name) or ())):
             if isinstance(below, Draft):
                 yield place, below
@@ -71,11 +71,11 @@ class PartOf(Kind):
     part: type["Part"]
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give a `Draft`, with what could be read of it."""
+        """Return a `Draft`, with what could be read of it."""
         return read_draft(self.part, value, where, faults)
 
     def write(self, value: object) -> object:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return cast("Part", value).document()
 
 
@@ -90,12 +90,12 @@ class Part:
 
     @classmethod
     def faults_between(cls, _draft: Draft) -> Iterator[Fault]:
-        """Give what is wrong between members that are well each for itself; `where` is seen from here."""
+        """Return what is wrong between members that are well each for itself; `where` is seen from here."""
         yield from ()
 
     @classmethod
     def settled(cls, members: dict[str, object]) -> dict[str, object]:
-        """Give members, all without a fault, as the fields hold them; most are so already."""
+        """Return members, all without a fault, as the fields hold them; most are so already."""
         return members
 
     @classmethod
@@ -107,7 +107,7 @@ class Part:
         return cast("Self", cast("Draft", draft).build())
 
     def document(self) -> dict[str, object]:
-        """Give the JSON form with every member; equal values have equal documents."""
+        """Return the JSON form with every member; equal values have equal documents."""
         return {
             member.name: None if value is None else member.kind.write(value)
             for member in members_of(type(self))
@@ -115,7 +115,7 @@ class Part:
         }
 
     def short_document(self) -> dict[str, object]:
-        """Give the JSON form without members that are as they are by default.
+        """Return the JSON form without members that are as they are by default.
 
         A later release may add members; what it then says of an old value stays the same.
         """
@@ -137,7 +137,7 @@ class Member:
 
     @property
     def is_required(self) -> bool:
-        """Whether a document must have it."""
+        """Return whether a document must have it."""
         return self.default is dataclasses.MISSING
 
 
@@ -145,7 +145,7 @@ _MEMBERS: dict[type[Part], tuple[Member, ...]] = {}
 
 
 def members_of(part: type[Part]) -> tuple[Member, ...]:
-    """Give the members of a part, as its fields and their annotations say; they are looked up once."""
+    """Return the members of a part, as its fields and their annotations say; they are looked up once."""
     if part not in _MEMBERS:
         _MEMBERS[part] = _find_members(part)
     return _MEMBERS[part]

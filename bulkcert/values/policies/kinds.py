@@ -23,7 +23,7 @@ class Text(Kind):
     shortest: int = 1
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the text as it stands."""
+        """Return the text as it stands."""
         if not isinstance(value, str):
             return faults.note(where, "This must be text.")
         if not self.shortest <= len(value) <= self.longest:
@@ -43,7 +43,7 @@ class Whole(Kind):
     rule: str
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the number."""
+        """Return the number."""
         if not _is_whole(value) or not self.least <= cast("int", value) <= self.most:
             return faults.note(
                 where, f"This must be a whole number from {self.least} to {self.most}: {self.rule}."
@@ -58,7 +58,7 @@ class Among(Kind):
     numbers: tuple[int, ...]
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the number."""
+        """Return the number."""
         if not _is_whole(value) or value not in self.numbers:
             return faults.note(where, f"This must be one of {', '.join(map(str, self.numbers))}.")
         return value
@@ -69,7 +69,7 @@ class Flag(Kind):
     """Yes or no."""
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give it; 0 and 1 are not taken, so that nothing is guessed."""
+        """Return it; 0 and 1 are not taken, so that nothing is guessed."""
         return value if isinstance(value, bool) else faults.note(where, "This must be true or false.")
 
 
@@ -80,13 +80,13 @@ class OneOf(Kind):
     names: type[enum.StrEnum]
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the member of the enumeration."""
+        """Return the member of the enumeration."""
         if not isinstance(value, str) or value not in tuple(self.names):
             return faults.note(where, f"This must be one of {', '.join(self.names)}.")
         return self.names(value)
 
     def write(self, value: object) -> object:
-        """Give the name."""
+        """Return the name."""
         return str(value)
 
 
@@ -99,7 +99,7 @@ class Many(Kind):
     most: int = 100
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give a tuple, with `FAULTY` in the places of values that are wrong."""
+        """Return a tuple, with `FAULTY` in the places of values that are wrong."""
         if not isinstance(value, list):
             return faults.note(where, "This must be a list, in brackets.")
         if not self.least <= len(value) <= self.most:
@@ -107,7 +107,7 @@ class Many(Kind):
         return tuple(self.kind.read(each, f"{where}/{place}", faults) for place, each in enumerate(value))
 
     def write(self, value: object) -> object:
-        """Give the list."""
+        """Return the list."""
         return [self.kind.write(each) for each in cast("tuple[object, ...]", value)]
 
 

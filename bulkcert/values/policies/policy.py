@@ -45,7 +45,7 @@ class ConnectionType(enum.StrEnum):
 
     @property
     def is_always_on(self) -> bool:
-        """Whether the device must be supervised, and the rules of Always On hold."""
+        """Return whether the device must be supervised, and the rules of Always On hold."""
         return self is not ConnectionType.IKEV2
 
 
@@ -54,11 +54,11 @@ class Identities(Kind):
     """A list of device identities, in normal form and in order; they are of the policy's identity type."""
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the texts: what they mean depends on another member."""
+        """Return the texts: what they mean depends on another member."""
         return _IDENTITY_TEXTS.read(value, where, faults)
 
     def write(self, value: object) -> object:
-        """Give the values of the identities."""
+        """Return the values of the identities."""
         return [identity.value for identity in cast("tuple[DeviceIdentity, ...]", value)]
 
 
@@ -136,7 +136,7 @@ class VpnPolicy(Part):
         return members | {"identities": tuple(sorted(found))}
 
     def serves(self, identity: DeviceIdentity, issuer: str) -> bool:
-        """Tell whether a device certificate is of this policy; issuer: its issuer's RFC 4514 text.
+        """Return whether a device certificate is of this policy; issuer: its issuer's RFC 4514 text.
 
         The case of the letters A-Z does not count in the issuer, as in listings.
         """
@@ -147,7 +147,7 @@ class VpnPolicy(Part):
         return self.issuer is None or self.issuer.translate(_LOWER) in issuer.translate(_LOWER)
 
     def content_digest(self) -> str:
-        """Give the SHA-256 (64 hex digits) of all that goes onto devices.
+        """Return the SHA-256 (64 hex digits) of all that goes onto devices.
 
         Whom the policy serves is left out: to narrow it changes nothing on a device that is still served.
         Members as they are by default are left out too, so that a release with new ones changes nothing.

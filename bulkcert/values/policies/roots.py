@@ -20,7 +20,7 @@ class Certificates(Kind):
     """A list of PEM texts, each of one or more certificates; a tuple of DER certificates in Python."""
 
     def read(self, value: object, where: str, faults: Faults) -> object:
-        """Give the certificates in their order, each once."""
+        """Return the certificates in their order, each once."""
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             return faults.note(where, "This must be a list of texts in PEM form.")
         if len(value) > _MOST_CERTIFICATES or sum(map(len, value)) > _LONGEST_PEM:
@@ -35,7 +35,7 @@ class Certificates(Kind):
         return ders if len(faults) == before else FAULTY
 
     def write(self, value: object) -> object:
-        """Give one PEM text for each certificate."""
+        """Return one PEM text for each certificate."""
         return [ssl.DER_cert_to_PEM_cert(der) for der in cast("tuple[bytes, ...]", value)]
 
 

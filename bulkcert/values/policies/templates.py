@@ -25,7 +25,7 @@ class Field(enum.StrEnum):
 
 
 def no_template(text: str) -> str | None:
-    """Tell what keeps a text from being a template."""
+    """Return what keeps a text from being a template."""
     if "".join(piece[0] for piece in _PIECE.finditer(text)) != text:
         return "A brace stands alone: write {identity} for a field, and {{ or }} for a brace."
     named = {piece["field"] for piece in _PIECE.finditer(text)} - {None}
