@@ -190,3 +190,34 @@ class Crashed(ItemRefusal):
 
     code = "crashed"
     remedy = "Export the file again; if it happens once more, report it with the import's id."
+
+
+ITEM_REFUSALS: tuple[type[ItemRefusal], ...] = (
+    WrongPassword,
+    UnsupportedAlgorithm,
+    MalformedPkcs12,
+    NotPkcs12,
+    MalformedCertificate,
+    NoPrivateKey,
+    NoCertificate,
+    SeveralPrivateKeys,
+    KeyMismatch,
+    WeakKey,
+    KeyTooLarge,
+    TooCostly,
+    OverBudget,
+    TooLarge,
+    Expired,
+    NotYetValid,
+    NoCredential,
+    NoPkcs12,
+    InvalidIdentity,
+    DuplicateIdentity,
+    InvalidPassword,
+    NotStorable,
+    DuplicateKey,
+    DeletedMeanwhile,
+    Cancelled,
+    Crashed,
+)
+"""Every refusal of one item: what an opening process may answer, by code."""

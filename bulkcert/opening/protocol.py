@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from bulkcert.errors import ItemRefusal
 from bulkcert.errors.file_kinds import FileKind
+from bulkcert.errors.items import ITEM_REFUSALS
 from bulkcert.values.certificates import (
     LONGEST_SERIAL_NUMBER,
     Certificate,
@@ -37,7 +38,7 @@ _MOST_LINKS = 1000
 _SERIAL_NUMBER = re.compile(rf"-?[0-9]{{1,{LONGEST_SERIAL_NUMBER}}}")
 _REMEMBERED = 64  # certificates of chains: a fleet shares a few
 _LONGEST_REMEMBERED = 64 * 1024
-_REFUSALS = {refusal.code: refusal for refusal in ItemRefusal.__subclasses__()}
+_REFUSALS = {refusal.code: refusal for refusal in ITEM_REFUSALS}
 _COUNTS = range(_LONGEST_ANSWER)
 BEGUN = _LENGTH.pack(0)
 """The empty frame, by which the child says that it begins with the next file."""

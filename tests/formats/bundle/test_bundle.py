@@ -28,6 +28,7 @@ from bulkcert.errors import (
     TooManyEntries,
     UndecodableCredentialsFile,
 )
+from bulkcert.errors.items import ITEM_REFUSALS
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.formats.bundle.credentials import parse_credentials
 from bulkcert.formats.bundle.items import Join
@@ -51,7 +52,7 @@ SERIAL_NUMBER = "A12BC3D4EFGH"
 OTHER = "B98ZY7X6WVUT"
 LINE = b"A12BC3D4EFGH=pw"
 NO_LIMITS_GIVEN = Limits()
-ITEM_CODES = {refusal.code for refusal in ItemRefusal.__subclasses__()}
+ITEM_CODES = {refusal.code for refusal in ITEM_REFUSALS}
 
 
 def bundle_of(
