@@ -33,7 +33,7 @@ def data_dir(tmp_path_factory) -> Path:
 def run(data_dir, monkeypatch):
     """Run `bulkcert serve` up to the moment when it would begin to serve."""
     module = sys.modules[serve_command.callback.__module__]
-    monkeypatch.setattr(module, "_run", lambda *_, **__: None)
+    monkeypatch.setattr(module, "run", lambda *_, **__: None)
     monkeypatch.setattr(module, "configure_logging", lambda _level: None)
     monkeypatch.setattr("bulkcert.cli.memory.protect", lambda: False)
 

@@ -20,7 +20,7 @@ from bulkcert.imports.chunk_work import MOST_ATTEMPTS_ALONE, MOST_ATTEMPTS_TOGET
 from bulkcert.integrity.key_seals import open_key
 from bulkcert.store import migration
 from bulkcert.store.certificates.certificates import Certificates
-from bulkcert.store.imports.requests import Load
+from bulkcert.store.imports.requests import QueuedWork
 from bulkcert.store.store import Store
 from bulkcert.values.bulk_requests import BulkRequest, Item, OnConflict, RequestState
 from bulkcert.values.certificates import (
@@ -464,7 +464,7 @@ def test_of_a_chunk_that_kills_its_workers_only_the_poisonous_entry_fails(any_ve
     assert verbs.codes(request) == {A: "created", B: Crashed.code, C: "created"}
     assert opener.deaths == MOST_ATTEMPTS_TOGETHER + MOST_ATTEMPTS_ALONE
     with verbs.store.reading() as tx:
-        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.load() == QueuedWork(0, 0)
         assert tx.requests.find(request.id).counts.done == 3
 
 
@@ -529,7 +529,7 @@ def test_cancelling_stops_what_has_not_begun(any_verbs: Verbs) -> None:
     assert verbs.codes(request) == {A: "cancelled", B: "cancelled"}
     assert current(verbs, A) is None
     with verbs.store.reading() as tx:
-        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.load() == QueuedWork(0, 0)
         assert [event.type for event in tx.events.list()] == [
             EventType.IMPORT_ACCEPTED,
             EventType.IMPORT_CANCELLED,
@@ -750,7 +750,7 @@ def test_a_value_that_the_database_refuses_fails_its_item_alone(
     assert verbs.codes(request) == {A: "created", B: "not_storable", C: "created"}
     assert request.state is RequestState.PARTIALLY_SUCCEEDED
     with verbs.store.reading() as tx:
-        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.load() == QueuedWork(0, 0)
 
 
 def test_closing_commits_what_is_opened(verbs: Verbs) -> None:

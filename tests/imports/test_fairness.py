@@ -13,7 +13,7 @@ import pytest
 from bulkcert.errors import ItemRefusal, NotPkcs12, TooCostly
 from bulkcert.imports.chunk_work import MOST_ATTEMPTS_TOGETHER, ChunkWorker
 from bulkcert.opening.opener import Opener
-from bulkcert.store.imports.requests import Load
+from bulkcert.store.imports.requests import QueuedWork
 from bulkcert.values.budgets import MOST_TOO_COSTLY, MOST_TOO_COSTLY_IN_TURN
 from bulkcert.values.bulk_requests import BulkRequest, RequestState
 from bulkcert.values.certificates import OpenedCertificate
@@ -127,7 +127,7 @@ def test_a_chunk_that_is_given_back_is_no_failed_attempt_and_ends_exactly(site: 
     assert site.chunk_worker.work_once() is False
     assert set(site.codes(request)) == {"not_pkcs12"}
     with site.verbs.store.reading() as tx:
-        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.load() == QueuedWork(0, 0)
 
 
 def test_a_chunk_is_given_back_before_a_file_that_would_make_it_late(site: Site) -> None:
@@ -305,7 +305,7 @@ def test_the_rest_of_an_import_that_used_up_its_time_fails_by_name(any_verbs: Ve
     codes = site.codes(request)
     assert codes == ["not_pkcs12"] * 8 + ["over_budget"] * 12  # 25 s are used up by 8 files
     with site.verbs.store.reading() as tx:
-        assert tx.requests.load() == Load(0, 0)
+        assert tx.requests.load() == QueuedWork(0, 0)
 
 
 def test_files_that_take_too_long_send_their_import_to_the_end_of_the_queue_and_then_end_it(

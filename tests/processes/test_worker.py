@@ -150,6 +150,7 @@ def test_nobody_is_replaced_once_it_stops():
 
 PROGRAM = """
 import signal, time
+from bulkcert.processes import worker
 class Work:
     def work_once(self):
         print("working", flush=True)
