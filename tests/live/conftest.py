@@ -4,5 +4,5 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """QueuedWork it when this folder is collected: pytest calls this hook for a late conftest, too."""
+    """Load it when this folder is collected: pytest calls this hook for a late conftest, too."""
     config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
