@@ -37,13 +37,7 @@ from bulkcert.errors.items import (
     WeakKey,
     WrongPassword,
 )
-from bulkcert.errors.mdm import (
-    BadMdmAddress,
-    NoContest,
-    RepeatedEvent,
-    StaleEvent,
-    WrongSignature,
-)
+from bulkcert.errors.mdm import BadMdmAddress, NoContest, RepeatedEvent, StaleEvent, WrongSignature
 from bulkcert.errors.policies import (
     CertificateHasExpired,
     CertificateNotYetValid,
@@ -103,11 +97,7 @@ from bulkcert.errors.requests import (
     WeakPassword,
     WrongCredentials,
 )
-from bulkcert.errors.root import (
-    Fault,
-    Refusal,
-    reason_of,
-)
+from bulkcert.errors.root import Fault, Refusal, reason_of
 from bulkcert.errors.service import (
     AddressNotUsable,
     BadSettings,

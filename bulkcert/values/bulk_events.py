@@ -3,11 +3,7 @@
 from datetime import datetime
 
 from bulkcert.errors import ItemRefusal
-from bulkcert.values.bulk_requests import (
-    BulkRequest,
-    Outcome,
-    Result,
-)
+from bulkcert.values.bulk_requests import BulkRequest, Outcome, Result
 from bulkcert.values.events import Event, EventType
 
 

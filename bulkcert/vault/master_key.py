@@ -8,13 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkcert.errors import (
-    MasterKeyExposed,
-    MasterKeyMissing,
-    NoAccess,
-    WrongMasterKey,
-    reason_of,
-)
+from bulkcert.errors import MasterKeyExposed, MasterKeyMissing, NoAccess, WrongMasterKey, reason_of
 from bulkcert.values.secret import Secret
 
 

@@ -6,11 +6,7 @@ from bulkcert.access.accounts import check_login_password
 from bulkcert.access.hashing import Passwords
 from bulkcert.access.logins import Access, TokenRules
 from bulkcert.config import ADMIN_PASSWORD, Config
-from bulkcert.errors import (
-    BadSettings,
-    Fault,
-    RequestRefusal,
-)
+from bulkcert.errors import BadSettings, Fault, RequestRefusal
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.store import migration
 from bulkcert.store.store import Store

@@ -16,9 +16,7 @@ from bulkcert.deployments.leases import Leases
 from bulkcert.deployments.mdm.assembly import Mdm, make_mdm
 from bulkcert.deployments.policies import VpnPolicies
 from bulkcert.deployments.profile_release import ProfileRelease
-from bulkcert.errors import (
-    Unavailable,
-)
+from bulkcert.errors import Unavailable
 from bulkcert.imports.intake import ImportIntake
 from bulkcert.imports.reports import Reports
 from bulkcert.imports.worker_registry import WorkerRegistry
@@ -31,9 +29,7 @@ from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import Spool, SpoolRoom
 from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.deployer import make_profiles, mdm_rules
-from bulkcert.wiring.installation import (
-    open_installation,
-)
+from bulkcert.wiring.installation import open_installation
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bulkcert.config import Config
-from bulkcert.errors import (
-    StorageFull,
-    Unavailable,
-)
+from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.imports.chunk_work import ChunkWorker
 from bulkcert.imports.worker_registry import WorkerRegistry
 from bulkcert.opening.opener import Opener
@@ -17,9 +14,7 @@ from bulkcert.store.sql.notifications import Watch
 from bulkcert.store.sql.topics import WORK
 from bulkcert.store.store import Store
 from bulkcert.wiring.clock import Clock, utc_now
-from bulkcert.wiring.installation import (
-    open_installation,
-)
+from bulkcert.wiring.installation import open_installation
 from bulkcert.wiring.proofs import fill_login_keys
 
 

@@ -16,14 +16,7 @@ from bulkcert.deployments.outcomes import DeploymentOutcomes
 from bulkcert.deployments.profile_release import Handout, ProfileRelease
 from bulkcert.deployments.profiles.profile import NAMESPACE, profile_identifier
 from bulkcert.errors import Refusal
-from bulkcert.errors.mdm import (
-    MdmFault,
-    MdmForged,
-    MdmRefused,
-    MdmUnauthorised,
-    MdmUncertain,
-    MdmUnreachable,
-)
+from bulkcert.errors.mdm import MdmFault, MdmForged, MdmRefused, MdmUnauthorised, MdmUncertain, MdmUnreachable
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Action, Deployment, Lease

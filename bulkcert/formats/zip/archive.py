@@ -12,13 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import BinaryIO
 
-from bulkcert.errors import (
-    BundleTooLarge,
-    EncryptedZip,
-    MalformedZip,
-    TooManyEntries,
-    UnsupportedZip,
-)
+from bulkcert.errors import BundleTooLarge, EncryptedZip, MalformedZip, TooManyEntries, UnsupportedZip
 from bulkcert.formats.bundle.entry_names import shown
 from bulkcert.formats.zip.records import (
     CHUNK,

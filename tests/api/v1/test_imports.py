@@ -15,16 +15,7 @@ from bulkcert.values.secret import Secret
 from bulkcert.vault.spool import Spool
 from bulkcert.wiring.service import Service
 from bulkcert.wiring.work import make_work
-from tests.api.conftest import (
-    PASSWORD,
-    ApiCaller,
-    NewService,
-    Worker,
-    a_client,
-    a_token,
-    a_worker,
-    an_app,
-)
+from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, a_client, a_token, a_worker, an_app
 from tests.builders import a_bundle, a_pkcs12, a_zip
 
 FIRST, SECOND, THIRD = "A12BC3D4EFGH", "B12BC3D4EFGH", "C12BC3D4EFGH"

@@ -25,14 +25,7 @@ from bulkcert.values.limits import Limits
 from bulkcert.values.secret import Secret
 from tests.builders import DAY, NOW, a_ca, a_certificate, a_pkcs12, an_ec_key, an_rsa_key
 from tests.formats.pkcs12 import forge
-from tests.formats.pkcs12.forge import (
-    certificate_bag,
-    clear_safe,
-    encrypted_safe,
-    key_bag,
-    pfx,
-    shrouded_bag,
-)
+from tests.formats.pkcs12.forge import certificate_bag, clear_safe, encrypted_safe, key_bag, pfx, shrouded_bag
 from tests.formats.pkcs12.specimens import (
     Specimen,
     a_pair,
