@@ -158,16 +158,19 @@ def test_p32_a_value_that_there_is_not_takes_one_row_out_of_a_list(verbs: Verbs)
         assert {line["code"] for line in lines if line["log_level"] == "critical"} == {"forged_row"}
 
 
-def test_p32_items_with_values_that_there_are_not_are_left_out_of_a_report(verbs: Verbs) -> None:
-    request = verbs.import_bundle(BUNDLE)
+@pytest.mark.parametrize("values", [{"outcome": "lost"}, {"found": "toast"}], ids=str)
+def test_p32_a_report_with_an_item_of_values_that_there_are_not_is_refused(
+    verbs: Verbs, values: dict[str, object]
+) -> None:
+    request, other = verbs.import_bundle(BUNDLE), verbs.import_bundle(BUNDLE)
     with verbs.store.engine.begin() as connection:
-        for position, values in enumerate([{"outcome": "lost"}, {"found": "toast"}]):
-            named = imports.items.c.request_id == request.id, imports.items.c.position == position
-            connection.execute(sa.update(imports.items).where(*named).values(values))
+        named = imports.items.c.request_id == request.id, imports.items.c.position == 1
+        connection.execute(sa.update(imports.items).where(*named).values(values))
 
-    with verbs.store.reading() as tx:
-        shown = whole(lambda tx, cursor: tx.items.page(request.id, None, 1, cursor))(tx)
-    assert [item.position for item in shown] == [2]
+    items = whole(lambda tx, cursor: tx.items.page(request.id, None, 1, cursor))
+    with pytest.raises(ForgedRows), verbs.store.reading() as tx:
+        items(tx)
+    assert len(verbs.items(other)) == 3
 
 
 @pytest.mark.parametrize(

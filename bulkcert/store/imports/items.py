@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from bulkcert.errors import DeletedMeanwhile
 from bulkcert.errors.file_kinds import FileKind
 from bulkcert.store.imports.requests import ACTIVE
-from bulkcert.store.readable import all_readable, readable, refuse_unknown
+from bulkcert.store.readable import all_readable, refuse_unknown
 from bulkcert.store.sql import cursors, lists
 from bulkcert.store.sql.rows import value_of
 from bulkcert.store.tables.imports import bulk_requests, items
@@ -58,7 +58,10 @@ class Items:
         cursor: str | None,
         code: str | None = None,
     ) -> Page[Item]:
-        """Return a page of the items of a request in their order, or of those with an outcome or a code."""
+        """Return a page of the items of a request in their order, or of those with an outcome or a code.
+
+        Raises `ForgedRows` for an item that cannot be read: a report is whole, or refused.
+        """
         query = sa.select(items).where(items.c.request_id == request_id)
         if outcome is not None:
             query = query.where(items.c.outcome == outcome)
@@ -67,9 +70,7 @@ class Items:
         if cursor is not None:
             query = query.where(items.c.position > cursors.read_number(cursor, _LAST_POSITION))
         rows = self._connection.execute(query.order_by(items.c.position).limit(limit + 1))
-        return cursors.page(
-            ((row.position, cursors.size_of(row), readable(_item, row)) for row in rows), limit
-        )
+        return cursors.page(((row.position, cursors.size_of(row), _item(row)) for row in rows), limit)
 
     def waiting(self, request_id: str, positions: Sequence[int]) -> dict[int, Item]:
         """Lock and return those of the given items that have no result yet, by position."""
