@@ -24,6 +24,7 @@ EXAMPLES = 20
 SLOW_PLACES = (
     "api/test_heads.py",
     "cli/test_serve.py",
+    "deploy/test_package.py",  # builds the wheel and the sdist
     "deployments/mdm/nanomdm/",  # these listen on a socket, as NanoMDM does
     "deployments/mdm/test_carrier.py",
     "deployments/mdm/test_forged_rows.py",

@@ -250,6 +250,7 @@ def test_a_report_longer_than_a_page_of_the_store_holds_every_item_once(
     assert [each["identity"] for each in found] == [FIRST, *(f"S{at:011}" for at in range(20))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", [CSV, NDJSON])
 def test_a_report_takes_flat_memory(
     caller: ApiCaller, service: Service, accepted: str, headers: dict[str, str]
