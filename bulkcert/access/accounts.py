@@ -146,7 +146,7 @@ class Accounts:
     def change_own_password(self, caller: Caller, current: Secret, new: Secret) -> None:
         """Change the caller's own password; all of its tokens end.
 
-        Whoever found a token must not learn the password by guessing: after five wrong ones, one a minute.
+        A thief of a token must not learn the password by guessing: after five wrong ones, one a minute.
         Raises `WrongCredentials` (a client has none either), `TooManyRequests`, and as
         `check_login_password` does.
         """

@@ -1,6 +1,6 @@
 """The keys that sign tokens. Public halves are derived from the sealed private ones.
 
-The column with the public half is for releases before this one: whoever writes it admits nobody.
+The column with the public half is for releases before this one: writing it admits nobody.
 """
 
 import secrets

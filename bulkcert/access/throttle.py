@@ -23,7 +23,7 @@ FORGET_AFTER = timedelta(hours=1)
 _FREE = 5
 _FREE_OF_SOURCE = 50
 _LONGEST_DELAY = timedelta(seconds=10)
-"""Enough against guessing 12 characters, short enough for whoever shares the source's address."""
+"""Enough against guessing 12 characters, short enough for other people at the same address."""
 
 
 class Throttle:

@@ -46,8 +46,8 @@ class Pace:
 class Body:
     """The body of a request; `read` is for one thread, everything else for the event loop.
 
-    It is received as it is read. A client that sent `Expect: 100-continue` (RFC 9110 §10.1.1) is told to
-    continue when a view begins to read.
+    The event loop receives it while a view reads it. A client that sent `Expect: 100-continue` (RFC 9110
+    §10.1.1) gets its 100 when the view begins to read.
     """
 
     def __init__(self, receive: Receive, pace: Pace) -> None:

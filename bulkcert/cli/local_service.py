@@ -36,7 +36,7 @@ def local_service() -> Iterator[Service]:
 
 
 def actor() -> str:
-    """Name whoever runs the command, as events do: `cli:` and the user of the operating system."""
+    """Return the actor of a command in events: `cli:` and the user of the operating system."""
     try:
         return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"[:LONGEST_ACTOR]
     except KeyError:  # a container's user may have no name

@@ -1,8 +1,8 @@
 """Deployments in a deployer's hands: leased, released to it as profiles, and reported on.
 
-Whoever deploys (the built-in MDM deployer, or somebody's own program through the feed) leases deployments,
-gets the profile of each, and says what became of it. A lease is a token and a time: what is said under
-another token, or too late, is refused, so that two deployers never undo each other's work.
+A deployer (the built-in one, or a client of the API) leases deployments, gets the profile of each, and
+reports the outcome. A lease is a token and a time. A report under another token, or after that time, is
+refused, so that two deployers never undo each other's work.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Leases:
         deployer: str,
         policy_id: int | None = None,
     ) -> list[Lease]:
-        """Take up to `most` deployments in hand for `seconds`; those that wait longest come first.
+        """Lease up to `most` deployments for `seconds`, those that wait longest first.
 
         deployer: whose they are then.
         """

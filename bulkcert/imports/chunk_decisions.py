@@ -9,7 +9,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bulkcert.errors import DuplicateKey, ItemRefusal, WrongPassword
@@ -46,10 +46,10 @@ class Known:
 
     items: Mapping[int, Item]
     summaries: Sequence[CertificateSummary] = ()
-    owners: Mapping[str, DeviceIdentity] | None = None
+    owners: Mapping[str, DeviceIdentity] = field(default_factory=dict)
     twins: Sequence[KeptItem] = ()
-    chain_ids: Mapping[str, int] | None = None
-    chains: Mapping[int, Sequence[ChainLink]] | None = None
+    chain_ids: Mapping[str, int] = field(default_factory=dict)
+    chains: Mapping[int, Sequence[ChainLink]] = field(default_factory=dict)
     new_ids: Sequence[int] = ()
 
 
@@ -130,15 +130,13 @@ def decide(
 
 
 class _Deciding:
-    """The state of `decide`: what is known, changed by each decision."""
+    """The state of `decide`. A device has one item in an import, so certificates are looked up once each."""
 
     def __init__(self, request: BulkRequest, known: Known, now: datetime) -> None:
         self._request = request
         self._now = now
         self._items = known.items
-        self._owners = dict(known.owners or {})
-        self._chain_ids = known.chain_ids or {}
-        self._chains = dict(known.chains or {})
+        self._owners, self._chain_ids, self._chains = known.owners, known.chain_ids, known.chains
         self._ids: Iterator[int] = iter(known.new_ids)
         self._summaries: dict[DeviceIdentity, list[CertificateSummary]] = {}
         for summary in known.summaries:
@@ -217,7 +215,6 @@ class _Deciding:
             warnings = (*warnings, WarningCode.KEY_REUSED)
         if current is not None:
             self._steps.append(Supersede(current.id))
-            self._set_state(current, CertificateState.SUPERSEDED)
         self._changed.add(identity.value)
         certificate_id = self._make_current(identity, same, opened)
         outcome = Outcome.CREATED if current is None else Outcome.REPLACED
@@ -231,7 +228,6 @@ class _Deciding:
         if same.id not in self._chains or not is_better_chain(new, self._chains[same.id], self._now):
             return False
         self._steps.append(ReplaceChain(same.id, tuple(link.id for link in new)))
-        self._chains[same.id] = new
         return True
 
     def _make_current(
@@ -239,23 +235,12 @@ class _Deciding:
     ) -> int:
         if same is not None:
             self._steps.append(Restore(same.id))
-            self._set_state(same, CertificateState.CURRENT)
             return same.id
         facts = opened.leaf.facts
         certificate_id = next(self._ids)
         takes_key = facts.public_key_sha256 not in self._owners
-        self._owners.setdefault(facts.public_key_sha256, identity)
         chain_ids = tuple(self._chain_ids[link.facts.fingerprint_sha256] for link in opened.chain)
         self._steps.append(Create(certificate_id, identity, opened, chain_ids, takes_key))
-        self._summaries.setdefault(identity, []).append(
-            CertificateSummary(
-                certificate_id,
-                identity,
-                CertificateState.CURRENT,
-                facts.fingerprint_sha256,
-                facts.public_key_sha256,
-            )
-        )
         return certificate_id
 
     def _fail_twins(self, position: int, public_key: str, twins: list[KeptItem]) -> None:
@@ -314,10 +299,6 @@ class _Deciding:
     def _find(self, identity: DeviceIdentity, fingerprint: str) -> CertificateSummary | None:
         summaries = self._summaries.get(identity, ())
         return next((each for each in summaries if each.fingerprint_sha256 == fingerprint), None)
-
-    def _set_state(self, summary: CertificateSummary, state: CertificateState) -> None:
-        summaries = self._summaries[summary.identity]
-        summaries[summaries.index(summary)] = replace(summary, state=state)
 
 
 def _warnings(judged: Judged, identity: DeviceIdentity) -> tuple[WarningCode, ...]:

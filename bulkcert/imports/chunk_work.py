@@ -36,7 +36,7 @@ from bulkcert.imports.returned_chunks import Returns
 from bulkcert.imports.sealed_entries import Entry, pack, unpack
 from bulkcert.store.imports.chunks import Chunk
 from bulkcert.store.sql.locks import KEEPING
-from bulkcert.store.sql.topics import WORK, topic
+from bulkcert.store.sql.topics import WORK, request_topic
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.budgets import SLICE_SECONDS, Cost, Meter
@@ -65,7 +65,7 @@ log = structlog.get_logger()
 
 
 class Opener(Protocol):
-    """Whoever opens PKCS#12 files under limits (`opening.Opener`)."""
+    """Opens PKCS#12 files under limits (`opening.opener.Opener`)."""
 
     def open_all(
         self, files: Sequence[tuple[bytes, Secret]], owner: str | None = None
@@ -312,7 +312,7 @@ class ChunkWorker:
         done = commit.finish(decisions, 0 if opened.rest else len(chunk.sealed_entries))
         if self._worker_id is not None:
             tx.workers.see(self._worker_id, tx.now, done)
-        tx.notify(topic(chunk.request_id))
+        tx.notify(request_topic(chunk.request_id))
         if opened.rest:
             tx.notify(WORK)
         if opened.cost is not None:

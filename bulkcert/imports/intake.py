@@ -17,7 +17,7 @@ from bulkcert.errors import AlreadyFinished, Cancelled, TooManyRequests, Unauthe
 from bulkcert.formats.bundle.bundle import Bundle, BundleItem, read_bundle
 from bulkcert.imports.bundle_entries import Read, read_portions
 from bulkcert.imports.sealed_entries import pack
-from bulkcert.store.sql.topics import WORK, topic
+from bulkcert.store.sql.topics import WORK, request_topic
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
@@ -135,7 +135,7 @@ class ImportIntake:
     def wait(self, request_id: str, seconds: float) -> BulkRequest:
         """Return an import when it is finished, or as it stands when time is over or the service stops."""
         end = time.monotonic() + seconds
-        with self._store.watch(topic(request_id)) as watch:
+        with self._store.watch(request_topic(request_id)) as watch:
             while True:
                 with self._store.reading() as tx:
                     request = tx.requests.find(request_id)
@@ -173,7 +173,7 @@ class ImportIntake:
         finished = tx.requests.count(request.id, {"done": stopped, "failed": stopped}, now, withdrawn_bytes)
         if finished is not None:
             tx.events.append(import_finished(finished, now))
-        tx.notify(topic(request.id))
+        tx.notify(request_topic(request.id))
 
     def _accept(self, file: BinaryIO, demand: _ImportRequest) -> BulkRequest:
         with self._store.reading() as tx:

@@ -19,7 +19,7 @@ from bulkcert.vault.vault import Vault
 
 
 class KeyOpener:
-    """Opens sealed keys of devices for whoever hands them out."""
+    """Opens sealed keys of devices."""
 
     def __init__(self, store: Store, vault: Vault) -> None:
         self._store = store

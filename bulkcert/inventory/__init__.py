@@ -1,1 +1,1 @@
-"""Inventory: what is kept is listed, deleted and released."""
+"""Inventory: the certificates of devices: list them, delete them, hand their keys out."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from bulkcert.errors import InvalidIdentity
 from bulkcert.store.certificates.certificates import CertificateSummary
 from bulkcert.store.sql.locks import KEEPING
-from bulkcert.store.sql.topics import topic
+from bulkcert.store.sql.topics import request_topic
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.bulk_events import failure, import_finished
 from bulkcert.values.bulk_requests import Item, Outcome, Result
@@ -160,7 +160,7 @@ class DeletionTransaction:
         finished = self._tx.requests.count(import_id, {"done": number, "failed": number}, self._now)
         if finished is not None:
             self._tx.events.append(import_finished(finished, self._now))
-            self._tx.notify(topic(import_id))
+            self._tx.notify(request_topic(import_id))
 
     def _deleted(self, summary: CertificateSummary) -> Event:
         facts = {

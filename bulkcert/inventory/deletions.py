@@ -38,7 +38,7 @@ class _DeletionOrder:
 
 
 class Deletions:
-    """Deletes what is kept for devices."""
+    """Deletes the certificates and keys of devices."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from bulkcert.vault.vault import Vault
 
 
 class KeyRelease:
-    """Opens sealed keys for whoever may have them."""
+    """Hands out the key and certificate of a device."""
 
     def __init__(self, store: Store, vault: Vault, now: Callable[[], datetime]) -> None:
         self._store = store

@@ -18,7 +18,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, 
 
 @dataclass(frozen=True)
 class ServiceManager:
-    """Whoever started this process and wants to know how it is; nobody where `address` is None."""
+    """The service manager that started this process; none where `address` is None."""
 
     address: str | None
 

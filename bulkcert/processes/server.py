@@ -29,7 +29,7 @@ from bulkcert.processes.supervisor import STOP_SECONDS, Supervisor
 from bulkcert.processes.web import load_app
 
 FINISH_SECONDS = 20
-"""For requests in flight when the service stops; what is left of them then is cut."""
+"""Seconds that requests in flight have when the service stops; then their connections are closed."""
 
 _CONNECTIONS = 4096
 """Beyond them, connections wait until one is closed."""
@@ -71,7 +71,7 @@ def run(
     os.environ["PYTHONSAFEPATH"] = (
         "1"  # a spawned interpreter would look for modules in the current directory
     )
-    # glibc keeps large blocks once they were freed, unless it is told a limit: 20 MB after the first login.
+    # Without this limit glibc keeps large freed blocks: 20 MB after the first login.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1024 * 1024))
     _allow_open_files()
     deployer = Supervisor(int(has_mdm), start_deployer)
@@ -113,7 +113,7 @@ _LOG_LINES = {name: {"class": "bulkcert.logs.LibraryLines"} for name in ("consol
 def free_address(host: str, port: int) -> str:
     """Return the IP address that a host name stands for, once it is sure that nobody listens there yet.
 
-    The server shares its port with whoever asks for that (SO_REUSEPORT), so a second one would go unnoticed.
+    The server lets others bind its port too (SO_REUSEPORT), so a second server would go unnoticed.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -52,7 +52,7 @@ class Deployment:
 
 
 class Action(StrEnum):
-    """What whoever leases a deployment is to do with the device."""
+    """The task of a deployer on a device."""
 
     INSTALL = "install"
     REMOVE = "remove"

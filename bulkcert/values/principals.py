@@ -86,7 +86,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever makes a request: the principal, the token that was shown, and what it allows."""
+    """The caller of a request: principal, token, and the scopes of the token."""
 
     principal_id: int
     login: str

@@ -6,7 +6,7 @@ from bulkcert.config import Config
 from bulkcert.deployments.mdm.assembly import make_mdm
 from bulkcert.errors import ForgedRows
 from bulkcert.opening.opener import Layers, require_layers
-from bulkcert.wiring.clock import utc_now
+from bulkcert.store.clock import utc_now
 from bulkcert.wiring.deployer import mdm_rules
 from bulkcert.wiring.installation import open_installation
 from bulkcert.wiring.proofs import bind_keys, find_forged, is_finished

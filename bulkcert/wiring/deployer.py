@@ -11,9 +11,9 @@ from bulkcert.deployments.profile_release import ProfileRelease
 from bulkcert.deployments.profiles.profile import ProfileMaker
 from bulkcert.deployments.profiles.signing import ProfileSigner
 from bulkcert.errors import BadSettings, reason_of
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.store import Store
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.installation import open_installation
 
 

@@ -9,12 +9,12 @@ from bulkcert.config import ADMIN_PASSWORD, Config
 from bulkcert.errors import BadSettings, Fault, RequestRefusal
 from bulkcert.integrity.demand import CHECK, VaultSigner, seal_check
 from bulkcert.store import migration
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.store import Store
 from bulkcert.values.events import Event, EventType
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import new_master_key, read_key_file, write_key_file
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.installation import (
     is_initialised,
     is_there,

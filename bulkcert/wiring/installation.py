@@ -28,12 +28,12 @@ from bulkcert.errors import (
 )
 from bulkcert.integrity.demand import CHECK, VaultSigner
 from bulkcert.store import migration
+from bulkcert.store.clock import Clock
 from bulkcert.store.sql.engine import PoolLimits
 from bulkcert.store.store import Store
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.places import CHECK_PLACE
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.clock import Clock
 
 _OF_THE_DATABASE = (DatabaseDamaged, SchemaNewer, SchemaOutdated)
 """Raised by the store, which does not know how settings name the database."""

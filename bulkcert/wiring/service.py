@@ -24,10 +24,10 @@ from bulkcert.inventory.certificates import Inventory
 from bulkcert.inventory.deletions import Deletions
 from bulkcert.inventory.devices import Devices
 from bulkcert.inventory.key_release import KeyRelease
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.store import Store
 from bulkcert.values.limits import Limits
 from bulkcert.vault.spool import Spool, SpoolRoom
-from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.deployer import make_profiles, mdm_rules
 from bulkcert.wiring.installation import open_installation
 

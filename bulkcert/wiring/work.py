@@ -9,11 +9,11 @@ from bulkcert.errors import StorageFull, Unavailable
 from bulkcert.imports.chunk_work import ChunkWorker
 from bulkcert.imports.worker_registry import WorkerRegistry
 from bulkcert.opening.opener import Opener
+from bulkcert.store.clock import Clock, utc_now
 from bulkcert.store.retention import Retention
 from bulkcert.store.sql.notifications import Watch
 from bulkcert.store.sql.topics import WORK
 from bulkcert.store.store import Store
-from bulkcert.wiring.clock import Clock, utc_now
 from bulkcert.wiring.installation import open_installation
 from bulkcert.wiring.proofs import fill_login_keys
 

@@ -26,11 +26,11 @@ from bulkcert.api.app import create_app
 from bulkcert.config import Config
 from bulkcert.imports.chunk_work import ChunkWorker
 from bulkcert.store import migration
+from bulkcert.store.clock import Clock
 from bulkcert.values.principals import PrincipalKind, Scope, Session
 from bulkcert.values.secret import Secret
 from bulkcert.vault.master_key import read_key_file
 from bulkcert.vault.vault import Vault
-from bulkcert.wiring.clock import Clock
 from bulkcert.wiring.initialisation import initialise
 from bulkcert.wiring.service import Service, connect
 from tests.api.contract import ContractClient

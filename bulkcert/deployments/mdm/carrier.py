@@ -16,7 +16,7 @@ from bulkcert.deployments.mdm.sender import Sender
 from bulkcert.deployments.mdm.server_settings import MdmServers
 from bulkcert.errors.mdm import MdmFault, MdmNotConfigured, MdmUnauthorised
 from bulkcert.store.mdm.leases import DeviceLease
-from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.sql.topics import MDM
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Action, Deployment
@@ -88,7 +88,7 @@ class Carrier:
 
     def rest(self, seconds: float) -> None:
         """Do nothing for some time, or until the database tells of something to do."""
-        with self._store.watch(TOPIC) as watch:
+        with self._store.watch(MDM) as watch:
             watch.wait(seconds)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.sql.topics import MDM
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.deployments import Deployment
 from bulkcert.values.mdm import CommandStatus, MdmCommand, RequestType
@@ -52,7 +52,7 @@ def record_next(
         name = command_uuid(deployment_id, lease, request_type, known.count(request_type) + 1)
         waiting = CommandStatus.WAITING
         tx.mdm_commands.record(MdmCommand(name, udid, request_type, deployment_id, lease, now, waiting))
-    tx.notify(TOPIC)
+    tx.notify(MDM)
 
 
 def record_question(tx: Transaction, udid: str, now: datetime) -> None:
@@ -60,7 +60,7 @@ def record_question(tx: Transaction, udid: str, now: datetime) -> None:
     request_type, waiting = RequestType.DEVICE_INFORMATION, CommandStatus.WAITING
     name = str(uuid.uuid5(_NAMESPACE, f"{udid}.{request_type}.{now.isoformat()}"))
     tx.mdm_commands.record(MdmCommand(name, udid, request_type, None, None, now, waiting))
-    tx.notify(TOPIC)
+    tx.notify(MDM)
 
 
 def hold(tx: Transaction, command: MdmCommand, until: datetime) -> Deployment | None:

@@ -13,7 +13,7 @@ from bulkcert.deployments.outcomes import DeploymentOutcomes
 from bulkcert.errors.mdm import NoContest
 from bulkcert.formats.mdm.answers import read_claims
 from bulkcert.formats.mdm.events import MdmEvent, Topic
-from bulkcert.store.sql.topics import TOPIC
+from bulkcert.store.sql.topics import MDM
 from bulkcert.store.store import Store
 from bulkcert.store.transaction import Transaction
 from bulkcert.values.events import Event, EventType
@@ -62,13 +62,13 @@ class MdmDevices:
                     tx.deployments.retry(deployment.id, deployment.state, now)
             facts = {**_facts(identity, udid), "refused_udid": other}
             tx.events.append(Event(EventType.DEVICE_CONFIRMED, self._now(), actor, facts))
-            tx.notify(TOPIC)
+            tx.notify(MDM)
             return Pin(identity, udid, now, None)
 
     # --- for the webhook ---
 
     def hear(self, tx: Transaction, event: MdmEvent, udid: str) -> None:
-        """Record what an event tells of the device itself."""
+        """Record the identities, the enrolment and the last sign of life that an event holds of a device."""
         now = tx.now
         # When it happened, not when it came: while events are late, a device that was heard of before it was
         # sent something would seem to have left that unanswered, and asking it again makes more events.
@@ -95,7 +95,7 @@ class MdmDevices:
         tx.mdm.enrol(device.udid, is_enrolled=True)
         tx.mdm_commands.disturb(device.udid, before)
         tx.mdm_leases.begin_anew(device.udid, before, now)
-        tx.notify(TOPIC)
+        tx.notify(MDM)
 
     def _leave(self, tx: Transaction, device: MdmDevice, before: datetime, now: datetime) -> None:
         """A device whose enrolment was removed has dropped the profiles that came with it."""
@@ -135,7 +135,7 @@ class MdmDevices:
                 continue
             facts = _facts(identity, device.udid)
             tx.events.append(Event(EventType.DEVICE_PINNED, self._now(), DEPLOYER, facts))
-            tx.notify(TOPIC)
+            tx.notify(MDM)
 
     def _compare(
         self, tx: Transaction, identity: DeviceIdentity, udid: str, *, is_news: bool, now: datetime

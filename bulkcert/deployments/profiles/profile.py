@@ -122,7 +122,7 @@ class ProfileMaker:
 
         policy_id: where text, letters, digits and hyphens. private_key: PKCS#8 DER of the leaf's key. Raises
         the `NotFit` that says why the certificate cannot be used. What is returned holds the key and its
-        password: whoever hands it out records a release first.
+        password: its release is recorded before it leaves.
         """
         fit = check_fit(policy, device.identity, device.leaf, self._now())
         password = Secret(base64.urlsafe_b64encode(self._random_bytes(_PASSWORD_BYTES)))

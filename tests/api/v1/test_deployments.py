@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from bulkcert.store.clock import utc_now
 from bulkcert.values.events import EventType
 from bulkcert.values.principals import SCOPES_OF, Role, Scope
-from bulkcert.wiring.clock import utc_now
 from bulkcert.wiring.service import Service
 from tests.api.conftest import (
     ApiCaller,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from bulkcert.store.clock import utc_now
 from bulkcert.values.limits import Limits
 from bulkcert.values.principals import Role, Scope
 from bulkcert.values.secret import Secret
-from bulkcert.wiring.clock import utc_now
 from bulkcert.wiring.service import Service
 from tests.api.conftest import PASSWORD, ApiCaller, NewService, Worker, an_api_caller
 from tests.api.contract import document
